@@ -1,0 +1,1 @@
+"""Train the sequence models that could do a job under one budget, and say which to use."""

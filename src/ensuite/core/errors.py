@@ -1,0 +1,54 @@
+"""What can go wrong, as one sentence a person can act on."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EnsuiteError(Exception):
+    """A failure whose message names the file, row or option, what was expected and what to do."""
+
+    exit_code = 1
+
+
+class UsageError(EnsuiteError):
+    """The words of a command or call are wrong: a name, an option or a value."""
+
+    exit_code = 2
+
+
+class DataError(EnsuiteError):
+    """A file, a column or a row is not what the task needs."""
+
+
+class UnknownLabelError(DataError):
+    """A label that no training row has."""
+
+
+class RunError(EnsuiteError):
+    """A run folder is missing, incomplete, foreign, or in use."""
+
+
+class TrainingError(EnsuiteError):
+    """Training cannot go on."""
+
+
+class NonFiniteGradientError(TrainingError):
+    """Several updates in a row had gradients that are not finite."""
+
+
+class PaddingLeakError(EnsuiteError):
+    """A backbone gives other answers when padding is added."""
+
+
+class MissingExtraError(EnsuiteError):
+    """An optional dependency is not installed; the message says what to type."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return '; did you mean X?' for the closest known word, or nothing where none is close.
+
+    >>> nearest("lstmm", ["rnn", "lstm", "gru"])
+    '; did you mean lstm?'
+    """
+    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""
