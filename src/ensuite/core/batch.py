@@ -1,0 +1,222 @@
+"""What passes between data, models and losses: batches, states, outputs, losses.
+
+Dimensions are words, everywhere: ``batch`` rows, ``time`` positions, ``width`` of a state,
+``features`` of a value, ``label`` and ``vocabulary`` of an output, ``head`` of an attention,
+``code`` of an autoencoder.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Self
+
+from torch import Tensor
+
+from ensuite.core.errors import DataError
+
+Carry = Mapping[str, Tensor]
+"""State handed from one step or batch to the next: by name, every tensor with the batch first."""
+
+ROWS = "rows"
+"""What a penalty counts: one for each row of the batch."""
+
+IGNORE = -100
+"""A whole-number target from which nothing is to be learned (NaN among real ones)."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Whole numbers below ``size``, one a position; 0 is padding."""
+
+    size: int
+    kind: ClassVar[str] = "tokens"
+
+
+@dataclass(frozen=True)
+class Values:
+    """Vectors of ``features`` real numbers, one a position."""
+
+    features: int
+    kind: ClassVar[str] = "values"
+
+
+@dataclass(frozen=True)
+class Image:
+    """Pictures of one size, values from 0 to 1."""
+
+    channels: int
+    height: int
+    width: int
+    kind: ClassVar[str] = "image"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One vector of ``features`` real numbers, without time."""
+
+    features: int
+    kind: ClassVar[str] = "row"
+
+
+Kind = Tokens | Values | Image | Row
+Inputs = Mapping[str, Kind]
+"""All that a backbone learns of the data: its input fields and their sizes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Rows that are computed together.
+
+    Args:
+        inputs: By field, as ``task.inputs`` describes them.
+        mask: (batch, time), True at real positions of the main input; None where there is no time.
+        targets: By part of the loss; ``IGNORE`` or NaN where nothing is to be learned.
+        counts: How many things each part of the loss counts, known before the forward pass.
+        documents: (batch, time), number of the document; where it changes, a state starts anew.
+        carry: What the batch before handed over, detached.
+        progress: Share of the budget that is spent, 0 to 1.
+    """
+
+    inputs: Mapping[str, Tensor]
+    mask: Tensor | None = None
+    targets: Mapping[str, Tensor] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    documents: Tensor | None = None
+    carry: Carry | None = None
+    progress: float = 1.0
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(next(iter(self.inputs.values())))
+
+    @property
+    def positions(self) -> int:
+        """How many real positions the main input has; its rows where there is no time."""
+        return len(self) if self.mask is None else int(self.mask.sum())
+
+    def to(self, device: Any) -> Self:
+        """Return the batch with every tensor on ``device``."""
+
+        def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+        return replace(
+            self,
+            inputs=move(self.inputs),
+            mask=None if self.mask is None else self.mask.to(device),
+            targets=move(self.targets),
+            documents=None if self.documents is None else self.documents.to(device),
+            carry=None if self.carry is None else move(self.carry),
+        )
+
+    def after(self, carry: Carry | None) -> Self:
+        """Return the batch going on from ``carry``, that of the batch before.
+
+        Lanes that have ended come last, so a batch may have fewer rows than the one before.
+        """
+        rows = len(self)
+        return replace(self, carry=carry and {name: t[:rows] for name, t in carry.items()})
+
+
+class States(NamedTuple):
+    """What a backbone makes of a batch.
+
+    Attributes:
+        summary: (batch, width), the whole row in one vector.
+        sequence: (batch, time, width), one state a position, where the backbone has them.
+        code: (batch, code), of an autoencoder.
+        penalties: Sums over the rows, by name (KL, sparsity): added to the loss.
+        carry: What the next batch of the same lanes starts from.
+    """
+
+    summary: Tensor
+    sequence: Tensor | None = None
+    code: Tensor | None = None
+    penalties: Mapping[str, Tensor] = NOTHING
+    carry: Carry | None = None
+
+
+class Outputs(NamedTuple):
+    """What a model makes of a batch: values, and the states they were read from.
+
+    ``values`` is a tensor, or a named tuple where heads are several or own parameters.
+    """
+
+    values: Any
+    states: States
+
+
+class Part(NamedTuple):
+    """One part of a loss: a sum over all that it counts, and its weight in the whole."""
+
+    total: Tensor
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Named parts, each a sum with its own count, never a mean of means."""
+
+    parts: Mapping[str, Part] = field(default_factory=dict)
+
+    @property
+    def value(self) -> Tensor:
+        """The weighted sum of the parts."""
+        first, *others = (part.total * part.weight for part in self.parts.values())
+        return sum(others, start=first)
+
+    def with_penalties(self, penalties: Mapping[str, Tensor]) -> "Loss":
+        """Return the loss with the backbone's penalties among its parts."""
+        return Loss({**self.parts, **{name: Part(total) for name, total in penalties.items()}})
+
+    def __truediv__(self, counts: Mapping[str, int]) -> "Loss":
+        """Divide each part by its count; penalties, which have none of their own, by the rows."""
+        return Loss(
+            {
+                name: part._replace(total=part.total / max(1, counts.get(name, counts[ROWS])))
+                for name, part in self.parts.items()
+            }
+        )
+
+    def __add__(self, other: "Loss") -> "Loss":
+        """Add part by part; a part may be absent in one of the two."""
+        parts = dict(self.parts)
+        for name, part in other.parts.items():
+            known = parts.get(name)
+            parts[name] = part if known is None else part._replace(total=known.total + part.total)
+        return Loss(parts)
+
+    def detach(self) -> "Loss":
+        """Return the same numbers, cut from the graph."""
+        return Loss({n: part._replace(total=part.total.detach()) for n, part in self.parts.items()})
+
+
+def sum_counts(batches: Iterable[Batch]) -> dict[str, int]:
+    """Add up what the loss parts of several batches count, and their rows."""
+    counts: Counter[str] = Counter({ROWS: 0})
+    for batch in batches:
+        counts.update({ROWS: len(batch), **batch.counts})
+    return dict(counts)
+
+
+def check_ranges(batch: Batch, inputs: Inputs) -> None:
+    """Refuse ids that an embedding has no row for, before a device fails without a word.
+
+    Raises:
+        DataError: Names the field, the id and the size.
+    """
+    for name, kind in inputs.items():
+        if not isinstance(kind, Tokens) or name not in batch.inputs:
+            continue
+        if not batch.inputs[name].numel():  # rows of empty texts
+            continue
+        low, high = (int(each) for each in batch.inputs[name].aminmax())
+        if low < 0 or high >= kind.size:
+            wrong = high if high >= kind.size else low
+            raise DataError(
+                f"A batch has the id {wrong} in {name}, but its vocabulary has {kind.size}, 0 to "
+                f"{kind.size - 1}: its tokenizer is not the one the model was built for."
+            )

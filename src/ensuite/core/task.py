@@ -1,0 +1,240 @@
+"""The second word: a task says what is asked, and how answers are learned and judged.
+
+A task knows what an example is, which rows of a batch it becomes, which head reads the states,
+what the loss counts, and how outputs become predictions. It knows no backbone.
+"""
+
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ensuite.core.backbone import Backbone, Pretrained, Steps, Trait
+from ensuite.core.batch import Batch, Carry, Inputs, Loss, Outputs
+from ensuite.core.errors import UsageError
+from ensuite.core.score import Score
+
+Example = TypeVar("Example")
+Item = TypeVar("Item")
+Prediction = TypeVar("Prediction")
+
+
+class Table(Protocol):
+    """The columns of a file, as ``data`` reads them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def columns(self) -> Mapping[str, Sequence[Any]]: ...
+    @property
+    def rows(self) -> int: ...
+    def where(self, row: int) -> str:
+        """Name a row as a person counts them: 'row 118 of temps.csv'."""
+        ...
+
+
+class Finding(NamedTuple):
+    """One line of the data check: what it is about, and what was found."""
+
+    topic: str
+    sentence: str
+
+
+class Ledger(NamedTuple):
+    """What reading left out: rows that were cut, and how many tokens of how many that cost."""
+
+    rows: int = 0
+    tokens: int = 0
+    total: int = 0
+
+
+class Model(nn.Module):
+    """A backbone and the head of a task on it."""
+
+    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, batch: Batch) -> Outputs:
+        states = self.backbone(batch)
+        return Outputs(self.head(states, batch), states)
+
+    def begin(self, batch: Batch) -> Carry:
+        """Return what the first step starts from."""
+        return cast(Steps, self.backbone).begin(batch)
+
+    def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Any, Carry]:
+        """Take one position; return what the head reads there, and the state after it."""
+        states, carry = cast(Steps, self.backbone).step(inputs, carry)
+        return self.head(states, Batch(inputs=inputs)), carry
+
+
+class Task(ABC, Generic[Example, Item, Prediction]):
+    """One kind of job. A frozen dataclass: its options, and what ``prepare`` has learned.
+
+    Attributes:
+        needs: What a backbone must offer.
+        carries: Whether the state at the end of a batch is where the next batch starts.
+    """
+
+    needs: ClassVar[frozenset[Trait]] = frozenset()
+    carries: ClassVar[bool] = False
+
+    # From data to tensors
+
+    @abstractmethod
+    def read(self, table: Table, given: Mapping[str, str]) -> tuple[Self, list[Example]]:
+        """Make examples of a table, and settle what its columns decide (text or numbers, ...).
+
+        Args:
+            table: A file's columns.
+            given: Column by role, where the user names them.
+
+        Raises:
+            DataError: If a column is absent or a row is not what the task needs.
+        """
+
+    @abstractmethod
+    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+        """Learn labels, vocabularies and scales from the training examples."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> Inputs:
+        """All that a backbone learns of the data."""
+
+    def items(self, examples: Sequence[Example]) -> Sequence[Item]:
+        """Return what rows of a batch are: by default the examples themselves."""
+        return cast(Sequence[Item], examples)
+
+    def length(self, item: Item) -> int:
+        """Return how long a row the item makes, so that rows of a length come together."""
+        return 1
+
+    def order(
+        self, items: Sequence[Item], size: int, epoch: int = 0, seed: int | None = None
+    ) -> list[list[int]]:
+        """Return the item numbers of each batch of an epoch.
+
+        With a seed: shuffled, rows of nearly equal length together, batches in random order.
+        Without: by length, longest first, so that memory peaks at once or not at all.
+        """
+        lengths = np.array([self.length(item) for item in items])
+        if seed is None:
+            numbers = np.argsort(-lengths, kind="stable")
+            return [numbers[i : i + size].tolist() for i in range(0, len(items), size)]
+        generator = np.random.default_rng((seed, epoch))
+        numbers = generator.permutation(len(items))
+        pool = 50 * size  # batches of one length, yet no two epochs with the same neighbours
+        pools = [numbers[i : i + pool] for i in range(0, len(numbers), pool)]
+        numbers = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in pools])
+        batches = [numbers[i : i + size].tolist() for i in range(0, len(numbers), size)]
+        return [batches[i] for i in generator.permutation(len(batches))]
+
+    @abstractmethod
+    def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
+        """Make a batch; masks and noise are drawn from ``generator`` alone."""
+
+    # From tensors to a loss
+
+    @abstractmethod
+    def head(self, backbone: Backbone) -> nn.Module:
+        """Return what reads the states: ``head(states, batch) -> values``."""
+
+    def forward(self, model: Model, batch: Batch) -> Outputs:
+        """Run the model as training does."""
+        return cast(Outputs, model(batch))
+
+    @abstractmethod
+    def loss(self, outputs: Outputs, batch: Batch) -> Loss:
+        """Return the parts of the loss, each a sum over what ``batch.counts`` counts."""
+
+    # From outputs to answers
+
+    def answers(self, model: Model, batches: Iterator[Batch]) -> Iterator[list[Any]]:
+        """Return the pieces of each batch; a task of lanes hands the state along here."""
+        for batch in batches:
+            yield self.predict(model, batch)
+
+    @abstractmethod
+    def predict(self, model: Model, batch: Batch) -> list[Any]:
+        """Return a piece of an answer for each row of the batch; by default a prediction."""
+
+    def merge(
+        self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Any]
+    ) -> list[Prediction]:
+        """Make one prediction for each example of the pieces of its items."""
+        return list(pieces)
+
+    @abstractmethod
+    def score(
+        self, predictions: Sequence[Prediction], examples: Sequence[Example]
+    ) -> dict[str, Score]:
+        """Judge predictions by the truth; the first metric is the one that ranks."""
+
+    def calibrate(self, predictions: Sequence[Prediction], held_out: Sequence[Example]) -> Self:
+        """Learn thresholds from predictions on held-out examples."""
+        return self
+
+    # For the data check, splits, tables and reports
+
+    def key(self, example: Example) -> Hashable:
+        """Return what makes two examples the same input."""
+        return repr(example)
+
+    def stratum(self, example: Example) -> str | None:
+        """Return the class of which training must see at least one example."""
+        return None
+
+    def unlabelled(self, examples: Sequence[Example]) -> list[int]:
+        """Return the numbers of the examples that have nothing to learn from."""
+        return []
+
+    def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
+        """Return what a person should know of the data before it costs anything."""
+        return []
+
+    def ledger(self, examples: Sequence[Example]) -> Ledger:
+        """Count what reading these examples leaves out."""
+        return Ledger()
+
+    def show(self, example: Example) -> str:
+        """Return the input as a line of text."""
+        return str(example)
+
+    def truth(self, example: Example) -> str:
+        """Return what the right answer is, as a word."""
+        return ""
+
+    def answer(self, prediction: Prediction) -> tuple[str, float | None]:
+        """Return the answer as a word, and how sure it is (0 to 1)."""
+        return str(prediction), None
+
+
+def check_fit(task: Task[Any, Any, Any], traits: frozenset[Trait], reads: frozenset[str]) -> None:
+    """Refuse a backbone that cannot do the task.
+
+    Raises:
+        UsageError: Names what is missing.
+    """
+    if missing := task.needs - traits:
+        raise UsageError(f"it does not offer what the task needs: {', '.join(sorted(missing))}")
+    if unread := {kind.kind for kind in task.inputs.values()} - reads:
+        raise UsageError(f"it does not read {', '.join(sorted(unread))}")
+
+
+def group(items: Sequence[int]) -> dict[int, list[int]]:
+    """Return the positions at which each example number stands, in order.
+
+    >>> group([0, 0, 1])
+    {0: [0, 1], 1: [2]}
+    """
+    places: dict[int, list[int]] = defaultdict(list)
+    for place, example in enumerate(items):
+        places[example].append(place)
+    return dict(places)

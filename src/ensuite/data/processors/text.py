@@ -1,0 +1,185 @@
+"""Texts to ids: words, characters or byte-pair pieces, by the tokenizers library."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+
+from ensuite.core.backbone import Pretrained
+from ensuite.core.batch import Batch, Inputs, Tokens
+from ensuite.core.task import Finding, Ledger
+from ensuite.data.processors.processor import Processor, Window
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+RawText = str | tuple[str, str]
+
+SPECIAL = ("[PAD]", "[UNK]", "[SEP]")
+UNKNOWN, SEPARATOR = 1, 2
+
+FEW_WORDS = 4
+"""Texts of fewer words (median) are read by characters: names, codes, single words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text(Processor):
+    """Read texts, or pairs of texts, as ids.
+
+    Args:
+        unit: What an id stands for; auto takes characters where texts have fewer than four words.
+        vocabulary: Most ids that are learned; rarer words become one, "unknown".
+        seldom: Words seen fewer times than this in training are unknown.
+        lowercase: Whether upper and lower case are the same; auto: yes for words alone.
+        window: Longest stretch that is read at once.
+        overlap: How much two windows of one text share.
+        long: What becomes of longer texts: windows reads all of it and merges the answers, head
+            and tail keep one window and say what that leaves out.
+        tokenizer: The learned tokenizer, as its library writes it.
+    """
+
+    unit: Literal["auto", "words", "characters", "pieces"] = "auto"
+    vocabulary: int = 25_000
+    seldom: int = 2
+    lowercase: bool | None = None
+    window: int = 512
+    overlap: int = 64
+    long: Literal["windows", "head", "tail"] = "windows"
+    tokenizer: str = field(default="", metadata={"learned": True, "file": "tokenizer.json"})
+
+    kind: ClassVar[str] = "text"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap < self.window:
+            raise ValueError("window must be 1 or more, and overlap from 0 to less than window")
+        if self.vocabulary <= len(SPECIAL):
+            raise ValueError(f"vocabulary must be more than {len(SPECIAL)}")
+
+    def prepare(self, raws: Sequence[RawText], pretrained: Pretrained | None = None) -> Self:
+        unit = self.unit if self.unit != "auto" else choose_unit(raws)
+        lowercase = unit == "words" if self.lowercase is None else self.lowercase
+        prepared = replace(self, unit=unit, lowercase=lowercase)
+        return replace(prepared, tokenizer=learn_tokenizer(prepared, raws).to_str())
+
+    @property
+    def inputs(self) -> Inputs:
+        return {"tokens": Tokens(load_tokenizer(self.tokenizer).get_vocab_size())}
+
+    def encode(self, raws: Sequence[RawText]) -> list[Window]:
+        """Return the ids of each whole text; an empty one is a single unknown."""
+        tokenizer = load_tokenizer(self.tokenizer)
+        encoded = tokenizer.encode_batch_fast(list(raws), add_special_tokens=True)
+        return [np.array(each.ids or [UNKNOWN], dtype=np.int32) for each in encoded]
+
+    def windows(self, raws: Sequence[RawText]) -> list[list[Window]]:
+        return [self._cut(ids) for ids in self.encode(raws)]
+
+    def _cut(self, ids: Window) -> list[Window]:
+        if len(ids) <= self.window:
+            return [ids]
+        if self.long == "head":
+            return [ids[: self.window]]
+        if self.long == "tail":
+            return [ids[-self.window :]]
+        stride = self.window - self.overlap
+        starts = range(0, len(ids) - self.overlap, stride)
+        return [ids[start : start + self.window] for start in starts]
+
+    def collate(self, windows: Sequence[Window]) -> Batch:
+        lengths = np.array([len(ids) for ids in windows])
+        tokens = np.zeros((len(windows), lengths.max()), dtype=np.int64)
+        mask = np.arange(lengths.max()) < lengths[:, None]
+        tokens[mask] = np.concatenate(windows)
+        return Batch(inputs={"tokens": torch.from_numpy(tokens)}, mask=torch.from_numpy(mask))
+
+    def key(self, raw: RawText) -> Hashable:
+        return raw
+
+    def show(self, raw: RawText) -> str:
+        return raw if isinstance(raw, str) else " | ".join(raw)
+
+    def check(self, raws: Sequence[RawText]) -> list[Finding]:
+        lengths = np.array([len(ids) for ids in self.encode(raws)])
+        unit = "pieces" if self.unit == "pieces" else self.unit
+        middle, most = np.quantile(lengths, [0.5, 0.95], method="higher")
+        sentence = (
+            f"median {middle:,} {unit}, 95 % within {most:,}, longest {lengths.max():,}; "
+            f"{self._fate(lengths)}"
+        )
+        findings = [Finding("text", sentence)]
+        if empty := sum(not "".join(raw).strip() for raw in raws):
+            findings.append(Finding("empty", f"{empty:,} texts are empty or blank"))
+        return findings
+
+    def _fate(self, lengths: Window) -> str:
+        long = int((lengths > self.window).sum())
+        if not long:
+            return "nothing will be cut"
+        share = f"{long:,} ({long / len(lengths):.1%})".replace("%", " %")
+        if self.long == "windows":
+            return f"{share} are read in windows of {self.window}, nothing is cut"
+        lost = int((lengths - self.window).clip(0).sum()) / int(lengths.sum())
+        return f"{share} are cut to the {self.long} {self.window}: {lost * 100:.1f} % of all text"
+
+    def ledger(self, raws: Sequence[RawText]) -> Ledger:
+        lengths = np.array([len(ids) for ids in self.encode(raws)])
+        if self.long == "windows":
+            return Ledger(0, 0, int(lengths.sum()))
+        over = (lengths - self.window).clip(0)
+        return Ledger(int((over > 0).sum()), int(over.sum()), int(lengths.sum()))
+
+
+def choose_unit(raws: Sequence[RawText]) -> Literal["words", "characters"]:
+    """Take words where texts have some, characters where they are names or codes."""
+    words = np.median([len("".join(raw).split()) for raw in raws]) if raws else 0
+    return "words" if words >= FEW_WORDS else "characters"
+
+
+def learn_tokenizer(options: Text, raws: Sequence[RawText]) -> "Tokenizer":
+    """Learn a vocabulary from texts: [PAD] is 0, [UNK] is 1, [SEP] stands between two texts."""
+    from tokenizers import (
+        Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers,
+    )  # fmt: skip
+
+    model = models.BPE() if options.unit == "pieces" else models.WordLevel(unk_token="[UNK]")
+    tokenizer = Tokenizer(model)
+    # Composed accents, so that é is one character however it was typed.
+    steps = [normalizers.NFC(), *([normalizers.Lowercase()] if options.lowercase else [])]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    common = {"special_tokens": list(SPECIAL), "show_progress": False}
+    if options.unit == "pieces":
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=options.vocabulary, initial_alphabet=alphabet, **common
+        )
+    else:
+        by_character = pre_tokenizers.Split(Regex(r"(?s)."), "isolated")
+        by_word = pre_tokenizers.Whitespace()
+        tokenizer.pre_tokenizer = by_word if options.unit == "words" else by_character
+        seldom = options.seldom if options.unit == "words" else 1
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=options.vocabulary, min_frequency=seldom, **common
+        )
+    tokenizer.train_from_iterator(_each_text(raws), trainer, length=len(raws))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A", pair="$A [SEP] $B", special_tokens=[("[SEP]", SEPARATOR)]
+    )
+    return tokenizer
+
+
+def _each_text(raws: Sequence[RawText]) -> Iterator[str]:
+    for raw in raws:
+        yield from (raw,) if isinstance(raw, str) else raw
+
+
+@lru_cache(maxsize=8)
+def load_tokenizer(text: str) -> "Tokenizer":
+    """Return the tokenizer that ``text`` describes."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(text)

@@ -1,0 +1,1 @@
+"""The backbones, one file each: options, then the network."""

@@ -1,0 +1,63 @@
+"""Multilayer perceptron: a row of fixed size in, one state out, no memory."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import torch
+from torch import nn
+
+from ensuite.core.backbone import Backbone, BackboneOptions, Trait
+from ensuite.core.batch import Batch, Inputs, Row, States
+from ensuite.core.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class MLPOptions(BackboneOptions):
+    """Layers of weighted sums, each followed by a rectifier.
+
+    Args:
+        width: Size of each layer.
+        layers: How many there are.
+        dropout: Share of the states set to 0 while training (Srivastava et al. 2014).
+    """
+
+    width: int = 64
+    layers: int = 2
+    dropout: float = 0.1
+
+    reads: ClassVar[frozenset[str]] = frozenset({"row"})
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.layers) < 1 or not 0 <= self.dropout < 1:
+            raise ValueError("width and layers must be 1 or more, dropout from 0 to less than 1")
+
+    @property
+    def traits(self) -> frozenset[Trait]:
+        return frozenset()
+
+    def build(self, inputs: Inputs) -> "MLP":
+        return MLP(self, inputs)
+
+    def tiny(self) -> Self:
+        return replace(self, width=8, layers=1, dropout=0.0)
+
+    def recipe(self) -> Recipe:
+        return Recipe(learning_rate=3e-3)
+
+
+class MLP(Backbone):
+    """Read all the fields of a row at once."""
+
+    def __init__(self, options: MLPOptions, inputs: Inputs) -> None:
+        super().__init__()
+        self.width, self.fields = options.width, tuple(inputs)
+        sizes = [sum(kind.features for kind in inputs.values() if isinstance(kind, Row))]
+        sizes += [options.width] * options.layers
+        blocks: list[nn.Module] = []
+        for size_in, size_out in zip(sizes, sizes[1:], strict=False):
+            blocks += [nn.Linear(size_in, size_out), nn.ReLU(), nn.Dropout(options.dropout)]
+        self.layers = nn.Sequential(*blocks)
+
+    def forward(self, batch: Batch) -> States:
+        row = torch.cat([batch.inputs[name] for name in self.fields], dim=-1)
+        return States(self.layers(row))

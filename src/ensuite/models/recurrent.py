@@ -1,0 +1,139 @@
+"""Recurrent networks: plain RNN, LSTM and GRU, stacked and in both directions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ensuite.core.backbone import Backbone, BackboneOptions, Trait
+from ensuite.core.batch import Batch, Carry, Inputs, States, Tokens
+from ensuite.core.recipe import Recipe
+from ensuite.nn.embed import Embedding
+from ensuite.nn.gru import GRU
+from ensuite.nn.lstm import LSTM
+from ensuite.nn.pooling import pool
+from ensuite.nn.recurrent import Recurrent
+from ensuite.nn.rnn import RNN
+
+CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentOptions(BackboneOptions):
+    """A recurrent network over embedded tokens or series of values.
+
+    Args:
+        cell: What is repeated over time.
+        width: Size of the state of one direction.
+        layers: How many are stacked, each reading the states of the one below.
+        bidirectional: Whether a second network reads from the end.
+        embedding: Size of the vector of a token.
+        summary: What a row becomes: its last state (of each direction), the mean or the largest of
+            its states, or mean and largest side by side.
+        dropout: Share of the embedding, of states between layers and of the summary that is set to
+            0 while training; one mask for all positions (Gal & Ghahramani 2016).
+        word_dropout: Share of whole tokens that are set to 0 while training.
+    """
+
+    cell: Literal["rnn", "lstm", "gru"] = "lstm"
+    width: int = 64
+    layers: int = 1
+    bidirectional: bool = False
+    embedding: int = 64
+    summary: Literal["last", "mean", "max", "mean-max"] = "last"
+    dropout: float = 0.3
+    word_dropout: float = 0.0
+
+    reads: ClassVar[frozenset[str]] = frozenset({"tokens", "values"})
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.layers, self.embedding) < 1:
+            raise ValueError("width, layers and embedding must be 1 or more")
+        if not 0 <= self.dropout < 1 or not 0 <= self.word_dropout < 1:
+            raise ValueError("dropout and word_dropout must be from 0 to less than 1")
+
+    @property
+    def traits(self) -> frozenset[Trait]:
+        if self.bidirectional:
+            return frozenset({Trait.SEQUENCE, Trait.TWO_SIDED})
+        return frozenset({Trait.SEQUENCE, Trait.CAUSAL, Trait.STEPS, Trait.CARRIES})
+
+    def build(self, inputs: Inputs) -> "RecurrentBackbone":
+        return RecurrentBackbone(self, inputs)
+
+    def tiny(self) -> Self:
+        return replace(self, width=8, embedding=8, dropout=0.0, word_dropout=0.0)
+
+    def recipe(self) -> Recipe:
+        # A plain RNN diverges at the rates that suit gated cells (Pascanu et al. 2013, section 3).
+        rate = 1e-3 if self.cell == "rnn" else 3e-3
+        return Recipe(learning_rate=rate, schedule="linear", batch_size=32, clip=1.0)
+
+
+class RecurrentBackbone(Backbone):
+    """Embed every field, join them, and run the cell over time."""
+
+    def __init__(self, options: RecurrentOptions, inputs: Inputs) -> None:
+        super().__init__()
+        self.options = options
+        self.embed = nn.ModuleDict()
+        features = 0
+        for name, kind in inputs.items():
+            if isinstance(kind, Tokens):
+                self.embed[name] = Embedding(
+                    kind.size,
+                    options.embedding,
+                    dropout=options.dropout,
+                    word_dropout=options.word_dropout,
+                )
+                features += options.embedding
+            else:
+                self.embed[name] = nn.Identity()
+                features += kind.features
+        self.recurrent = Recurrent(
+            CELLS[options.cell],
+            features,
+            options.width,
+            layers=options.layers,
+            bidirectional=options.bidirectional,
+            dropout=options.dropout,
+        )
+        directions = 2 if options.bidirectional else 1
+        pools = 2 if options.summary == "mean-max" else 1
+        self.width = options.width * directions * pools
+        self.dropout = nn.Dropout(options.dropout)
+
+    def read(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "... features"]:
+        """Turn the fields of a batch, or of one position, into one vector a position."""
+        return torch.cat([embed(inputs[name]) for name, embed in self.embed.items()], dim=-1)
+
+    def forward(self, batch: Batch) -> States:
+        features = self.read(batch.inputs)
+        mask = batch.mask
+        if mask is None:
+            mask = features.new_ones(features.shape[:2], dtype=torch.bool)
+        state = self.recurrent.unpack(batch.carry) if batch.carry else None
+        sequence, state = self.recurrent(features, mask, state)
+        summary = self.dropout(self.summarise(sequence, mask, state))
+        return States(summary, sequence, carry=self.recurrent.pack(state))
+
+    def summarise(self, sequence: Tensor, mask: Tensor, state: tuple[tuple[Tensor, ...], ...]) -> Tensor:
+        """Return one vector a row, as ``options.summary`` says."""
+        how = self.options.summary
+        if how == "last":
+            return self.recurrent.last(state)
+        pools = ("mean", "max") if how == "mean-max" else (how,)
+        return torch.cat([pool(sequence, mask, each) for each in pools], dim=-1)
+
+    def begin(self, batch: Batch) -> Carry:
+        """Return the state before the first position: zeros."""
+        return self.recurrent.pack(self.recurrent.begin(len(batch)))
+
+    def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
+        """Take one position into the state."""
+        embedded = self.read({name: tensor[:, None] for name, tensor in inputs.items()})[:, 0]
+        output, state = self.recurrent.step(embedded, self.recurrent.unpack(carry))
+        return States(output, output[:, None]), self.recurrent.pack(state)

@@ -1,0 +1,113 @@
+"""torch's own recurrent kernels, for rows with padding anywhere.
+
+The kernels know no padding. So the real positions of each row are moved to its start, the kernel
+runs over all of it, and the outputs are moved back. What comes after the last real position must
+not touch the state: there the inputs are zero but for one more feature, "is padding", whose weights
+shut the gates.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ensuite.core.errors import UsageError
+
+State = TypeVar("State", bound=tuple[Tensor, ...])
+
+SHUT = -1e4
+"""Drives a sigmoid to exactly 0, and its negative to exactly 1, with gradient 0, whatever else its
+gate adds up to; float16 can hold it."""
+
+
+class Weights(NamedTuple):
+    """One layer in one direction, in torch's order of gates."""
+
+    from_input: Float[Tensor, "gates features"]
+    from_hidden: Float[Tensor, "gates width"]
+    input_bias: Float[Tensor, "gates"]
+    hidden_bias: Float[Tensor, "gates"]
+
+
+def weights_of(layer: nn.RNNBase) -> Weights:
+    """Return the weights of a torch layer.
+
+    Raises:
+        UsageError: If it has more than one layer or direction, or a projection.
+    """
+    if layer.num_layers > 1 or layer.bidirectional or layer.proj_size:
+        raise UsageError(
+            f"{layer} has several layers, directions or a projection; "
+            "from_torch reads one layer in one direction without projection."
+        )
+    weights = [weight.detach() for weight in layer.parameters()]
+    if not layer.bias:
+        weights += 2 * [weights[0].new_zeros(len(weights[0]))]
+    return Weights(*weights)
+
+
+def run(
+    kernel: Callable[..., Any],
+    inputs: Float[Tensor, "batch time features"],
+    mask: Bool[Tensor, "batch time"] | None,
+    state: State,
+    weights: Weights,
+    when_padded: Sequence[float],
+) -> tuple[Float[Tensor, "batch time width"], State]:
+    """Do what ``unroll`` does, by one of torch's kernels.
+
+    Args:
+        kernel: ``torch.lstm``, ``torch.gru``, ``torch.rnn_tanh`` or ``torch.rnn_relu``.
+        inputs: One vector a position.
+        mask: True at real positions.
+        state: Where to start.
+        weights: Of the layer.
+        when_padded: What a padded position adds to each gate, so that it keeps the cell and
+            lets nothing grow.
+    """
+    if mask is None or bool(mask.all()):
+        return _call(kernel, inputs, state, weights)
+    column = weights.from_input.new_tensor(when_padded).repeat_interleave(state[0].shape[1])
+    weights = weights._replace(from_input=torch.cat([weights.from_input, column[:, None]], dim=1))
+    outputs, last = _call(kernel, _to_start(inputs, mask), state, weights)
+    outputs = _to_places(outputs, mask, state[0])
+    return outputs, type(state)(outputs[:, -1], *last[1:])
+
+
+def _call(
+    kernel: Callable[..., Any], inputs: Tensor, state: State, weights: Weights
+) -> tuple[Tensor, State]:
+    """Run one layer of a kernel, in one direction, over all positions."""
+    begin = [part[None] for part in state]
+    train = torch.is_grad_enabled()  # whether the module trains does not matter: gradients may be
+    flags = (True, 1, 0.0, train, False, True)  # biases, layers, dropout, ..., directions, layout
+    start = begin if len(begin) > 1 else begin[0]
+    outputs, *last = kernel(inputs, start, weights, *flags)
+    return outputs, type(state)(*(part[0] for part in last))
+
+
+def _to_start(
+    inputs: Float[Tensor, "batch time features"], mask: Bool[Tensor, "batch time"]
+) -> Float[Tensor, "batch time marked"]:
+    """Move each row's real positions to its start; zeros, and a 1 in one more feature, follow."""
+    table = F.pad(inputs.flatten(0, 1), (0, 1, 0, 1))
+    padding = len(table) - 1
+    table[padding, -1] = 1
+    order = mask.argsort(dim=1, descending=True, stable=True)
+    rows = torch.arange(len(mask), device=mask.device)[:, None]
+    places = torch.where(mask.gather(1, order), order + rows * mask.shape[1], padding)
+    return F.embedding(places, table, padding_idx=padding)
+
+
+def _to_places(
+    outputs: Float[Tensor, "batch time width"],
+    mask: Bool[Tensor, "batch time"],
+    begin: Float[Tensor, "batch width"],
+) -> Float[Tensor, "batch time width"]:
+    """Move outputs back to where their inputs were; padding repeats the one before it."""
+    table = torch.cat([begin[:, None].to(outputs), outputs], dim=1)
+    rows = torch.arange(len(mask), device=mask.device)[:, None]
+    return F.embedding(mask.cumsum(1) + rows * table.shape[1], table.flatten(0, 1))

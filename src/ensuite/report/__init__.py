@@ -1,0 +1,1 @@
+"""Tables, figures and words about runs: on a terminal, on one self-contained page, on a card."""

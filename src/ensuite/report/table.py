@@ -1,0 +1,170 @@
+"""The table of a comparison: its columns, and how they look on a terminal or in a log."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from ensuite.report import words
+from ensuite.report.values import Leaderboard, Row
+
+GAP = "   "
+"""What stands between two columns of a terminal."""
+
+SHORTEST_NAME = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column, cell by cell as it is read.
+
+    Args:
+        title: Its heading.
+        cells: What a person reads, a cell for each row.
+        keys: What the page sorts by: numbers or words, None where there is nothing.
+        left: Whether it is set to the left: words are, numbers are not.
+        spare: How readily it gives way on a narrow terminal; 0: never.
+    """
+
+    title: str
+    cells: tuple[str, ...]
+    keys: tuple[float | str | None, ...]
+    left: bool = False
+    spare: int = 0
+
+    @property
+    def width(self) -> int:
+        """Cells of a terminal that the widest entry takes."""
+        return max(map(cell_len, (self.title, *self.cells)))
+
+    def line(self, cell: str) -> str:
+        """Return one entry, padded to the width of the column."""
+        padding = " " * (self.width - cell_len(cell))
+        return cell + padding if self.left else padding + cell
+
+
+class Measure(NamedTuple):
+    """A figure of a row: its heading, the field that holds it, how it is written."""
+
+    title: str
+    field: str
+    write: Callable[[Any], str]
+    spare: int
+
+
+MEASURES = (
+    Measure("parameters", "parameters", words.quantity, 3),
+    Measure("trained", "train_seconds", words.duration, 1),
+    Measure("memory", "peak_memory_bytes", words.size, 5),
+    Measure("one {unit}", "latency_ms", words.latency, 2),
+    Measure("size", "disk_bytes", words.size, 4),
+    Measure("budget used", "budget_used", words.percent, 7),
+    Measure("throughput", "throughput", words.rate, 8),
+    Measure("{units} cut", "truncated_rows", words.whole, 6),
+    Measure("tokens cut", "truncated_tokens", words.whole, 9),
+)
+
+
+def columns(leaderboard: Leaderboard, unit: str) -> tuple[Column, ...]:
+    """Return every column that has something to say, in reading order."""
+    rows = leaderboard.rows
+    return tuple(
+        column
+        for column in (
+            _words("model", [row.name for row in rows]),
+            _scores(leaderboard),
+            _words("group", [row.tie_group or words.NONE for row in rows]),
+            *(_figures(rows, measure, unit) for measure in MEASURES),
+            *_other_metrics(leaderboard),
+            _words("note", [note(row, leaderboard.higher_is_better) for row in rows], spare=1),
+        )
+        if not set(column.cells) <= {words.NONE, ""}
+    )
+
+
+def note(row: Row, higher_is_better: bool) -> str:
+    """Return what must be known to read a row's score fairly, or nothing."""
+    if row.converged is False:
+        return "still rising" if higher_is_better else "still falling"
+    return ""
+
+
+def fitting(table: Sequence[Column], width: int) -> tuple[Column, ...]:
+    """Leave out the most spare columns until the rest is at most ``width`` cells wide."""
+    kept = list(table)
+    while _total(kept) > width and any(column.spare for column in kept):
+        kept.remove(max(kept, key=lambda column: column.spare))
+    return tuple(kept)
+
+
+def lines(leaderboard: Leaderboard, unit: str, width: int = 100) -> list[str]:
+    """Return the table as plain lines of at most ``width`` cells, the headings first."""
+    names, *figures = fitting(columns(leaderboard, unit), width)
+    room = max(SHORTEST_NAME, names.width - max(0, _total([names, *figures]) - width))
+    names = _words(names.title, [words.shorten(cell, room) for cell in names.cells])
+    table = [names, *figures]
+    headings = ["" if column.title == "note" else column.title for column in table]
+    bodies = zip(*(column.cells for column in table), strict=True)
+    return [
+        GAP.join(column.line(cell) for column, cell in zip(table, row, strict=True)).rstrip()
+        for row in (headings, *bodies)
+    ]
+
+
+def terminal_table(leaderboard: Leaderboard, unit: str, width: int = 100) -> Text:
+    """Return the lines of the table for a rich console: headings dim, the winner in bold."""
+    headings, *bodies = lines(leaderboard, unit, width)
+    text = Text(headings, no_wrap=True, end="")
+    text.stylize("dim")
+    for row, line in zip(leaderboard.rows, bodies, strict=True):
+        text.append("\n")
+        text.append(line, style="bold cyan" if row.name == leaderboard.winner else "")
+    return text
+
+
+def _total(table: Sequence[Column]) -> int:
+    return sum(column.width for column in table) + len(GAP) * (len(table) - 1)
+
+
+def _words(title: str, cells: Sequence[str], spare: int = 0) -> Column:
+    keys = tuple(None if cell == words.NONE else cell for cell in cells)
+    return Column(title=title, cells=tuple(cells), keys=keys, left=True, spare=spare)
+
+
+def _scores(leaderboard: Leaderboard) -> Column:
+    """Return score and spread in one column, the scores below each other."""
+    rows = leaderboard.rows
+    places = words.decimals(row.score for row in rows)
+    scores = [words.NONE if row.score is None else f"{row.score:.{places}f}" for row in rows]
+    widest = max(map(len, scores))
+    cells = [
+        score.rjust(widest) + ("" if row.spread is None else f" ± {row.spread:.{places}f}")
+        for row, score in zip(rows, scores, strict=True)
+    ]
+    keys = tuple(row.score for row in rows)
+    title = words.metric_name(leaderboard.metric)
+    return Column(title=title, cells=tuple(cells), keys=keys, left=True)
+
+
+def _figures(rows: Sequence[Row], measure: Measure, unit: str) -> Column:
+    values = tuple(getattr(row, measure.field) for row in rows)
+    if measure.field.startswith("truncated") and not any(values):
+        values = (None,) * len(rows)  # a column of zeros: nothing was cut, nothing to say
+    title = measure.title.format(unit=unit, units=words.plural(unit))
+    cells = tuple(map(measure.write, values))
+    return Column(title=title, cells=cells, keys=values, spare=measure.spare)
+
+
+def _other_metrics(leaderboard: Leaderboard) -> list[Column]:
+    rows = leaderboard.rows
+    keys = dict.fromkeys(key for row in rows for key in row.metrics if key != leaderboard.metric)
+    return [_metric(rows, key, spare) for spare, key in enumerate(keys, start=10)]
+
+
+def _metric(rows: Sequence[Row], key: str, spare: int) -> Column:
+    values = tuple(row.metrics.get(key) for row in rows)
+    places = words.decimals(values)
+    cells = tuple(words.NONE if value is None else f"{value:.{places}f}" for value in values)
+    return Column(title=words.metric_name(key), cells=cells, keys=values, spare=spare)

@@ -1,0 +1,207 @@
+"""What a report is told: plain frozen values, so that this package needs none of the others."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+Kind = Literal["baseline", "trained", "prompted", "saved"]
+
+
+def finite(value: Any) -> Any:
+    """Return ``value``, or None for a number that JSON cannot hold: a diverged run has no score.
+
+    >>> [finite(0.5), finite(float("nan")), finite(float("inf")), finite("lstm")]
+    [0.5, None, None, 'lstm']
+    """
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One candidate of a comparison; every figure is a mean over its seeds, None: does not apply.
+
+    Args:
+        name: What a person calls it: ``lstm``, ``lstm:layers=2``, ``TF-IDF + logistic``.
+        kind: Where its answers come from.
+        score: The metric the comparison ranks by, on the test rows.
+        spread: Standard deviation of the score over seeds.
+        tie_group: A for all that cannot be told from the best, then B, and so on; may be empty.
+        parameters: How many numbers it has learned.
+        train_seconds: Charged updates of one run.
+        peak_memory_bytes: The most that one run held.
+        latency_ms: Median time for one input alone.
+        throughput: Inputs a second, in batches.
+        disk_bytes: Size of its run folder's model.
+        budget_used: Share of the budget, 0 to 1.
+        converged: Whether its best validation score came before the last fifth of its budget.
+        truncated_rows: Test rows it did not read whole.
+        truncated_tokens: Tokens it did not read.
+        metrics: Every metric of the task, by its name in snake case.
+        folder: Its run's folder, relative to the report.
+    """
+
+    name: str
+    kind: Kind
+    score: float | None
+    spread: float | None = None
+    tie_group: str = ""
+    parameters: int | None = None
+    train_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    latency_ms: float | None = None
+    throughput: float | None = None
+    disk_bytes: int | None = None
+    budget_used: float | None = None
+    converged: bool | None = None
+    truncated_rows: int | None = None
+    truncated_tokens: int | None = None
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    folder: str = ""
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            object.__setattr__(self, each.name, finite(getattr(self, each.name)))
+        metrics = {name: finite(value) for name, value in self.metrics.items()}
+        object.__setattr__(self, "metrics", metrics)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as ``leaderboard.json`` holds it."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        del values["folder"]  # the comparison's folder says where its cells are
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """All candidates of one comparison, best first.
+
+    Args:
+        task: Name of the task.
+        data: Name of the data.
+        metric: What the rows are ranked by, in snake case.
+        higher_is_better: Whether a larger score is a better one.
+        budget: What each candidate was given, as typed: ``60s``, ``3epochs``.
+        seeds: How many runs of each candidate.
+        winner: Name of the row to take: the cheapest of those that tie for the best.
+        smallest_visible_difference: The smallest gap in score that the test rows can show.
+        rows: The candidates.
+    """
+
+    task: str
+    data: str
+    metric: str
+    higher_is_better: bool
+    budget: str
+    seeds: int
+    winner: str
+    smallest_visible_difference: float | None
+    rows: tuple[Row, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``leaderboard.json`` and ``--json`` hold."""
+        values = {each.name: finite(getattr(self, each.name)) for each in fields(self)}
+        return values | {"rows": [row.to_json() for row in self.rows]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """How one run's validation score went; ``points`` are (share of budget, seconds, score)."""
+
+    name: str
+    seed: int
+    points: tuple[tuple[float, float, float], ...]
+
+    def __post_init__(self) -> None:
+        points = tuple(point for point in self.points if all(map(math.isfinite, point)))
+        object.__setattr__(self, "points", points)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """What one candidate took for what; ``counts[truth][prediction]``, in the order of labels."""
+
+    name: str
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake:
+    """A wrong answer, and how sure the candidate ``name`` was of it (None: it does not say)."""
+
+    name: str
+    text: str
+    truth: str
+    prediction: str
+    probability: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An input, its truth, and what each of the ``others`` said, by their names."""
+
+    text: str
+    truth: str
+    others: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlyRight:
+    """The inputs that ``name`` alone gets right: how many, and some ``cases`` of them."""
+
+    name: str
+    count: int
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capsule:
+    """All that is needed to run it again."""
+
+    command: str
+    versions: Mapping[str, str]
+    machine: Mapping[str, str]
+    seeds: tuple[int, ...]
+    fingerprint: str
+    date: str
+
+
+Check = tuple[tuple[str, str], ...]
+"""Lines of the data check: what each is about, and what was found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonPage:
+    """Everything the page of a comparison shows; ``unit`` is what one input is called."""
+
+    leaderboard: Leaderboard
+    verdict: tuple[str, ...]
+    check: Check
+    curves: tuple[Curve, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    only_right: tuple[OnlyRight, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    capsule: Capsule
+    folder: str
+    unit: str = "row"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPage:
+    """Everything the page of one run shows; ``test_examples`` are what its score was taken on."""
+
+    task: str
+    data: str
+    metric: str
+    higher_is_better: bool
+    budget: str
+    row: Row
+    test_examples: int
+    check: Check
+    curves: tuple[Curve, ...] = ()
+    confusions: tuple[Confusion, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    capsule: Capsule
+    folder: str
+    unit: str = "row"

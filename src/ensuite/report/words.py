@@ -1,0 +1,217 @@
+"""Numbers and names as a person reads them."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+
+NONE = "-"
+"""What stands where a figure does not apply."""
+
+NAMES = {
+    "auroc": "AUROC",
+    "bleu": "BLEU",
+    "chrf": "chrF",
+    "f1": "F1",
+    "mae": "MAE",
+    "mase": "MASE",
+    "mse": "MSE",
+    "nsp": "NSP",
+    "psnr": "PSNR",
+    "r2": "R²",
+    "rmse": "RMSE",
+    "smape": "sMAPE",
+}
+"""Words of metrics that are not written as their key in snake case is."""
+
+SHARES = ("accuracy", "f1", "exact_match", "auroc", "average_precision", "coverage", "rate")
+"""How the names end of metrics that run from 0 to 1, whose differences are told in points."""
+
+
+def metric_name(key: str) -> str:
+    """Write the key of a metric as its name.
+
+    >>> [metric_name("accuracy"), metric_name("macro_f1"), metric_name("rouge_l")]
+    ['accuracy', 'macro F1', 'ROUGE-L']
+    """
+    if key == "rouge_l":
+        return "ROUGE-L"
+    return " ".join(NAMES.get(word, word) for word in key.split("_"))
+
+
+def brief(value: float) -> str:
+    """Write a number with as many digits as a glance takes in.
+
+    >>> [brief(value) for value in (0, 0.034, 0.3, 1.0, 5.21, 60.2, 1234)]
+    ['0', '0.03', '0.3', '1', '5.2', '60', '1,234']
+    """
+    if abs(value) >= 9.95:
+        return f"{value:,.0f}"
+    if abs(value) >= 0.095:
+        return f"{value:.1f}".removesuffix(".0")
+    return f"{value:.1g}" if abs(value) >= 1e-4 else "0"
+
+
+def scaled(value: float, units: Sequence[str]) -> str:
+    """Write a number in the largest of units, each 1000 times the one before, that it fills.
+
+    >>> [scaled(value, ["", " k", " M"]) for value in (812, 19_400, 999_999, 1_300_000)]
+    ['812', '19 k', '1 M', '1.3 M']
+    """
+    power = 0
+    while power + 1 < len(units) and abs(value) >= 999.5:
+        value, power = value / 1000, power + 1
+    return brief(value) + units[power]
+
+
+def quantity(count: float | None) -> str:
+    """Write how many parameters there are.
+
+    >>> [quantity(count) for count in (None, 0, 19_400, 1_300_000, 175_000_000_000)]
+    ['-', '0', '19 k', '1.3 M', '175 B']
+    """
+    return NONE if count is None else scaled(count, ["", " k", " M", " B", " T"])
+
+
+def size(count: float | None) -> str:
+    """Write a number of bytes, megabytes where it can.
+
+    >>> [size(count) for count in (None, 812, 19_000, 400_000, 5.2e6, 310e6, 1.4e9)]
+    ['-', '812 bytes', '19 kB', '0.4 MB', '5.2 MB', '310 MB', '1.4 GB']
+    """
+    if count is None or count < 1000:
+        return NONE if count is None else f"{count:.0f} bytes"
+    if count < 95_000:
+        return f"{brief(count / 1e3)} kB"
+    return scaled(count / 1e6, [" MB", " GB", " TB"])
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time of training.
+
+    >>> [duration(seconds) for seconds in (None, 0.01, 0.4, 60, 312, 5400, 10_800)]
+    ['-', '0 s', '0.4 s', '60 s', '5.2 min', '90 min', '3 h']
+    """
+    if seconds is None or seconds < 0.05:
+        return NONE if seconds is None else "0 s"
+    if seconds < 119.5:
+        return f"{brief(seconds)} s"
+    return f"{brief(seconds / 60)} min" if seconds < 7170 else f"{brief(seconds / 3600)} h"
+
+
+def latency(milliseconds: float | None) -> str:
+    """Write the time one input takes.
+
+    >>> [latency(milliseconds) for milliseconds in (None, 0.034, 1.1, 240, 12_000)]
+    ['-', '0.03 ms', '1.1 ms', '240 ms', '12 s']
+    """
+    if milliseconds is None:
+        return NONE
+    long = milliseconds >= 9950
+    return f"{brief(milliseconds / 1000)} s" if long else f"{brief(milliseconds)} ms"
+
+
+def rate(per_second: float | None) -> str:
+    """Write how many inputs pass in a second.
+
+    >>> [rate(None), rate(1234.5)]
+    ['-', '1,234 / s']
+    """
+    return NONE if per_second is None else f"{brief(per_second)} / s"
+
+
+def percent(share: float | None) -> str:
+    """Write a share of 0 to 1.
+
+    >>> [percent(None), percent(0.934), percent(1)]
+    ['-', '93 %', '100 %']
+    """
+    return NONE if share is None else f"{100 * share:.0f} %"
+
+
+def whole(count: float | None) -> str:
+    """Write a count in full.
+
+    >>> [whole(None), whole(6920)]
+    ['-', '6,920']
+    """
+    return NONE if count is None else f"{count:,.0f}"
+
+
+def decimals(scores: Iterable[float | None]) -> int:
+    """Return how many decimals a column of scores needs for three or four telling digits.
+
+    >>> [decimals(scores) for scores in ([0.816, None], [1.0], [0.031], [23.4], [1234.5], [])]
+    [3, 3, 4, 2, 0, 3]
+    """
+    largest = max((abs(score) for score in scores if score), default=1.0)
+    exponent = math.floor(math.log10(largest))
+    return min(9, max(0, (3 if exponent >= 0 else 2) - exponent))
+
+
+def gap(value: float, metric: str) -> str:
+    """Write a difference between two scores.
+
+    >>> [gap(0.028, "accuracy"), gap(1.25, "bleu"), gap(0.01, "macro_f1"), gap(0.034, "mae")]
+    ['2.8 points', '1.2 points', '1 point', '0.034']
+    """
+    if metric.endswith(SHARES) or metric in ("bleu", "chrf", "rouge_l"):
+        points = brief(100 * value if metric.endswith(SHARES) else value)
+        return f"{points} point" if points == "1" else f"{points} points"
+    return brief(value) if value >= 9.95 else f"{value:.2g}"
+
+
+def counted(count: int, unit: str) -> str:
+    """Write how many there are of something.
+
+    >>> [counted(692, "text"), counted(1, "row"), counted(1200, "series")]
+    ['692 texts', '1 row', '1,200 series']
+    """
+    return f"{count:,} {unit if count == 1 else plural(unit)}"
+
+
+def plural(unit: str) -> str:
+    """Return the word for several of a unit.
+
+    >>> [plural("text"), plural("series")]
+    ['texts', 'series']
+    """
+    return unit if unit.endswith("s") else f"{unit}s"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names as in a sentence.
+
+    >>> [listed(["gru"]), listed(["lstm", "gru"]), listed(["rnn", "lstm", "gru"])]
+    ['gru', 'lstm and gru', 'rnn, lstm and gru']
+    """
+    return " and ".join([part for part in (", ".join(names[:-1]), names[-1]) if part])
+
+
+def shorten(text: str, length: int) -> str:
+    """Return ``text`` on one line, cut between words where it is longer than ``length``.
+
+    >>> [shorten("a film to remember", 40), shorten("a film to remember", 11)]
+    ['a film to remember', 'a film to …']
+    """
+    line = " ".join(text[: 8 * length].split())  # a book is not split whole to show its first line
+    if len(line) <= length and len(text) <= 8 * length:
+        return line
+    head = line[: length - 1]
+    space = head.rfind(" ")
+    return (head[: space + 1] if space > length // 2 else head) + "…"
+
+
+def longer(budget: str) -> str:
+    """Return three times a budget, as it is typed; nothing where it is not a number and a unit.
+
+    >>> [longer(budget) for budget in ("60s", "20m", "1.5h", "1000steps", "2 epochs", "")]
+    ['3m', '1h', '4.5h', '3000steps', '6epochs', '']
+    """
+    found = re.match(r"(\d+(?:\.\d+)?) ?(s|m|h|steps|epochs|tokens)\b", budget)
+    if not found:
+        return ""
+    amount, unit = 3 * float(found[1]), found[2]
+    for small, large in (("s", "m"), ("m", "h")):
+        if unit == small and amount % 60 == 0:
+            amount, unit = amount / 60, large
+    return f"{amount:.12g}{unit}"

@@ -1,0 +1,1 @@
+"""The jobs ensuite can do, one file each."""

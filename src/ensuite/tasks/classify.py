@@ -1,0 +1,281 @@
+"""Classify: one label, or several, for a whole text, series, image or row."""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ensuite.core.backbone import Backbone, Pretrained
+from ensuite.core.batch import Batch, Inputs, Loss, Outputs, Part
+from ensuite.core.errors import DataError
+from ensuite.core.score import Score
+from ensuite.core.task import Finding, Ledger, Model, Table, Task, group
+from ensuite.data import columns, inputs
+from ensuite.data.labels import Labels
+from ensuite.data.processors import Processor, Text, Window
+from ensuite.metrics import classification as metrics
+from ensuite.nn.heads import SummaryHead
+from ensuite.nn.losses import binary_cross_entropy, cross_entropy
+
+LABEL_NAMES = (
+    "label", "labels", "class", "target", "category", "sentiment", "language", "y",
+)  # fmt: skip
+
+IMBALANCE = 0.8
+"""Share of the largest class above which balanced accuracy ranks: always guessing it is 'good'."""
+
+Label = str | tuple[str, ...]
+
+
+class Example(NamedTuple):
+    """An input and what it is."""
+
+    input: Any  # what the processor reads: a text or a pair of them, an array
+    label: Label | None = None  # given to learn from, left out to ask; a tuple of several
+
+
+class Item(NamedTuple):
+    """A row of a batch: one window of an example."""
+
+    example: int
+    window: Window
+    label: Any  # a label's number, or 0 and 1 (NaN: not given) for each of several
+
+
+class Prediction(NamedTuple):
+    """A label and how probable it is; labels that are each more likely than not, of several."""
+
+    label: Label
+    probability: float  # of the label; of the whole set, of several
+    probabilities: tuple[float, ...]  # of every label, in the order of ``labels``
+
+
+class Piece(NamedTuple):
+    """What one window says."""
+
+    log_odds: NDArray[np.float64]  # (label,), log probabilities; of several, logits
+    weight: int  # its real positions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classify(Task[Example, Item, Prediction]):
+    """Give each input one label of a fixed set, or as many as hold.
+
+    Args:
+        input: What an input is; auto: a text column if there is one, else numbers.
+        separator: What stands between several labels in one cell; empty: a cell is one label.
+        class_weight: balanced weighs each class by how rare it is.
+        processor: How an input becomes tensors. A published checkpoint brings its own.
+        labels: The labels, in the order of the outputs.
+        several: Whether an example may have several labels.
+        weights: Of each label in the loss; empty for all alike.
+        imbalanced: Whether one class has more than 80 % of the training rows.
+        temperature: Divides the logits, so that probabilities hold (Guo et al. 2017).
+
+    Raises:
+        UnknownLabelError: In ``items``, for a label that is not among ``labels``.
+    """
+
+    input: Literal["auto", "text", "series", "row"] = "auto"
+    separator: str = ""
+    class_weight: Literal["none", "balanced"] = "none"
+    processor: Processor = field(default_factory=Text, metadata={"options": True})
+    labels: Labels = field(default_factory=Labels, metadata={"learned": True})
+    several: bool = field(default=False, metadata={"learned": True})
+    weights: tuple[float, ...] = field(default=(), metadata={"learned": True})
+    imbalanced: bool = field(default=False, metadata={"learned": True})
+    temperature: float = field(default=1.0, metadata={"learned": True})
+
+    # From data to tensors
+
+    def read(
+        self, table: Table, given: Mapping[str, str], *, asking: bool = False
+    ) -> tuple[Self, list[Example]]:
+        find = columns.find if asking else columns.require
+        label = find(table, "label", LABEL_NAMES, given)
+        raws, processor = inputs.read(table, given, self.input, self.processor, but=label)
+        if label is None:
+            return replace(self, processor=processor), [Example(raw) for raw in raws]
+        cells = table.columns[label]
+        several = bool(self.separator) or any(isinstance(c, list | tuple) for c in cells)
+        labels = [self._label(table, row, cell, several) for row, cell in enumerate(cells)]
+        task = replace(self, processor=processor, several=several)
+        return task, [Example(*pair) for pair in zip(raws, labels, strict=True)]
+
+    def _label(self, table: Table, row: int, cell: Any, several: bool) -> Label | None:
+        if several:
+            names = cell.split(self.separator) if isinstance(cell, str) else cell
+            return tuple(str(name).strip() for name in names or () if str(name).strip())
+        if isinstance(cell, float | np.floating) and float(cell).is_integer():
+            cell = int(cell)  # JSON and NumPy write the class 1 as 1.0
+        if cell is None or not str(cell).strip():
+            raise DataError(f"{table.where(row)} has no label; give it one, or take the row out.")
+        return str(cell)
+
+    def ask(self, raw: Any) -> Example:
+        """Make an example of what a person types or hands over, to be answered."""
+        if isinstance(raw, Mapping):
+            raw = tuple(raw.values()) if len(raw) > 1 else next(iter(raw.values()))
+        return Example(raw if isinstance(raw, str | tuple) else np.asarray(raw, dtype=float))
+
+    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+        labels = Labels.learn(name for e in examples for name in each_label(e.label))
+        if len(labels) < 2:
+            only = f'the single label "{labels.names[0]}"' if labels.names else "no label"
+            raise DataError(f"The training rows have {only}: at least two are needed to tell apart.")
+        counts = Counter(name for e in examples for name in each_label(e.label))
+        frequencies = np.array([counts[name] for name in labels.names])
+        balanced = self.class_weight == "balanced"
+        return replace(
+            self,
+            labels=labels,
+            processor=self.processor.prepare([e.input for e in examples], pretrained),
+            weights=tuple(frequencies.mean() / frequencies) if balanced else (),
+            imbalanced=bool(frequencies.max() / len(examples) > IMBALANCE),
+        )
+
+    @property
+    def inputs(self) -> Inputs:
+        return self.processor.inputs
+
+    def items(self, examples: Sequence[Example]) -> Sequence[Item]:
+        targets = [self._target(e.label) for e in examples]
+        cut = self.processor.windows([e.input for e in examples])
+        return [
+            Item(number, window, targets[number])
+            for number, windows in enumerate(cut)
+            for window in windows
+        ]
+
+    def _target(self, label: Label | None) -> Any:
+        if not self.several:
+            return self.labels.encode(label if isinstance(label, str) else None)
+        if label is None:
+            return np.full(len(self.labels), np.nan, np.float32)
+        target = np.zeros(len(self.labels), np.float32)
+        target[[self.labels.encode(name) for name in each_label(label)]] = 1
+        return target
+
+    def length(self, item: Item) -> int:
+        return len(item.window)
+
+    def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
+        batch = self.processor.collate([item.window for item in items])
+        targets = torch.as_tensor(np.array([item.label for item in items]))
+        given = (~targets.isnan()).any(-1) if self.several else targets >= 0
+        return replace(batch, targets={"label": targets}, counts={"label": int(given.sum())})
+
+    # From tensors to a loss
+
+    def head(self, backbone: Backbone) -> SummaryHead:
+        return SummaryHead(backbone.width, len(self.labels))
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Loss:
+        values, targets = outputs.values, batch.targets["label"]
+        weights = values.new_tensor(self.weights) if self.weights else None
+        if self.several:
+            return Loss({"label": Part(binary_cross_entropy(values, targets, weights))})
+        return Loss({"label": Part(cross_entropy(values, targets, weights))})
+
+    # From outputs to answers
+
+    def predict(self, model: Model, batch: Batch) -> list[Piece]:
+        logits: Tensor = model(batch).values.double() / self.temperature
+        log_odds = logits if self.several else logits.log_softmax(-1)
+        weights = [1] * len(batch) if batch.mask is None else batch.mask.sum(1).tolist()
+        return [Piece(*pair) for pair in zip(log_odds.cpu().numpy(), weights, strict=True)]
+
+    def merge(
+        self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Piece]
+    ) -> list[Prediction]:
+        """Average what the windows of an example say, each by its length."""
+        probabilities = np.empty((len(examples), len(self.labels)))
+        for example, places in group([item.example for item in items]).items():
+            weights = np.array([pieces[place].weight for place in places], dtype=float)
+            log_odds = np.stack([pieces[place].log_odds for place in places])
+            each = 1 / (1 + np.exp(-log_odds)) if self.several else np.exp(log_odds)
+            probabilities[example] = weights @ each / weights.sum()
+        return self.predictions(probabilities)
+
+    def predictions(self, probabilities: NDArray[Any]) -> list[Prediction]:
+        """Return a prediction for each row of probabilities, (examples, label)."""
+        rows = [tuple(map(float, row)) for row in probabilities]
+        if not self.several:
+            best = np.argmax(probabilities, axis=1)
+            return [
+                Prediction(self.labels.names[label], row[label], row)
+                for label, row in zip(best, rows, strict=True)
+            ]
+        sets = [
+            tuple(n for n, p in zip(self.labels.names, row, strict=True) if p > 0.5)
+            for row in rows
+        ]
+        sure = np.maximum(probabilities, 1 - probabilities).prod(1)
+        return [Prediction(*each) for each in zip(sets, map(float, sure), rows, strict=True)]
+
+    def score(
+        self, predictions: Sequence[Prediction], examples: Sequence[Example]
+    ) -> dict[str, Score]:
+        probabilities = np.array([p.probabilities for p in predictions])
+        targets = np.array([self._target(e.label) for e in examples])
+        if self.several:
+            return metrics.several_labels(probabilities, targets)
+        return metrics.one_label(probabilities, targets, balanced=self.imbalanced)
+
+    def calibrate(self, predictions: Sequence[Prediction], held_out: Sequence[Example]) -> Self:
+        if self.several:
+            return self
+        probabilities = np.array([p.probabilities for p in predictions])
+        targets = np.array([self.labels.encode(e.label) for e in held_out])  # type: ignore[arg-type]
+        temperature = metrics.best_temperature(probabilities, targets)
+        return replace(self, temperature=self.temperature * temperature)
+
+    # For the data check, splits, tables and reports
+
+    def key(self, example: Example) -> Hashable:
+        return self.processor.key(example.input)
+
+    def stratum(self, example: Example) -> str | None:
+        return example.label if isinstance(example.label, str) else None
+
+    def unlabelled(self, examples: Sequence[Example]) -> list[int]:
+        return [number for number, e in enumerate(examples) if e.label is None]
+
+    def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
+        everything = [e for part in parts.values() for e in part]
+        counts = Counter(name for e in everything for name in each_label(e.label))
+        shown = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(6))
+        rest = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
+        name, most = counts.most_common(1)[0]
+        share = f"{100 * most / len(everything):.1f} %"
+        fact = f'"{name}" holds in {share}' if self.several else f'always guessing "{name}" is right {share} of the time'
+        findings = self.processor.check([e.input for e in everything])
+        findings.append(Finding("label", f"{shown}{rest}; {fact}"))
+        if self.imbalanced:
+            advice = "balanced accuracy ranks; try --set class_weight=balanced"
+            findings.append(Finding("imbalance", f"one class has more than 80 %: {advice}"))
+        return findings
+
+    def ledger(self, examples: Sequence[Example]) -> Ledger:
+        return self.processor.ledger([e.input for e in examples])
+
+    def show(self, example: Example) -> str:
+        return self.processor.show(example.input)
+
+    def truth(self, example: Example) -> str:
+        return ", ".join(each_label(example.label))
+
+    def answer(self, prediction: Prediction) -> tuple[str, float | None]:
+        return ", ".join(each_label(prediction.label)) or "none", prediction.probability
+
+
+def each_label(label: Label | None) -> Iterable[str]:
+    """Return the labels of an example, however many it has."""
+    if label is None:
+        return ()
+    return (label,) if isinstance(label, str) else label

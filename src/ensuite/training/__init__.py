@@ -1,0 +1,1 @@
+"""From a model and examples to trained weights, resumable at every update."""

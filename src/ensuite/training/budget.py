@@ -1,0 +1,83 @@
+"""What a candidate may spend on training, and what it has spent."""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from ensuite.core.errors import UsageError
+
+Unit = Literal["seconds", "steps", "epochs", "tokens"]
+
+UNITS: dict[str, tuple[Unit, float]] = {
+    "s": ("seconds", 1), "m": ("seconds", 60), "h": ("seconds", 3600),
+    "step": ("steps", 1), "steps": ("steps", 1), "epoch": ("epochs", 1), "epochs": ("epochs", 1),
+    "tok": ("tokens", 1), "token": ("tokens", 1), "tokens": ("tokens", 1),
+}  # fmt: skip
+
+PATIENCE = 5
+"""Evaluations without a gain after which a candidate without a budget of its own stops."""
+
+
+@dataclass
+class Spent:
+    """What training has used up. Only updates are charged, not reading or evaluating."""
+
+    seconds: float = 0.0
+    steps: int = 0
+    epochs: float = 0.0
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An amount of one thing. With ``patience``, training also stops when it gains no more."""
+
+    amount: float = 600.0
+    unit: Unit = "seconds"
+    patience: int | None = PATIENCE
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Budget":
+        """Read '60s', '3m', '1h', '500steps', '4epochs' or '2e6tokens'; None is the default.
+
+        Raises:
+            UsageError: If ``text`` is no such amount, or the amount is 0.
+
+        >>> Budget.parse("3m")
+        Budget(amount=180.0, unit='seconds', patience=None)
+        """
+        if text is None:
+            return cls()
+        match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([a-z]+)\s*", text.lower())
+        if not match or match[2] not in UNITS:
+            raise UsageError(
+                f"--budget {text} is no budget: give a number and one of s, m, h, steps, epochs, "
+                'tokens, as in "60s" or "4epochs".'
+            )
+        unit, factor = UNITS[match[2]]
+        try:
+            amount = float(match[1]) * factor
+        except ValueError:
+            raise UsageError(f"--budget {text}: {match[1]} is not a number.") from None
+        if not 0 < amount < float("inf"):
+            raise UsageError(f"--budget {text}: give more than 0, and not without end.")
+        return cls(amount, unit, patience=None)
+
+    def share(self, spent: Spent) -> float:
+        """Return which share of the budget is spent; 1 or more when it is used up."""
+        return float(getattr(spent, self.unit)) / self.amount
+
+    def __str__(self) -> str:
+        amount = f"{self.amount:g} {self.unit}"
+        if self.unit == "seconds":
+            amount = _short(self.amount)
+        if self.patience is None:
+            return amount
+        return f"until {self.patience} evaluations bring no gain, {amount} at most"
+
+
+def _short(seconds: float) -> str:
+    for size, letter in ((3600, "h"), (60, "m")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {letter}"
+    return f"{seconds:g} s"

@@ -1,0 +1,85 @@
+"""Where to compute, in which precision, and how repeatably."""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from ensuite.core.errors import UsageError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Return the device called ``name``; 'auto' takes a GPU where there is one.
+
+    Raises:
+        UsageError: If there is no such device here.
+    """
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if name == "auto":
+        name = next(each for each in ("cuda", "mps", "cpu") if there[each])
+    if not there.get(name):
+        have = ", ".join(each for each in there if there[each])
+        raise UsageError(f"--device {name}: there is none here; there is: {have}.")
+    return torch.device(name)
+
+
+def precision(name: str, device: torch.device) -> AbstractContextManager[None]:
+    """Return the context in which a forward pass computes."""
+    if name == "bfloat16":
+        context: AbstractContextManager[None] = torch.autocast(device.type, torch.bfloat16)
+        return context
+    return nullcontext()
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Make every operation repeat its bits, where it can; the caller's setting comes back."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    memory = cast(Any, torch.utils.deterministic)  # a module with a property, unknown to mypy
+    filled = memory.fill_uninitialized_memory
+    memory.fill_uninitialized_memory = False  # costs time, changes no result
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)
+        memory.fill_uninitialized_memory = filled
+
+
+def versions() -> dict[str, str]:
+    """Return the versions a result depends on."""
+    from importlib.metadata import version
+
+    names = ("ensuite", "torch", "numpy", "tokenizers", "scikit-learn")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+def machine(device: torch.device) -> dict[str, str | int]:
+    """Describe the machine a result was measured on."""
+    facts: dict[str, str | int] = {
+        "system": platform.system(),
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+    }
+    if device.type == "cuda":
+        facts["accelerator"] = torch.cuda.get_device_name(device)
+    return facts
+
+
+def _processor() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            return next(line.split(":")[1].strip() for line in file if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

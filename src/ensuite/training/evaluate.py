@@ -1,0 +1,44 @@
+"""Answer examples with a model, batch by batch, and judge the answers."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from ensuite.core.batch import Batch, check_ranges
+from ensuite.core.task import Model, Task
+
+PREDICT_BATCH = 64
+"""Rows in a batch that is only predicted: no answer depends on it."""
+
+
+@torch.inference_mode()
+def predict(
+    task: Task[Any, Any, Any],
+    model: Model,
+    examples: Sequence[Any],
+    *,
+    device: torch.device | None = None,
+    size: int = PREDICT_BATCH,
+) -> list[Any]:
+    """Return one prediction for each example, in order. Outputs are not kept, answers are."""
+    items = task.items(examples)
+    order = task.order(items, size)
+    device = device or next(model.parameters()).device
+
+    def batches() -> Iterator[Batch]:
+        for index, numbers in enumerate(order):
+            # A task that draws noise draws the same each time it is asked.
+            generator = torch.Generator().manual_seed(index)
+            batch = task.collate([items[number] for number in numbers], generator)
+            check_ranges(batch, task.inputs)
+            yield batch.to(device)
+
+    was_training = model.training
+    model.eval()
+    pieces: list[Any] = [None] * len(items)
+    for numbers, answers in zip(order, task.answers(model, batches()), strict=True):
+        for number, piece in zip(numbers, answers, strict=True):
+            pieces[number] = piece
+    model.train(was_training)
+    return task.merge(examples, items, pieces)

@@ -1,0 +1,50 @@
+"""The training loop, as a stream of progress.
+
+``fit`` owns what happens in one update; whoever iterates over it owns what happens between two:
+print, plot, save, or stop by leaving the ``for``. At every yield ``training`` is whole: what it
+saves there goes on bit for bit.
+"""
+
+from collections.abc import Iterator
+from time import perf_counter
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from ensuite.core.batch import Loss, sum_counts
+from ensuite.training.device import deterministic
+from ensuite.training.training import Progress, Training
+
+
+def fit(training: Training) -> Iterator[Progress]:
+    """Train until the budget is spent, and yield once an update.
+
+    Raises:
+        NonFiniteGradientError: After a few in a row; names the batch.
+    """
+    training.model.train()
+    while not training.over:
+        began = perf_counter()
+        with deterministic():
+            loss = add_gradients(training)
+            norm = clip_grad_norm_(training.model.parameters(), training.recipe.clip)
+            training.update(norm)  # not finite: the weights stay as they were
+        training.advance(began)
+        scores = training.evaluate_if_due()
+        yield Progress(training.place.spent.steps, loss, norm, training.share, scores)
+
+
+def add_gradients(training: Training) -> Loss:
+    """Sum the gradients of one update's batches, each part divided by all the update counts of it.
+
+    The counts are known before the first forward pass, so n batches equal one n times as large,
+    however unequal their counts, and two parts keep their own denominators.
+    """
+    batches = training.next_batches()
+    counts = sum_counts(batches)
+    losses = []
+    for batch in batches:
+        loss = training.forward(batch) / counts
+        torch.autograd.backward(loss.value)
+        losses.append(loss.detach())
+    return sum(losses, Loss())
