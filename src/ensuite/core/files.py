@@ -83,3 +83,34 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise RunError(f"{path.parent} has no {path.name}: it is not a whole run.") from None
     except (OSError, SafetensorError) as error:
         raise RunError(f"{path} cannot be read ({error}); the run is damaged.") from error
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep a run folder to this process; a lock that a killed process left behind holds nothing.
+
+    Raises:
+        RunError: If another process has it; names the process.
+    """
+    from filelock import FileLock, Timeout
+
+    owner = folder / ".process"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", blocking=False)
+        lock.acquire()
+    except Timeout:
+        who = owner.read_text().strip() if owner.exists() else "unknown"
+        raise RunError(
+            f"{folder} is being trained by process {who}. Wait for it, or choose another --out."
+        ) from None
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be written ({error.strerror}); choose another --out."
+        ) from error
+    try:
+        write_text(owner, f"{os.getpid()}\n")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()

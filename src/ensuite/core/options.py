@@ -68,7 +68,7 @@ def from_json(kind: Any, value: Any, files: Mapping[str, str] | None = None) -> 
     if kind in (Any, object):
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return _made(float, value)
     if kind is int and isinstance(value, bool):
         raise EnsuiteError(f"{value} is not a whole number.")
     if isinstance(kind, type) and isinstance(value, kind):
@@ -82,7 +82,7 @@ def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
     """Call ``kind``; what it refuses is an error of the file that was read."""
     try:
         return kind(*arguments, **options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise EnsuiteError(f"this makes no {kind.__name__}: {error}.") from None
 
 
@@ -184,9 +184,20 @@ def set_options(options: T, settings: Mapping[str, str], owner: str) -> T:
         except ValueError as error:
             raise UsageError(f"{owner}: {name}={text}: {error}.") from None
     try:
-        return replace(options, **values)  # type: ignore[type-var]
+        return _replace(options, values)
     except ValueError as error:  # a dataclass that checks itself
-        raise UsageError(f"{owner}: {error}") from None
+        raise UsageError(f"{owner}: {error}.") from None
+
+
+def _replace(options: Any, values: dict[str, Any]) -> Any:
+    """Replace fields by name, those of the options within too."""
+    changed = {name: values[name] for name in values if hasattr(options, name)}
+    for each in fields(options):
+        if each.metadata.get("options"):
+            within = getattr(options, each.name)
+            mine = {name: values[name] for name in option_names(within) if name in values}
+            changed[each.name] = _replace(within, mine)
+    return replace(options, **changed)
 
 
 def parse(kind: Any, text: str) -> Any:
@@ -263,7 +274,7 @@ def _describe(kind: Any) -> str:
 def differences(options: Any, standard: Any) -> dict[str, Any]:
     """Return the fields of ``options`` whose values differ from those of ``standard``."""
     return {
-        name: getattr(options, name)
-        for name in option_names(options)
-        if getattr(options, name) != getattr(standard, name)
+        each.name: getattr(options, each.name)
+        for each in fields(options)
+        if getattr(options, each.name) != getattr(standard, each.name)
     }

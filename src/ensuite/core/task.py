@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, Pretrained, Steps, Trait
 from ensuite.core.batch import Batch, Carry, Inputs, Loss, Outputs
-from ensuite.core.errors import UsageError
+from ensuite.core.errors import UsageError, nearest
 from ensuite.core.score import Score
 
 Example = TypeVar("Example")
@@ -88,12 +88,15 @@ class Task(ABC, Generic[Example, Item, Prediction]):
     # From data to tensors
 
     @abstractmethod
-    def read(self, table: Table, given: Mapping[str, str]) -> tuple[Self, list[Example]]:
+    def read(
+        self, table: Table, given: Mapping[str, str], *, asking: bool = False
+    ) -> tuple[Self, list[Example]]:
         """Make examples of a table, and settle what its columns decide (text or numbers, ...).
 
         Args:
             table: A file's columns.
             given: Column by role, where the user names them.
+            asking: Whether the truth may be absent, since it is asked for.
 
         Raises:
             DataError: If a column is absent or a row is not what the task needs.
@@ -140,6 +143,17 @@ class Task(ABC, Generic[Example, Item, Prediction]):
     def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
         """Make a batch; masks and noise are drawn from ``generator`` alone."""
 
+    def verify(self, example: Example) -> None:
+        """Refuse an example that ``prepare`` did not prepare for, an unknown label above all.
+
+        Raises:
+            DataError: Says what was not known.
+        """
+
+    def ask(self, raw: Any) -> Example:
+        """Make an example of what a person types or hands over, to be answered."""
+        return cast(Example, raw)
+
     # From tensors to a loss
 
     @abstractmethod
@@ -183,6 +197,11 @@ class Task(ABC, Generic[Example, Item, Prediction]):
 
     # For the data check, splits, tables and reports
 
+    @property
+    def unit(self) -> str:
+        """What one input is called."""
+        return "row"
+
     def key(self, example: Example) -> Hashable:
         """Return what makes two examples the same input."""
         return repr(example)
@@ -214,6 +233,20 @@ class Task(ABC, Generic[Example, Item, Prediction]):
     def answer(self, prediction: Prediction) -> tuple[str, float | None]:
         """Return the answer as a word, and how sure it is (0 to 1)."""
         return str(prediction), None
+
+
+def rank(scores: Mapping[str, Score], metric: str | None = None) -> tuple[str, Score]:
+    """Return the metric that ranks: the one named, or the task's first.
+
+    Raises:
+        UsageError: If the task has no metric of that name.
+    """
+    if metric is None:
+        return next(iter(scores.items()))
+    if metric not in scores:
+        hint = nearest(metric, scores)
+        raise UsageError(f'There is no metric "{metric}"{hint}. There is: {", ".join(scores)}.')
+    return metric, scores[metric]
 
 
 def check_fit(task: Task[Any, Any, Any], traits: frozenset[Trait], reads: frozenset[str]) -> None:

@@ -61,8 +61,47 @@ class GRU(Cell[GRUState]):
             UsageError: If that has several layers or directions.
         """
         weights = dense.weights_of(layer)
-        gru = cls(layer.input_size, layer.hidden_size).to(weights.from_input)
+        gates, candidate = weights.hidden_bias.tensor_split([2 * layer.hidden_size])
+        gru = cls(layer.input_size, layer.hidden_size)
+        gru.to(weights.from_input).load_state_dict(
+            {
+                "from_input.weight": weights.from_input,
+                "from_input.bias": weights.input_bias + F.pad(gates, (0, layer.hidden_size)),
+                "from_hidden.weight": weights.from_hidden,
+                "reset_bias": candidate,
+            }
+        )
         return gru
 
     def begin(self, batch_size: int) -> GRUState:
         return GRUState(self.from_hidden.weight.new_zeros(batch_size, self.width))
+
+    def step(self, projected: Float[Tensor, "batch gates"], state: GRUState) -> GRUState:
+        (hidden,) = state
+        cut = [2 * self.width]  # PyTorch's order: reset and update, then the candidate
+        gates, candidate = projected.tensor_split(cut, dim=-1)
+        to_gates, to_candidate = self.from_hidden.weight.tensor_split(cut)
+        reset, update = (gates + F.linear(hidden, to_gates)).sigmoid().chunk(2, dim=-1)
+        if self.reset_bias is None:
+            recalled = F.linear(reset * hidden, to_candidate)
+        else:
+            recalled = reset * F.linear(hidden, to_candidate, self.reset_bias)
+        return GRUState(update * hidden + (1 - update) * (candidate + recalled).tanh())
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "batch time features"],
+        mask: Bool[Tensor, "batch time"] | None = None,
+        state: GRUState | None = None,
+    ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
+        state = state or self.begin(len(inputs))
+        if self.reset_bias is None:
+            return unroll(self.step, self.from_input(inputs), state, mask)
+        weights = dense.Weights(
+            self.from_input.weight,
+            self.from_hidden.weight,
+            self.from_input.bias,
+            F.pad(self.reset_bias, (2 * self.width, 0)),
+        )
+        keep = (0.0, dense.OPEN, 0.0)  # the update gate lets the old state through
+        return dense.run(torch.gru, inputs, mask, state, weights, when_padded=keep)

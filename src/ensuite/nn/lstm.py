@@ -54,10 +54,14 @@ class LSTM(Cell[LSTMState]):
             UsageError: If that has several layers or directions, or a projection.
         """
         weights = dense.weights_of(layer)
-        lstm = cls(layer.input_size, layer.hidden_size).to(weights.from_input)
-        lstm.from_input.weight.data.copy_(weights.from_input)
-        lstm.from_hidden.weight.data.copy_(weights.from_hidden)
-        lstm.from_input.bias.data.copy_(weights.input_bias + weights.hidden_bias)
+        lstm = cls(layer.input_size, layer.hidden_size)
+        lstm.to(weights.from_input).load_state_dict(
+            {
+                "from_input.weight": weights.from_input,
+                "from_input.bias": weights.input_bias + weights.hidden_bias,
+                "from_hidden.weight": weights.from_hidden,
+            }
+        )
         return lstm
 
     def begin(self, batch_size: int) -> LSTMState:
@@ -84,7 +88,9 @@ class LSTM(Cell[LSTMState]):
         state = state or self.begin(len(inputs))
         if self.peepholes is not None:
             return unroll(self.step, self.from_input(inputs), state, mask)
-        shut_all_but_forget = (dense.SHUT, -dense.SHUT, 0, 0)
-        return dense.run(
-            torch.lstm, inputs, mask, state, dense.weights(self), when_padded=shut_all_but_forget
+        bias = self.from_input.bias
+        weights = dense.Weights(
+            self.from_input.weight, self.from_hidden.weight, bias, torch.zeros_like(bias)
         )
+        keep = (dense.SHUT, dense.OPEN, 0.0, 0.0)  # lets nothing in, forgets nothing
+        return dense.run(torch.lstm, inputs, mask, state, weights, when_padded=keep)

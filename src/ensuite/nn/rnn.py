@@ -56,10 +56,13 @@ class RNN(Cell[RNNState]):
         weights = dense.weights_of(layer)
         activation: Literal["tanh", "relu"] = "relu" if layer.nonlinearity == "relu" else "tanh"
         rnn = cls(layer.input_size, layer.hidden_size, activation=activation)
-        rnn = rnn.to(weights.from_input)
-        rnn.from_input.weight.data.copy_(weights.from_input)
-        rnn.from_hidden.weight.data.copy_(weights.from_hidden)
-        rnn.from_input.bias.data.copy_(weights.input_bias + weights.hidden_bias)
+        rnn.to(weights.from_input).load_state_dict(
+            {
+                "from_input.weight": weights.from_input,
+                "from_input.bias": weights.input_bias + weights.hidden_bias,
+                "from_hidden.weight": weights.from_hidden,
+            }
+        )
         return rnn
 
     def begin(self, batch_size: int) -> RNNState:
@@ -76,6 +79,9 @@ class RNN(Cell[RNNState]):
         state: RNNState | None = None,
     ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
         state = state or self.begin(len(inputs))
-        weights = dense.weights(self)
+        bias = self.from_input.bias
+        weights = dense.Weights(
+            self.from_input.weight, self.from_hidden.weight, bias, torch.zeros_like(bias)
+        )
         kernel = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu
         return dense.run(kernel, inputs, mask, state, weights, when_padded=(dense.SHUT,))

@@ -5,8 +5,8 @@ of text, axes and grid are left to the page's style sheet, which knows light, da
 """
 
 import html
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,20 @@ COLOURS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """The rest of their palette, less yellow (too faint on white) and black."""
 
 GREY = "#808890"
-DASHES = ("solid", "dash", "dot", "dashdot")
 
-MOST_LABELS_WITH_COUNTS = 12
+DASHES = ("solid", "dash", "dot")
+"""Told apart once the colours are used up."""
+
+MOST_COUNTS = 10
 """A confusion matrix with more labels has cells too small for a number on a telephone."""
+
+MOST_LABELS = 30
+"""With more, their names cannot be read beside the matrix."""
+
+MOST_CONFUSIONS_TOLD = 3
+
+Part = dict[str, Any]
+"""An object of plotly's JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,89 +45,292 @@ class Figure:
         caption: How to read it, in a sentence or two.
         words: The same without seeing it, a line for each thing it shows.
         data: plotly's traces.
-        layout: plotly's layout.
+        layout: plotly's layout; its height is kept, its width is the page's.
     """
 
     title: str
     caption: str
     words: tuple[str, ...]
-    data: tuple[Mapping[str, Any], ...]
-    layout: Mapping[str, Any]
+    data: tuple[Part, ...]
+    layout: Part
 
 
-def paints(names: Iterable[str], winner: str, plain: Iterable[str] = ()) -> dict[str, str]:
-    """Give each name its colour: the accent to the winner, grey to the ``plain`` ones."""
-    grey = set(plain)
-    others = [name for name in dict.fromkeys(names) if name != winner and name not in grey]
-    paint = {name: COLOURS[turn % len(COLOURS)] for turn, name in enumerate(others)}
-    return paint | dict.fromkeys(grey, GREY) | {winner: ACCENT}
+def line_styles(names: Iterable[str], winner: str) -> dict[str, Part]:
+    """Give each name a line of its own: the accent to the winner."""
+    others = [name for name in dict.fromkeys(names) if name != winner]
+    styles = {
+        name: {
+            "color": COLOURS[turn % len(COLOURS)],
+            "dash": DASHES[turn // len(COLOURS) % len(DASHES)],
+        }
+        for turn, name in enumerate(others)
+    }
+    return {winner: {"color": ACCENT, "dash": "solid"}, **styles}
 
 
-def pareto_front(rows: Sequence[tuple[float, float]]) -> list[int]:
-    """Return which (cost, goodness) no other beats in both, from the cheapest on.
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return which (cost, goodness) none beats in one without losing in the other, cheapest first.
 
     >>> pareto_front([(1.0, 0.7), (0.3, 0.8), (1.1, 0.9), (2.0, 0.9)])
     [1, 2]
     """
     front: list[int] = []
-    for place in sorted(range(len(rows)), key=lambda place: (rows[place][0], -rows[place][1])):
-        if not front or rows[place][1] > rows[front[-1]][1]:
+    for place in sorted(range(len(points)), key=lambda it: (points[it][0], -points[it][1])):
+        if not front or points[place][1] > points[front[-1]][1]:
             front.append(place)
     return front
 
 
 def score_against_cost(leaderboard: Leaderboard, unit: str) -> Figure | None:
-    """Draw score over latency (or over training, where fewer than two rows have a latency)."""
-    for field, title, write in (
-        ("latency_ms", f"time for one {unit} (ms)", words.latency),
-        ("train_seconds", "time to train (s)", words.duration),
-    ):
-        rows = [row for row in leaderboard.rows if row.score is not None and getattr(row, field)]
-        if len(rows) > 1:
-            break
-    else:
+    """Draw score over the time one input takes, or nothing where fewer than two rows have both."""
+    rows = sorted(
+        (row for row in leaderboard.rows if row.score is not None and row.latency_ms),
+        key=lambda row: row.latency_ms or 0,
+    )
+    if len(rows) < 2:
         return None
     sign = 1 if leaderboard.higher_is_better else -1
-    costs = [float(getattr(row, field)) for row in rows]
-    front = pareto_front([(cost, sign * (row.score or 0)) for cost, row in zip(costs, rows)])
+    places = pareto_front([(row.latency_ms or 0, sign * (row.score or 0)) for row in rows])
+    front = [rows[place] for place in places]
     metric = words.metric_name(leaderboard.metric)
     return Figure(
-        title="What the score costs",
-        caption=f"Each row's {metric} over its {title}, on a logarithmic scale. The line joins the "
-        "rows that no other beats in both; the bars are the spread over seeds.",
-        words=tuple(
-            f"{row.name}: {metric} {row.score:.3g}, {write(cost)}"
-            + (", on the front." if place in front else ".")
-            for place, (row, cost) in enumerate(zip(rows, costs, strict=True))
+        title="Score against cost",
+        caption=f"{'Higher' if leaderboard.higher_is_better else 'Lower'} and further left is "
+        "better. The dotted line is the front: on it are the rows that no other beats in both. "
+        "Bars are the spread over seeds." + _left_out(leaderboard.rows, rows),
+        words=tuple(_priced(row, on_front=row in front) for row in rows),
+        data=(
+            _steps(front, until=rows[-1]),
+            _dots(rows, front, leaderboard.winner),
+            _names(rows),
         ),
-        data=(_front(rows, costs, front), *_dots(leaderboard, rows, costs, front)),
-        layout=_layout(height=380)
-        | {"showlegend": False}
-        | {"xaxis": _axis(title, type="log", dtick="D2", range=_around(costs))}
-        | {"yaxis": _axis(metric)},
+        layout=_layout(380, _latencies(rows, unit), _axis(metric)),
     )
 
 
 def learning_curves(
-    curves: Sequence[Curve], metric: str, *, winner: str, budget: str
+    curves: Sequence[Curve], metric: str, winner: str, budget: str
 ) -> Figure | None:
     """Draw the validation score of every seed over the share of the budget spent."""
-    drawn = [curve for curve in curves if curve.points]
-    if not drawn:
+    curves = [curve for curve in curves if curve.points]
+    if not curves:
         return None
-    paint = paints((curve.name for curve in drawn), winner)
-    name = words.metric_name(metric)
+    names = [curve.name for curve in curves]
+    styles = line_styles(names, winner)
+    metric = words.metric_name(metric)
     return Figure(
-        title="How they learned",
-        caption=f"Validation {name}, a line for each seed. The upright line is where the budget "
-        f"({budget}) ends: a curve that still climbs there had too little.",
-        words=tuple(map(_told, drawn)),
+        title="Learning curves",
+        caption=f"Validation {metric}, a line for each seed. The upright line is the end of the "
+        f"budget{f' ({budget})' if budget else ''}.",
+        words=tuple(map(_told, curves)),
         data=tuple(
-            _line(curve, paint[curve.name], first=curve.seed == _seeds(drawn, curve.name)[0])
-            for curve in drawn
+            _line(curve, styles[curve.name], legend=names.index(curve.name) == place)
+            for place, curve in enumerate(curves)
         ),
-        layout=_layout(height=380)
-        | {"shapes": [_upright(100)], "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"}}
-        | {"xaxis": _axis("share of the budget", ticksuffix=" %", range=[0, 103])}
-        | {"yaxis": _axis(f"validation {name}")},
+        layout=_layout(
+            400,
+            _axis("share of the budget", ticksuffix=" %", range=[0, 103], dtick=25),
+            _axis(f"validation {metric}"),
+            showlegend=len(set(names)) > 1,
+            shapes=[_upright(100)],
+        ),
     )
+
+
+def confusion_matrix(confusion: Confusion) -> Figure:
+    """Draw what was taken for what: a row for each truth, its shade the share of that truth."""
+    few = len(confusion.labels) <= MOST_COUNTS
+    ticks = _ticks(confusion.labels, size=12 if few else 9)
+    return Figure(
+        title=confusion.name,
+        caption="" if few else "Hover over a cell, or touch it, for its labels and counts.",
+        words=tuple(_confused(confusion)),
+        data=(_cells(confusion, few),),
+        layout=_layout(
+            320 if few else 480,
+            _axis("predicted", showgrid=False, **ticks),
+            _axis("true", showgrid=False, autorange="reversed", **ticks),
+        ),
+    )
+
+
+def _ticks(labels: Sequence[str], size: int) -> Part:
+    return {
+        "tickvals": list(range(len(labels))),
+        "ticktext": [_label(label, 14) for label in labels],
+        "tickfont": {"size": size},
+        "showticklabels": len(labels) <= MOST_LABELS,
+    }
+
+
+def _cells(confusion: Confusion, counted: bool) -> Part:
+    """Return the matrix as a heatmap, with its counts in the cells where they fit."""
+    names = [_label(label, 40) for label in confusion.labels]
+    return {
+        "type": "heatmap",
+        "z": [[count / (sum(row) or 1) for count in row] for row in confusion.counts],
+        "zmin": 0,
+        "zmax": 1,
+        "text": [[f"{count:,}" for count in row] for row in confusion.counts],
+        "texttemplate": "%{text}" if counted else "",
+        "colorscale": [[0, "rgba(86,180,233,0)"], [1, "rgba(86,180,233,0.7)"]],
+        "showscale": False,
+        "xgap": 1 if counted else 0,
+        "ygap": 1 if counted else 0,
+        "customdata": [[[true, taken] for taken in names] for true in names],
+        "hovertemplate": "%{customdata[0]} taken as %{customdata[1]}: %{text} of these, "
+        "%{z:.0%}<extra></extra>",
+    }
+
+
+def _layout(height: int, xaxis: Part, yaxis: Part, **more: Any) -> Part:
+    return {
+        "height": height,
+        "xaxis": xaxis,
+        "yaxis": yaxis,
+        "margin": {"l": 8, "r": 20, "t": 8, "b": 8},  # the axes' automargin adds what they need
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "system-ui, sans-serif", "size": 13},
+        "dragmode": False,  # a finger scrolls the page
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        "showlegend": False,
+        **more,
+    }
+
+
+def _axis(title: str, **more: Any) -> Part:
+    return {"title": {"text": title}, "automargin": True, "zeroline": False, **more}
+
+
+def _latencies(rows: Sequence[Row], unit: str) -> Part:
+    """Return an axis in milliseconds with room for the names beside the outermost dots."""
+    first, last = (math.log10(row.latency_ms or 1) for row in (rows[0], rows[-1]))
+    room = 0.25 * (last - first) + 0.1
+    powers = range(math.floor(first - room), math.ceil(last + room))
+    ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    return _axis(
+        f"one {unit}, in ms",
+        type="log",
+        range=[first - room, last + room],
+        tickvals=ticks,
+        ticktext=[f"{tick:g}" for tick in ticks],
+    )
+
+
+def _priced(row: Row, on_front: bool) -> str:
+    beaten = "no other beats it in both" if on_front else "another beats it in both"
+    return f"{row.name}: {row.score:.3g} at {words.latency(row.latency_ms)}; {beaten}."
+
+
+def _left_out(rows: Sequence[Row], drawn: Sequence[Row]) -> str:
+    names = [row.name for row in rows if row not in drawn]
+    return f" Without a score or a time: {words.listed(names)}." if names else ""
+
+
+def _steps(front: Sequence[Row], until: Row) -> Part:
+    """Return the front as steps, on to the time of the slowest row."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [row.latency_ms for row in (*front, until)],
+        "y": [row.score for row in (*front, front[-1])],
+        "line": {"color": ACCENT, "width": 1.5, "shape": "hv", "dash": "dot"},
+        "hoverinfo": "skip",
+    }
+
+
+def _dots(rows: Sequence[Row], front: Sequence[Row], winner: str) -> Part:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [row.latency_ms for row in rows],
+        "y": [row.score for row in rows],
+        "error_y": {
+            "array": [row.spread or 0 for row in rows],
+            "color": GREY,
+            "width": 3,
+            "thickness": 1.2,
+        },
+        "marker": {
+            "size": [14 if row.name == winner else 9 for row in rows],
+            "color": [ACCENT if row in front else GREY for row in rows],
+            "opacity": 1,
+            "line": {"width": 0},
+        },
+        "customdata": [_label(row.name) for row in rows],
+        "hovertemplate": "%{customdata}: %{y:.4~g} at %{x:.3~g} ms<extra></extra>",
+    }
+
+
+def _names(rows: Sequence[Row]) -> Part:
+    """Write each name at an end of its bar, in turn above and below: neighbours stay apart."""
+    sides = [1 if place % 2 == 0 else -1 for place in range(len(rows))]
+    return {
+        "type": "scatter",
+        "mode": "markers+text",
+        "marker": {"size": 14, "opacity": 0},  # unseen: it holds the name off the dot
+        "x": [row.latency_ms for row in rows],
+        "y": [
+            (row.score or 0) + side * (row.spread or 0)
+            for row, side in zip(rows, sides, strict=True)
+        ],
+        "text": [_label(row.name) for row in rows],
+        "textposition": ["top center" if side > 0 else "bottom center" for side in sides],
+        "cliponaxis": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _label(name: str, length: int = 24) -> str:
+    """Return a name that plotly draws as it is: it would read tags in it."""
+    return html.escape(words.shorten(name, length))
+
+
+def _line(curve: Curve, style: Part, legend: bool) -> Part:
+    shares, seconds, scores = zip(*curve.points, strict=True)
+    name = _label(curve.name)
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if len(scores) < 3 else "lines",
+        "x": [100 * share for share in shares],
+        "y": scores,
+        "customdata": seconds,
+        "line": {**style, "width": 2},
+        "name": name,
+        "legendgroup": name,
+        "showlegend": legend,
+        "hovertemplate": f"seed {curve.seed}: %{{y:.4~g}} after %{{customdata:.3~s}}s",
+    }
+
+
+def _upright(x: float) -> Part:
+    ends = {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"}
+    return {"type": "line", **ends, "line": {"color": GREY, "width": 1.5, "dash": "dash"}}
+
+
+def _told(curve: Curve) -> str:
+    (first, _, start), (last, _, end) = curve.points[0], curve.points[-1]
+    scores = [score for _, _, score in curve.points]
+    return (
+        f"{curve.name}, seed {curve.seed}: from {start:.3g} at {words.percent(first)} of the "
+        f"budget to {end:.3g} at {words.percent(last)}; "
+        f"between {min(scores):.3g} and {max(scores):.3g}."
+    )
+
+
+def _confused(confusion: Confusion) -> list[str]:
+    """Tell how many were right, then the most frequent confusions."""
+    counts, labels = confusion.counts, confusion.labels
+    right = sum(row[place] for place, row in enumerate(counts))
+    total = sum(map(sum, counts))
+    wrong = [
+        (count, labels[true], labels[taken])
+        for true, row in enumerate(counts)
+        for taken, count in enumerate(row)
+        if count and taken != true
+    ]
+    most = sorted(wrong, key=lambda it: -it[0])[:MOST_CONFUSIONS_TOLD]
+    return [f"{right:,} of {total:,} right."] + [
+        f"{true} taken as {taken}: {count:,}." for count, true, taken in most
+    ]

@@ -10,7 +10,7 @@ from rich.text import Text
 from ensuite.report import words
 from ensuite.report.values import Leaderboard, Row
 
-GAP = "   "
+GAP = "  "
 """What stands between two columns of a terminal."""
 
 SHORTEST_NAME = 8
@@ -89,6 +89,13 @@ def note(row: Row, higher_is_better: bool) -> str:
     if row.converged is False:
         return "still rising" if higher_is_better else "still falling"
     return ""
+
+
+def facts(table: Sequence[Column], place: int) -> list[tuple[str, str]]:
+    """Return heading and cell of every figure the row at ``place`` has."""
+    figures = [column for column in table if column.title not in ("model", "group", "note")]
+    pairs = [(column.title, column.cells[place].strip()) for column in figures]
+    return [(title, cell) for title, cell in pairs if cell != words.NONE]
 
 
 def fitting(table: Sequence[Column], width: int) -> tuple[Column, ...]:

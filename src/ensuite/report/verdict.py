@@ -92,7 +92,9 @@ def _sureness(leaderboard: Leaderboard, examples: str) -> str:
     if len(scored) == 1:
         return ""
     if len(leaders) == 1:
-        return f"{leaders[0]} is better than every other row by more than chance on {examples}{limit}."
+        return (
+            f"{leaders[0]} is better than every other row by more than chance on {examples}{limit}."
+        )
     group = "All rows" if len(leaders) == len(scored) else f"Group A ({words.listed(leaders)})"
     return f"{group} cannot be told apart on {examples}{limit}."
 
@@ -107,11 +109,13 @@ def _baseline(leaderboard: Leaderboard) -> str:
         return ""
     tied = [row.name for row in simple if row.tie_group == "A"]
     if leaderboard.winner in tied:
-        return f"No model beats {words.listed(tied)}: on this data, a simple baseline is enough so far."
+        return f"No model beats {words.listed(tied)}: a simple baseline is enough here, so far."
     if tied:
         return f"A simple baseline does as well, only not as cheaply: {words.listed(tied)}."
     ours, theirs = _best(_leaders(others), leaderboard), _best(simple, leaderboard)
-    lead = words.gap(abs(_signed(ours, leaderboard) - _signed(theirs, leaderboard)), leaderboard.metric)
+    lead = words.gap(
+        abs(_signed(ours, leaderboard) - _signed(theirs, leaderboard)), leaderboard.metric
+    )
     return f"{ours.name} beats the best baseline, {theirs.name}, by {lead}."
 
 
@@ -121,9 +125,11 @@ def _too_short(leaderboard: Leaderboard) -> str:
 
 
 def _cut(rows: Sequence[Row], unit: str) -> str:
-    cut = [(row.name, row.truncated_rows) for row in rows if row.truncated_rows]
-    parts = [f"{name} read only part of {words.counted(count, unit)}" for name, count in cut]
-    return f"{words.listed(parts)}." if parts else ""
+    cut = {row.name: row.truncated_rows for row in rows if row.truncated_rows}
+    if not cut:
+        return ""
+    most = ("up to " if len(cut) > 1 else "") + words.counted(max(cut.values()), unit)
+    return f"{words.listed(list(cut))} did not read every {unit} whole ({most} cut)."
 
 
 def _silent(rows: Sequence[Row]) -> str:

@@ -19,6 +19,7 @@ from ensuite.data import columns, inputs
 from ensuite.data.labels import Labels
 from ensuite.data.processors import Processor, Text, Window
 from ensuite.metrics import classification as metrics
+from ensuite.metrics.calibration import best_temperature
 from ensuite.nn.heads import SummaryHead
 from ensuite.nn.losses import binary_cross_entropy, cross_entropy
 
@@ -28,6 +29,9 @@ LABEL_NAMES = (
 
 IMBALANCE = 0.8
 """Share of the largest class above which balanced accuracy ranks: always guessing it is 'good'."""
+
+THRESHOLD = 0.5
+"""Probability from which on one of several labels is given."""
 
 Label = str | tuple[str, ...]
 
@@ -118,7 +122,8 @@ class Classify(Task[Example, Item, Prediction]):
         return str(cell)
 
     def ask(self, raw: Any) -> Example:
-        """Make an example of what a person types or hands over, to be answered."""
+        if isinstance(raw, Example):
+            return raw
         if isinstance(raw, Mapping):
             raw = tuple(raw.values()) if len(raw) > 1 else next(iter(raw.values()))
         return Example(raw if isinstance(raw, str | tuple) else np.asarray(raw, dtype=float))
@@ -135,6 +140,7 @@ class Classify(Task[Example, Item, Prediction]):
             self,
             labels=labels,
             processor=self.processor.prepare([e.input for e in examples], pretrained),
+            input=self.processor.kind,  # what a run was trained on it is asked for
             weights=tuple(frequencies.mean() / frequencies) if balanced else (),
             imbalanced=bool(frequencies.max() / len(examples) > IMBALANCE),
         )
@@ -142,6 +148,9 @@ class Classify(Task[Example, Item, Prediction]):
     @property
     def inputs(self) -> Inputs:
         return self.processor.inputs
+
+    def verify(self, example: Example) -> None:
+        self._target(example.label)
 
     def items(self, examples: Sequence[Example]) -> Sequence[Item]:
         targets = [self._target(e.label) for e in examples]
@@ -212,7 +221,7 @@ class Classify(Task[Example, Item, Prediction]):
                 for label, row in zip(best, rows, strict=True)
             ]
         sets = [
-            tuple(n for n, p in zip(self.labels.names, row, strict=True) if p > 0.5)
+            tuple(n for n, p in zip(self.labels.names, row, strict=True) if p >= THRESHOLD)
             for row in rows
         ]
         sure = np.maximum(probabilities, 1 - probabilities).prod(1)
@@ -224,18 +233,38 @@ class Classify(Task[Example, Item, Prediction]):
         probabilities = np.array([p.probabilities for p in predictions])
         targets = np.array([self._target(e.label) for e in examples])
         if self.several:
-            return metrics.several_labels(probabilities, targets)
-        return metrics.one_label(probabilities, targets, balanced=self.imbalanced)
+            return {
+                "accuracy": metrics.multilabel_accuracy(probabilities, targets, THRESHOLD),
+                "macro_f1": metrics.multilabel_macro_f1(probabilities, targets, THRESHOLD),
+                "micro_f1": metrics.multilabel_micro_f1(probabilities, targets, THRESHOLD),
+                "log_loss": metrics.multilabel_log_loss(probabilities, targets),
+            }
+        accuracies = {
+            "accuracy": metrics.accuracy(probabilities, targets),
+            "balanced_accuracy": metrics.balanced_accuracy(probabilities, targets),
+        }
+        first = "balanced_accuracy" if self.imbalanced else "accuracy"
+        return {
+            first: accuracies[first],
+            **accuracies,
+            "macro_f1": metrics.macro_f1(probabilities, targets),
+            "log_loss": metrics.log_loss(probabilities, targets),
+            "calibration_error": metrics.calibration_error(probabilities, targets),
+        }
 
     def calibrate(self, predictions: Sequence[Prediction], held_out: Sequence[Example]) -> Self:
         if self.several:
             return self
         probabilities = np.array([p.probabilities for p in predictions])
         targets = np.array([self.labels.encode(e.label) for e in held_out])  # type: ignore[arg-type]
-        temperature = metrics.best_temperature(probabilities, targets)
+        temperature = best_temperature(probabilities, targets)
         return replace(self, temperature=self.temperature * temperature)
 
     # For the data check, splits, tables and reports
+
+    @property
+    def unit(self) -> str:
+        return self.processor.kind
 
     def key(self, example: Example) -> Hashable:
         return self.processor.key(example.input)

@@ -63,17 +63,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def machine(device: torch.device) -> dict[str, str | int]:
+def machine() -> dict[str, str]:
     """Describe the machine a result was measured on."""
-    facts: dict[str, str | int] = {
+    facts = {
         "system": platform.system(),
         "processor": _processor(),
-        "cores": os.cpu_count() or 1,
-        "threads": torch.get_num_threads(),
-        "device": device.type,
+        "cores": str(os.cpu_count() or 1),
+        "threads": str(torch.get_num_threads()),
     }
-    if device.type == "cuda":
-        facts["accelerator"] = torch.cuda.get_device_name(device)
+    if torch.cuda.is_available():
+        facts["accelerator"] = torch.cuda.get_device_name()
     return facts
 
 

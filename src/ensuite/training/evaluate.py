@@ -18,13 +18,21 @@ def predict(
     model: Model,
     examples: Sequence[Any],
     *,
-    device: torch.device | None = None,
+    items: Sequence[Any] | None = None,
     size: int = PREDICT_BATCH,
 ) -> list[Any]:
-    """Return one prediction for each example, in order. Outputs are not kept, answers are."""
-    items = task.items(examples)
+    """Return one prediction for each example, in order. Outputs are not kept, answers are.
+
+    Args:
+        task: Says what an example becomes, and what an answer is.
+        model: Asked without dropout; left as it was.
+        examples: What is asked.
+        items: Those of the examples, where they are asked again and again.
+        size: Rows in a batch.
+    """
+    items = task.items(examples) if items is None else items
     order = task.order(items, size)
-    device = device or next(model.parameters()).device
+    device = next(model.parameters()).device
 
     def batches() -> Iterator[Batch]:
         for index, numbers in enumerate(order):

@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, Self
@@ -16,7 +16,7 @@ from ensuite.core.batch import Batch, Carry, Loss, check_ranges
 from ensuite.core.errors import NonFiniteGradientError, RunError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.core.recipe import Recipe
-from ensuite.core.task import Model, Task
+from ensuite.core.task import Model, Task, rank
 from ensuite.training.budget import Budget, Spent
 from ensuite.training.device import precision
 from ensuite.training.evaluate import predict
@@ -70,6 +70,7 @@ class Training:
         budget: What may be spent.
         seed: Of the order of examples, of noise and of dropout.
         device: Where to compute.
+        metric: What the best weights are best by; None for the task's first.
     """
 
     def __init__(
@@ -83,11 +84,13 @@ class Training:
         budget: Budget,
         seed: int = 0,
         device: torch.device | None = None,
+        metric: str | None = None,
     ) -> None:
         self.device = device or torch.device("cpu")
         self.task, self.model = task, model.to(self.device)
-        self.items, self.valid = task.items(train), valid
-        self.recipe, self.budget, self.seed = recipe, budget, seed
+        self.items = task.items(train)
+        self.valid, self.valid_items = valid, task.items(valid)
+        self.recipe, self.budget, self.seed, self.metric = recipe, budget, seed, metric
         self.optimizer = make_optimizer(self.model, recipe, self.device)
         self.place = Place()
         self.carry: Carry | None = None

@@ -18,9 +18,9 @@ from ensuite.core.errors import UsageError
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
 
-SHUT = -1e4
-"""Drives a sigmoid to exactly 0, and its negative to exactly 1, with gradient 0, whatever else its
-gate adds up to; float16 can hold it."""
+SHUT, OPEN = -1e4, 1e4
+"""What drives a sigmoid to exactly 0 or 1, with gradient 0, whatever else is added; float16 has
+room for it."""
 
 
 class Weights(NamedTuple):
@@ -69,29 +69,31 @@ def run(
             lets nothing grow.
     """
     if mask is None or bool(mask.all()):
-        return _call(kernel, inputs, state, weights)
+        outputs, last = _call(kernel, inputs.transpose(0, 1), state, weights)
+        return outputs.transpose(0, 1), last
     column = weights.from_input.new_tensor(when_padded).repeat_interleave(state[0].shape[1])
-    weights = weights._replace(from_input=torch.cat([weights.from_input, column[:, None]], dim=1))
-    outputs, last = _call(kernel, _to_start(inputs, mask), state, weights)
+    marked = torch.cat([weights.from_input, column[:, None]], dim=1)
+    outputs, last = _call(
+        kernel, _to_start(inputs, mask), state, weights._replace(from_input=marked)
+    )
     outputs = _to_places(outputs, mask, state[0])
     return outputs, type(state)(outputs[:, -1], *last[1:])
 
 
 def _call(
-    kernel: Callable[..., Any], inputs: Tensor, state: State, weights: Weights
-) -> tuple[Tensor, State]:
+    kernel: Callable[..., Any], inputs: Float[Tensor, "time batch features"], state: State, weights: Weights
+) -> tuple[Float[Tensor, "time batch width"], State]:
     """Run one layer of a kernel, in one direction, over all positions."""
-    begin = [part[None] for part in state]
-    train = torch.is_grad_enabled()  # whether the module trains does not matter: gradients may be
-    flags = (True, 1, 0.0, train, False, True)  # biases, layers, dropout, ..., directions, layout
-    start = begin if len(begin) > 1 else begin[0]
-    outputs, *last = kernel(inputs, start, weights, *flags)
+    start = [part[None] for part in state]
+    train = torch.is_grad_enabled()  # also where the module evaluates: its inputs may want gradients
+    flags = (True, 1, 0.0, train, False, False)  # biases, layers, dropout, ..., both directions, batch first
+    outputs, *last = kernel(inputs, start if len(start) > 1 else start[0], weights, *flags)
     return outputs, type(state)(*(part[0] for part in last))
 
 
 def _to_start(
     inputs: Float[Tensor, "batch time features"], mask: Bool[Tensor, "batch time"]
-) -> Float[Tensor, "batch time marked"]:
+) -> Float[Tensor, "time batch marked"]:
     """Move each row's real positions to its start; zeros, and a 1 in one more feature, follow."""
     table = F.pad(inputs.flatten(0, 1), (0, 1, 0, 1))
     padding = len(table) - 1
@@ -99,15 +101,15 @@ def _to_start(
     order = mask.argsort(dim=1, descending=True, stable=True)
     rows = torch.arange(len(mask), device=mask.device)[:, None]
     places = torch.where(mask.gather(1, order), order + rows * mask.shape[1], padding)
-    return F.embedding(places, table, padding_idx=padding)
+    return F.embedding(places.t(), table, padding_idx=padding)
 
 
 def _to_places(
-    outputs: Float[Tensor, "batch time width"],
+    outputs: Float[Tensor, "time batch width"],
     mask: Bool[Tensor, "batch time"],
     begin: Float[Tensor, "batch width"],
 ) -> Float[Tensor, "batch time width"]:
     """Move outputs back to where their inputs were; padding repeats the one before it."""
-    table = torch.cat([begin[:, None].to(outputs), outputs], dim=1)
+    table = torch.cat([begin[None].to(outputs), outputs])
     rows = torch.arange(len(mask), device=mask.device)[:, None]
-    return F.embedding(mask.cumsum(1) + rows * table.shape[1], table.flatten(0, 1))
+    return F.embedding(mask.cumsum(1) * len(mask) + rows, table.flatten(0, 1))

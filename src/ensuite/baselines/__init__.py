@@ -1,0 +1,1 @@
+"""The simple method that each task must beat."""

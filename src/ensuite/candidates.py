@@ -1,0 +1,370 @@
+"""What stands in a comparison: 'lstm:layers=2', a folder, a baseline -> a Candidate."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal, Protocol
+
+import torch
+
+from ensuite import catalog
+from ensuite.core.backbone import BackboneOptions
+from ensuite.core.baseline import Baseline
+from ensuite.core.errors import EnsuiteError, RunError, UsageError
+from ensuite.core.files import read_tensors, write_text
+from ensuite.core.options import differences, option_names, set_options
+from ensuite.core.recipe import Recipe
+from ensuite.core.task import Task, check_fit
+from ensuite.predictor import WEIGHTS, Predictor, find_run
+from ensuite.problem import Problem
+from ensuite.training.budget import Budget
+from ensuite.training.evaluate import predict
+from ensuite.training.loop import fit
+from ensuite.training.training import Training
+from ensuite.training.watch import Watch
+
+SAVE_EVERY = 15.0
+"""Seconds between two checkpoints: what a kill can cost at most."""
+
+Kind = Literal["baseline", "trained", "prompted", "saved"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of fitting: something that predicts, and what it took.
+
+    Args:
+        predictor: The candidate, ready to be asked.
+        seconds: The charged updates; None for what was not trained here.
+        share: Of the budget.
+        converged: Whether it had stopped getting better.
+        history: Validation scores over the budget.
+    """
+
+    predictor: Predictor
+    seconds: float | None = None
+    share: float | None = None
+    converged: bool | None = None
+    history: Sequence[Mapping[str, Any]] = ()
+
+
+class Candidate(Protocol):
+    """A row of a comparison."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def seeded(self) -> bool:
+        """Whether another seed makes another result."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return what must be equal for a finished run to be this candidate's."""
+        ...
+
+    def fit(
+        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, watch: Watch
+    ) -> Fitted:
+        """Train on the problem's examples, saving in ``folder`` and going on from there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A backbone to be trained from new weights, or from those of another run.
+
+    Args:
+        name: As the table shows it.
+        options: Of the backbone.
+        recipe: How it is trained.
+        start: A run whose backbone's weights it starts from.
+        device: Where to compute.
+    """
+
+    name: str
+    options: BackboneOptions
+    recipe: Recipe
+    start: Path | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    kind: Kind = "trained"
+    seeded: bool = True
+
+    def describe(self) -> dict[str, Any]:
+        from ensuite.core.options import to_json
+
+        start = str(self.start) if self.start else None
+        return {
+            "model": to_json(self.options), "recipe": to_json(self.recipe), "init_from": start,
+        }  # fmt: skip
+
+    def begin(self, problem: Problem, budget: Budget, seed: int) -> Training:
+        """Return the training, before its first update."""
+        task = problem.task
+        if pretrained := self.options.pretrained():
+            task = task.prepare(problem.parts["train"], pretrained)
+        training = Training.start(
+            task, self.options, problem.parts["train"], problem.parts["valid"],
+            recipe=self.recipe, budget=budget, seed=seed, device=self.device, metric=problem.metric,
+        )  # fmt: skip
+        if self.start:
+            start_from(training, self.start)
+        return training
+
+    def fit(
+        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, watch: Watch
+    ) -> Fitted:
+        training = self.begin(problem, budget, seed)
+        keep = folder / "checkpoints"
+        training.resume(keep)
+        watch.begin(self.name, training)
+        saved = monotonic()
+        try:
+            for progress in fit(training):
+                watch.update(training, progress)
+                if monotonic() - saved > SAVE_EVERY:
+                    save(training, folder)
+                    saved = monotonic()
+        except KeyboardInterrupt:
+            save(training, folder)
+            raise
+        save(training, folder)
+        watch.end(self.name, training)
+        return self.finish(problem, training)
+
+    def finish(self, problem: Problem, training: Training) -> Fitted:
+        """Return the best weights, calibrated on the examples they were chosen by."""
+        training.restore_best()
+        held_out = problem.parts["valid"]
+        answers = predict(training.task, training.model, held_out)
+        task = training.task.calibrate(answers, held_out)
+        model = training.model.eval()
+        predictor = Predictor(self.name, problem.name, task, model, self.options)
+        place = training.place
+        return Fitted(
+            predictor, place.spent.seconds, min(training.share, 1.0), training.converged,
+            place.history,
+        )  # fmt: skip
+
+
+def save(training: Training, folder: Path) -> None:
+    """Write a checkpoint, and the scores so far as JSON lines."""
+    import json
+
+    training.save(folder / "checkpoints")
+    lines = "".join(json.dumps(each) + "\n" for each in training.place.history)
+    write_text(folder / "metrics.jsonl", lines)
+
+
+def start_from(training: Training, run: Path) -> None:
+    """Put the weights of another run's backbone into a new one.
+
+    Raises:
+        RunError: If they do not fit.
+    """
+    tensors = read_tensors(find_run(run) / WEIGHTS)
+    prefix = "backbone."
+    weights = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+    try:
+        training.model.backbone.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(
+            f"--init-from {run}: its backbone is not of the same shape ({str(error)[:200]}); "
+            "give the same model options and vocabulary."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Simple:
+    """A baseline: no budget, one result whatever the seed."""
+
+    name: str
+    method: type[Baseline]
+    kind: Kind = "baseline"
+    seeded: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        return {"baseline": self.name}
+
+    def fit(
+        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, watch: Watch
+    ) -> Fitted:
+        began = monotonic()
+        train, valid = problem.parts["train"], problem.parts["valid"]
+        model = self.method.fit(problem.task, train, valid, seed)
+        seconds = monotonic() - began
+        return Fitted(Predictor(self.name, problem.name, problem.task, model), seconds)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A run that competes as it is."""
+
+    name: str
+    folder: Path
+    kind: Kind = "saved"
+    seeded: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        return {"run": str(self.folder)}
+
+    def fit(
+        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, watch: Watch
+    ) -> Fitted:
+        predictor = Predictor.load(self.folder)
+        if predictor.task_name != problem.name:
+            raise UsageError(
+                f"{self.folder} was trained for {predictor.task_name}, not for {problem.name}."
+            )
+        return Fitted(replace(predictor, name=self.name))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What ``--set`` says, sorted by whose option it is."""
+
+    model: Mapping[str, str] = field(default_factory=dict)
+    task: Mapping[str, str] = field(default_factory=dict)
+    recipe: Mapping[str, str] = field(default_factory=dict)
+
+
+def sort_settings(
+    settings: Sequence[str], task: set[str], options: Sequence[BackboneOptions]
+) -> Settings:
+    """Sort 'width=256', 'task.horizon=24', 'recipe.learning_rate=3e-4' by owner.
+
+    Raises:
+        UsageError: For a key that nobody has, or that two have; names them.
+    """
+    known = {
+        "model": {name for each in options for name in option_names(each)},
+        "task": task,
+        "recipe": set(option_names(Recipe())),
+    }
+    sorted_: dict[str, dict[str, str]] = {owner: {} for owner in known}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting}: give a name and a value, as in --set width=128.")
+        owner, dot, name = key.partition(".")
+        if not (dot and owner in known):
+            owner, name = _owner(key, known), key
+        sorted_[owner][name] = value
+    return Settings(**sorted_)
+
+
+def _owner(key: str, known: Mapping[str, set[str]]) -> str:
+    from ensuite.core.errors import nearest
+
+    owners = [owner for owner, names in known.items() if key in names]
+    if len(owners) == 1:
+        return owners[0]
+    if owners:
+        choices = " or ".join(f"{owner}.{key}" for owner in owners)
+        raise UsageError(f"--set {key} could be two things: write {choices}.")
+    everything = [f"{owner}.{name}" for owner, names in known.items() for name in names]
+    short = [name for names in known.values() for name in names]
+    hint = nearest(key, short) or nearest(key, everything)
+    raise UsageError(
+        f'--set {key}: there is no such option{hint}. Options of the model: '
+        f"{', '.join(sorted(known['model'])) or 'none'}; of the task: "
+        f"{', '.join(sorted(known['task']))}; of the recipe: {', '.join(sorted(known['recipe']))}."
+    )
+
+
+def model_options(spec: str, task: str = "") -> tuple[str, BackboneOptions]:
+    """Return the options that 'lstm:layers=2,width=128' names, and a label for the table.
+
+    Raises:
+        UsageError: For an unknown model or option; names the nearest.
+    """
+    name, _, rest = spec.partition(":")
+    if name not in catalog.backbones and name.lower() in catalog.ELSEWHERE:
+        raise UsageError(f'"{name}" is `{catalog.ELSEWHERE[name.lower()]}` here.')
+    listing = f"`ensuite models{f' --task {task}' if task else ''}` lists them"
+    row = catalog.backbones.find(name, f". {listing}.")
+    standard = row.load()(**row.preset)
+    given = dict(part.partition("=")[::2] for part in rest.split(",") if part)
+    options = set_options(standard, given, f"the model {name}")
+    return label(name, options, standard), options
+
+
+def label(name: str, options: BackboneOptions, standard: BackboneOptions) -> str:
+    """Name a variant by what differs from its preset.
+
+    >>> from ensuite.models.mlp import MLPOptions
+    >>> label("mlp", MLPOptions(layers=3), MLPOptions())
+    'mlp layers=3'
+    """
+    changed = differences(options, standard).items()
+    words = [key if value is True else f"{key}={value}" for key, value in changed]
+    return " ".join([name, *words])
+
+
+def choose(
+    specs: Sequence[str | BackboneOptions],
+    problem: Problem,
+    settings: Settings,
+    device: torch.device,
+    start: Path | None = None,
+) -> list[Candidate]:
+    """Return the candidates that were named; without a name, every backbone that fits.
+
+    Raises:
+        UsageError: If one is unknown, or does not fit the task.
+    """
+    chosen: list[Candidate] = []
+    for spec in specs or fitting(problem.task):
+        if isinstance(spec, str) and (Path(spec) / "config.json").exists():
+            chosen.append(Saved(spec, Path(spec)))
+            continue
+        if isinstance(spec, str):
+            name, options = model_options(spec, problem.name)
+        else:
+            name, options = type(spec).__name__, spec
+        options = set_options(options, settings.model, f"the model {name}")
+        refuse_misfit(name, options, problem)
+        recipe = set_options(options.recipe(), settings.recipe, "the recipe")
+        chosen.append(Trained(name, options, recipe, start, device))
+    names = [candidate.name for candidate in chosen]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"{', '.join(sorted(twice))} is named twice; let the options differ.")
+    return chosen
+
+
+def fitting(task: Task[Any, Any, Any]) -> list[str]:
+    """Return the names of the backbones that can do the task on its inputs, oldest first."""
+    reads = {kind.kind for kind in task.inputs.values()}
+    rows = catalog.backbones.matching(
+        lambda row: set(row.traits) >= task.needs and set(row.reads) >= reads
+    )
+    return sorted(rows, key=lambda name: (rows[name].year or 0, name))
+
+
+def refuse_misfit(name: str, options: BackboneOptions, problem: Problem) -> None:
+    """Refuse a model that cannot do the task.
+
+    Raises:
+        UsageError: Says why, and which can.
+    """
+    try:
+        check_fit(problem.task, options.traits, options.reads)
+    except EnsuiteError as error:
+        fit_here = ", ".join(fitting(problem.task)) or "none"
+        raise UsageError(
+            f"The model {name} does not fit {problem.name} here: {error}. What fits: {fit_here}."
+        ) from None
+
+
+def baselines(problem: Problem) -> list[Candidate]:
+    """Return the simple methods of the task that can read its inputs."""
+    found: list[Candidate] = []
+    for target in catalog.BASELINES.get(problem.name, ()):
+        module, _, name = target.partition(":")
+        method: type[Baseline] = getattr(import_module(module), name)
+        if method.fits(problem.task):
+            found.append(Simple(method.name, method))
+    return found

@@ -1,0 +1,1 @@
+"""A comparison as an experiment: candidates, runs, statistics, leaderboard."""

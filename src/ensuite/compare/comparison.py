@@ -1,0 +1,217 @@
+"""The fair experiment: every candidate on the same examples, seeds and budget."""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from time import perf_counter
+
+from ensuite.candidates import Candidate, Trained
+from ensuite.compare.cell import IDENTITY, RESULT, Cell, run_cell, validation_score
+from ensuite.compare.statistics import smallest_visible_difference, spread, tie_groups
+from ensuite.core.errors import RunError
+from ensuite.core.files import hold, read_json, write_json
+from ensuite.core.task import rank
+from ensuite.problem import Problem
+from ensuite.report import values
+from ensuite.report.verdict import verdict, winner
+from ensuite.training.budget import Budget
+from ensuite.training.loop import fit
+from ensuite.training.watch import Watch
+
+COMPARISON, LEADERBOARD = "comparison.json", "leaderboard.json"
+
+MEASURED_STEPS = 8
+"""Updates that are timed, after two to warm up, to say what a budget buys."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A finished comparison: its table, what it means, and every cell it rests on."""
+
+    leaderboard: values.Leaderboard
+    verdict: tuple[str, ...]
+    cells: Mapping[str, Sequence[Cell]]
+    folder: Path
+
+
+def run_comparison(
+    problem: Problem,
+    entrants: Sequence[Candidate],
+    *,
+    budget: Budget,
+    seeds: int,
+    folder: Path,
+    watch: Watch,
+) -> Comparison:
+    """Train and judge every candidate; cells that an earlier call finished are kept.
+
+    Raises:
+        RunError: If another process works in ``folder``, or it holds a comparison of other data.
+    """
+    with hold(folder):
+        claim(problem, folder)
+        announce(problem, entrants, budget, seeds, watch)
+        cells = {
+            entrant.name: [
+                run_cell(entrant, problem, budget, seed, folder / place(entrant.name, seed), watch)
+                for seed in range(seeds if entrant.seeded else 1)
+            ]
+            for entrant in entrants
+        }
+        board = leaderboard(problem, entrants, cells, budget, seeds, folder)
+        words = tuple(verdict(board, len(problem.parts["test"]), problem.unit))
+        write_json(folder / LEADERBOARD, board.to_json())
+        keep_best(cells[board.winner], board, folder)
+    return Comparison(board, words, cells, folder)
+
+
+def place(name: str, seed: int) -> str:
+    """Return where a cell is kept below the comparison's folder.
+
+    >>> place("lstm layers=2", 0)
+    'cells/lstm-layers=2/0'
+    """
+    return f"cells/{re.sub(r'[^a-z0-9=.]+', '-', name.lower()).strip('-')}/{seed}"
+
+
+def claim(problem: Problem, folder: Path) -> None:
+    """Mark the folder as this problem's.
+
+    Raises:
+        RunError: If it is another's.
+    """
+    mine = {"task": problem.name, "data": problem.data, "fingerprint": problem.fingerprint}
+    if (folder / COMPARISON).exists():
+        theirs = read_json(folder / COMPARISON)
+        if theirs["fingerprint"] != mine["fingerprint"]:
+            raise RunError(
+                f"{folder} compares on other data or options ({theirs['data']} as it was then). "
+                "Choose another --out."
+            )
+    write_json(folder / COMPARISON, mine)
+
+
+def announce(
+    problem: Problem, entrants: Sequence[Candidate], budget: Budget, seeds: int, watch: Watch
+) -> None:
+    """Measure a few steps of each candidate, and say what the budget buys."""
+    trained = [each for each in entrants if isinstance(each, Trained)]
+    if not trained:
+        return
+    models = f"{len(trained)} model{'s' if len(trained) > 1 else ''} x {seeds} seeds"
+    total = ""
+    if budget.unit == "seconds":
+        total = f", about {len(trained) * seeds * budget.amount / 60:.0f} minutes in all"
+        total = total if not budget.patience else total.replace("about", "at most")
+    watch.say(f"budget       {budget} for each of {models}{total}")
+    bought = [f"{epochs(each, problem, budget):.1f} epochs of {each.name}" for each in trained]
+    if budget.unit == "seconds":
+        watch.say(f"             it buys up to {', '.join(bought)}")
+
+
+def epochs(candidate: Trained, problem: Problem, budget: Budget) -> float:
+    """Return how many epochs of a candidate a budget of seconds buys, by timing a few steps."""
+    steps = Budget(MEASURED_STEPS + 2, "steps", patience=None)
+    training = candidate.begin(problem, steps, seed=0)
+    training.place.evaluated_share = 1.0  # times updates alone
+    times = []
+    began = perf_counter()
+    for _ in fit(training):
+        times.append(perf_counter() - began)
+        began = perf_counter()
+        if len(times) == MEASURED_STEPS + 1:
+            break
+    seconds = fmean(times[2:] or times)
+    return budget.amount / seconds / len(training.order)
+
+
+def leaderboard(
+    problem: Problem,
+    entrants: Sequence[Candidate],
+    cells: Mapping[str, Sequence[Cell]],
+    budget: Budget,
+    seeds: int,
+    folder: Path,
+) -> values.Leaderboard:
+    """Return the table: means over seeds, tie groups, and the winner."""
+    scores = {
+        name: [rank(cell.scores, problem.metric)[1] for cell in row] for name, row in cells.items()
+    }
+    first = next(iter(cells.values()))[0]
+    metric, score = rank(first.scores, problem.metric)
+    groups = tie_groups(scores)
+    rows = [
+        make_row(entrant, cells[entrant.name], metric, groups[entrant.name], folder)
+        for entrant in entrants
+    ]
+    sign = -1 if score.higher_is_better else 1
+    rows.sort(key=lambda row: (row.score is None, sign * (row.score or 0)))
+    models = {n: s for n, s in scores.items() if any(e.name == n and e.seeded for e in entrants)}
+    visible = smallest_visible_difference(models if len(models) > 1 else scores)
+    return values.Leaderboard(
+        task=problem.name,
+        data=problem.data,
+        metric=metric,
+        higher_is_better=score.higher_is_better,
+        budget=str(budget),
+        seeds=seeds,
+        winner=winner(rows),
+        smallest_visible_difference=visible,
+        rows=tuple(rows),
+    )
+
+
+def make_row(
+    entrant: Candidate, cells: Sequence[Cell], metric: str, group: str, folder: Path
+) -> values.Row:
+    """Return a row of the table: every figure is the mean over the seeds."""
+    figures = {name: average([cell.figures[name] for cell in cells]) for name in cells[0].figures}
+    whole = ("parameters", "peak_memory_bytes", "disk_bytes", "truncated_rows", "truncated_tokens")
+    figures |= {name: round(figures[name]) for name in whole if figures[name] is not None}
+    converged = [cell.figures["converged"] for cell in cells]
+    figures["converged"] = None if None in converged else sum(converged) * 2 >= len(converged)
+    by_seed = [cell.scores[metric].value for cell in cells]
+    return values.Row(
+        name=entrant.name,
+        kind=entrant.kind,
+        score=fmean(by_seed),
+        spread=spread(by_seed),
+        tie_group=group,
+        metrics={m: fmean(cell.scores[m].value for cell in cells) for m in cells[0].scores},
+        folder=cells[0].folder.relative_to(folder).parent.as_posix(),
+        **figures,
+    )
+
+
+def average(figures: Sequence[float | None]) -> float | None:
+    """Return the mean, or None where a figure does not apply."""
+    known = [figure for figure in figures if figure is not None]
+    return fmean(known) if len(known) == len(figures) else None
+
+
+def keep_best(cells: Sequence[Cell], board: values.Leaderboard, folder: Path) -> None:
+    """Copy the winner's run, of the seed that was best on the validation rows, to ``best/``."""
+    best = max(cells, key=lambda c: validation_score(c, board.metric, board.higher_is_better))
+    draft = folder / ".best"
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(best.folder, draft, ignore=shutil.ignore_patterns(RESULT, IDENTITY))
+    shutil.rmtree(folder / "best", ignore_errors=True)
+    draft.rename(folder / "best")
+
+
+def choose_folder(problem: Problem, out: str | Path | None, root: Path = Path("runs")) -> Path:
+    """Return where to work: ``out``, an unfinished comparison of the same, or a new folder."""
+    if out is not None:
+        return Path(out)
+    stem = f"{problem.name}-{re.sub(r'[^A-Za-z0-9_]+', '-', Path(problem.data).name.split('.')[0])}"
+    number = 1
+    while (folder := root / f"{stem}-{number}").exists():
+        started = folder / COMPARISON
+        unfinished = started.exists() and not (folder / LEADERBOARD).exists()
+        if unfinished and read_json(started)["fingerprint"] == problem.fingerprint:
+            return folder
+        number += 1
+    return folder

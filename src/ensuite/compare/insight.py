@@ -1,0 +1,135 @@
+"""What a comparison shows beyond its table: curves, confusions, mistakes, unique merits."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ensuite.compare.cell import Cell, capsule
+from ensuite.problem import Problem
+from ensuite.report import values
+
+MOST_WORDS = 50
+"""Distinct answers up to which a confusion matrix can be read."""
+
+MOST_MATRICES = 4
+MOST_CASES = 5
+MOST_MISTAKES = 12
+
+
+def curves(name: str, cells: Sequence[Cell], metric: str) -> list[values.Curve]:
+    """Return the validation scores of every run of a candidate over its budget."""
+    return [
+        values.Curve(
+            name=name,
+            seed=cell.seed,
+            points=tuple(
+                (point["share"], point["seconds"], point["scores"][metric])
+                for point in cell.history
+                if point["scores"].get(metric) is not None
+            ),
+        )
+        for cell in cells
+        if cell.history
+    ]
+
+
+def said(cell: Cell) -> list[tuple[str, float | None]]:
+    """Return every answer as a word, and how sure it is."""
+    return [cell.predictor.task.answer(answer) for answer in cell.answers]
+
+
+def confusion(problem: Problem, name: str, cell: Cell) -> values.Confusion | None:
+    """Return what was taken for what, where answers are a few words."""
+    truths = [problem.task.truth(example) for example in problem.parts["test"]]
+    answers = [word for word, _ in said(cell)]
+    labels = sorted({*truths, *answers})
+    if len(labels) > MOST_WORDS or not any(truths):
+        return None
+    number = {label: place for place, label in enumerate(labels)}
+    counts = [[0] * len(labels) for _ in labels]
+    for truth, answer in zip(truths, answers, strict=True):
+        counts[number[truth]][number[answer]] += 1
+    return values.Confusion(name=name, labels=tuple(labels), counts=tuple(map(tuple, counts)))
+
+
+def mistakes(problem: Problem, name: str, cell: Cell) -> list[values.Mistake]:
+    """Return the wrong answers of which a candidate was surest."""
+    found = [
+        values.Mistake(
+            name=name,
+            text=problem.task.show(example),
+            truth=problem.task.truth(example),
+            prediction=word,
+            probability=sure,
+        )
+        for example, (word, sure) in zip(problem.parts["test"], said(cell), strict=True)
+        if word != problem.task.truth(example)
+    ]
+    return sorted(found, key=lambda m: -(m.probability or 0))[:MOST_MISTAKES]
+
+
+def only_right(problem: Problem, cells: Mapping[str, Cell]) -> list[values.OnlyRight]:
+    """Return, for each candidate, the inputs that it alone gets right (first seed of each)."""
+    answers = {name: [word for word, _ in said(cell)] for name, cell in cells.items()}
+    cases: dict[str, list[values.Case]] = {name: [] for name in cells}
+    counts = dict.fromkeys(cells, 0)
+    for number, example in enumerate(problem.parts["test"]):
+        truth = problem.task.truth(example)
+        right = [name for name in cells if answers[name][number] == truth]
+        if len(right) != 1 or len(cells) < 2:
+            continue
+        counts[right[0]] += 1
+        if len(cases[right[0]]) < MOST_CASES:
+            others = {name: answers[name][number] for name in cells if name != right[0]}
+            shown = problem.task.show(example)
+            cases[right[0]].append(values.Case(text=shown, truth=truth, others=others))
+    return [
+        values.OnlyRight(name=name, count=counts[name], cases=tuple(cases[name]))
+        for name in cells
+        if counts[name]
+    ]
+
+
+def comparison_page(comparison: Any, problem: Problem) -> values.ComparisonPage:
+    """Return everything the page of a comparison shows."""
+    board = comparison.leaderboard
+    first = {row.name: comparison.cells[row.name][0] for row in board.rows}
+    matrices = [confusion(problem, name, cell) for name, cell in first.items()]
+    return values.ComparisonPage(
+        leaderboard=board,
+        verdict=comparison.verdict,
+        check=tuple(problem.findings),
+        curves=tuple(
+            curve
+            for name, cells in comparison.cells.items()
+            for curve in curves(name, cells, board.metric)
+        ),
+        confusions=tuple(matrix for matrix in matrices if matrix)[:MOST_MATRICES],
+        only_right=tuple(only_right(problem, first)),
+        mistakes=tuple(mistakes(problem, board.winner, first[board.winner])),
+        capsule=capsule(problem, range(board.seeds)),
+        folder=str(comparison.folder),
+        unit=problem.unit,
+    )
+
+
+def run_page(
+    problem: Problem, cell: Cell, row: values.Row, metric: str, budget: str
+) -> values.RunPage:
+    """Return everything the page of one run shows."""
+    matrix = confusion(problem, row.name, cell)
+    return values.RunPage(
+        task=problem.name,
+        data=problem.data,
+        metric=metric,
+        higher_is_better=cell.scores[metric].higher_is_better,
+        budget=budget,
+        row=row,
+        test_examples=len(problem.parts["test"]),
+        check=tuple(problem.findings),
+        curves=tuple(curves(row.name, [cell], metric)),
+        confusions=(matrix,) if matrix else (),
+        mistakes=tuple(mistakes(problem, row.name, cell)),
+        capsule=capsule(problem, [cell.seed]),
+        folder=str(cell.folder),
+        unit=problem.unit,
+    )

@@ -1,0 +1,1 @@
+"""Files and objects in memory to tables, splits and tensors."""

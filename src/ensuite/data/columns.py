@@ -1,0 +1,149 @@
+"""Find the columns a task asks for, and turn them into numbers."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensuite.core.errors import DataError, nearest
+from ensuite.data.table import Table
+
+
+def find(table: Table, role: str, names: Sequence[str], given: Mapping[str, str]) -> str | None:
+    """Return the column that plays a role, or None where there is none.
+
+    Args:
+        table: Where to look.
+        role: What a user calls it: text, label, ...
+        names: The usual names, the likeliest first; capitals and outer spaces make no difference.
+        given: Column by role, by name or by number from 0, as the user says; it wins.
+
+    Raises:
+        DataError: If the user named a column that is not there.
+    """
+    if role in given:
+        return named(table, given[role], role)
+    usual = {column.strip().casefold(): column for column in reversed(list(table.columns))}
+    return next((usual[name.casefold()] for name in names if name.casefold() in usual), None)
+
+
+def require(table: Table, role: str, names: Sequence[str], given: Mapping[str, str]) -> str:
+    """Return the column that plays a role.
+
+    Raises:
+        DataError: If there is none; lists those there are and says what to type.
+    """
+    column = find(table, role, names, given)
+    if column is None:
+        raise DataError(
+            f"{table.name} has no column for the {role}; it has: {listed(table)}. "
+            f"Name it: --column {role}=NAME"
+        )
+    return column
+
+
+def named(table: Table, column: str, role: str) -> str:
+    """Return the column of a name, or else of a number from 0."""
+    columns = list(table.columns)
+    if column in columns:
+        return column
+    if column.isdecimal() and int(column) < len(columns):
+        return columns[int(column)]
+    raise DataError(
+        f'{table.name} has no column "{column}" for the {role}{nearest(column, columns) or "."} '
+        f"It has: {listed(table)}."
+    )
+
+
+def listed(table: Table) -> str:
+    """Return the names of the columns as a list to read, the first dozen where they are many."""
+    columns = list(table.columns)
+    more = f", ... ({len(columns)} in all)" if len(columns) > 12 else ""
+    return ", ".join(columns[:12]) + more
+
+
+class Cells(NamedTuple):
+    """A column read as numbers, NaN where a cell is none, and why it is none."""
+
+    numbers: NDArray[np.float64]
+    empty: NDArray[np.bool_]
+    words: NDArray[np.bool_]
+
+
+def parse(values: Sequence[Any]) -> Cells:
+    """Read cells as numbers: texts as they are written, anything else as NumPy does."""
+    if any(isinstance(value, str) for value in values):
+        return parse_texts(values)
+    nothing = np.zeros(len(values), dtype=np.bool_)
+    try:
+        numbers = np.asarray(values, dtype=np.float64)  # None becomes NaN
+    except (ValueError, TypeError, OverflowError):
+        return Cells(np.full(len(values), np.nan), nothing, ~nothing)
+    if isinstance(values, np.ndarray):
+        return Cells(numbers, nothing, nothing)
+    return Cells(numbers, np.array([value is None for value in values]), nothing)
+
+
+def parse_texts(values: Sequence[Any]) -> Cells:
+    """Read texts as numbers: 12, -0.5, 1e-3, nan; not 1_000, as Python would."""
+    import polars
+
+    try:
+        texts = polars.Series(values, dtype=polars.String)
+    except TypeError:  # texts among other values
+        given = [None if value is None else str(value) for value in values]
+        texts = polars.Series(given, dtype=polars.String)
+    texts = texts.str.strip_chars()
+    numbers = texts.cast(polars.Float64, strict=False)
+    empty = (texts.is_null() | (texts == "")).fill_null(True)
+    filled = numbers.fill_null(float("nan")).to_numpy()
+    return Cells(filled, empty.to_numpy(), (numbers.is_null() & ~empty).to_numpy())
+
+
+def numbers(table: Table, column: str, *, empty: bool = False) -> NDArray[np.float64]:
+    """Return a column as finite numbers, (rows,) or (rows, ...) where its cells are arrays.
+
+    Args:
+        table: Where it stands.
+        column: Its name.
+        empty: Whether a cell may be empty; NaN then stands for it.
+
+    Raises:
+        DataError: Names the first row that is not a finite number.
+    """
+    cells = parse(table.columns[column])
+    finite = np.isfinite(cells.numbers).reshape(table.rows, -1).all(1)
+    wrong = ~(finite | cells.empty) if empty else ~finite
+    if not wrong.any():
+        return cells.numbers
+    row = int(wrong.argmax())
+    value = table.columns[column][row]
+    shown = f'"{str(value)[:40]}"'
+    allowed = ", or leave the cell empty" if empty else ""
+    if cells.empty[row]:
+        problem = f"the cell in the column {column} is empty. Give a number"
+    elif np.ndim(value) > 0:
+        problem = f"the column {column} holds NaN or infinity. Give finite numbers"
+    elif not cells.words[row]:
+        problem = f"{shown} in the column {column} is not finite. Give finite numbers{allowed}"
+    elif re.fullmatch(r"[+-]?\d+,\d+", str(value).strip()):
+        problem = f"{shown} in the column {column} has a decimal comma. Write a point instead"
+    else:
+        problem = f"{shown} in the column {column} is not a number. Give numbers{allowed}"
+    raise DataError(f"{table.where(row)}: {problem}.")
+
+
+def is_numeric(table: Table, column: str) -> bool:
+    """Say whether every cell that is not empty is a number, finite or not, and some cell is one."""
+    values = table.columns[column]
+    if parse(values[:100]).words.any():  # most texts show it at once
+        return False
+    cells = parse(values)
+    return bool(not cells.words.any() and not cells.empty.all())
+
+
+def numeric_columns(table: Table, but: Collection[str]) -> list[str]:
+    """Return the columns of numbers, in their order, without some."""
+    return [column for column in table.columns if column not in but and is_numeric(table, column)]

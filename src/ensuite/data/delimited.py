@@ -1,0 +1,170 @@
+"""CSV and TSV as people write them: with a standard's quotation marks, or with a text's own.
+
+A text may begin with a quotation mark in a file that knows no quoting. A reader that takes the
+mark for syntax loses it, or swallows the rows up to the next one. So a file is read both ways, and
+quoting must show itself before it is believed.
+"""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ensuite.core.errors import DataError
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+Rows = list[list[str]]
+
+
+class Parsed(NamedTuple):
+    """What a file holds: columns by name, whether it names them, and what was done to it."""
+
+    columns: Mapping[str, Sequence[Any]]
+    has_header: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def parse(text: str, name: str, delimiter: str, header: bool | None = None) -> Parsed:
+    """Split a file's text into columns; no cell is changed.
+
+    Args:
+        text: The whole file.
+        name: What messages call it.
+        delimiter: What its kind separates cells by; another is taken where this one is in no line.
+        header: Whether the first row names the columns; None: unless it is all numbers.
+
+    Raises:
+        DataError: If rows differ in length, quoting is broken, a column name stands twice, or
+            there are no rows.
+    """
+    notes = []
+    usual, delimiter = delimiter, find_delimiter(text, delimiter)
+    if delimiter != usual:
+        notes.append(f"its columns are separated by {DELIMITERS[delimiter]}")
+    rows, note = split_rows(text, delimiter)
+    check_even(rows, name, text, header is not False)
+    if header is None and all(is_number(cell) for cell in rows[0]):
+        header = False
+        notes.append("its first row is numbers, so it has no header; columns are counted from 0")
+    names = [str(i) for i in range(len(rows[0]))] if header is False else rows.pop(0)
+    if repeated := [column for column, count in Counter(names).items() if count > 1]:
+        raise DataError(
+            f'{name} has {names.count(repeated[0])} columns named "{repeated[0]}"; '
+            "give each a name of its own."
+        )
+    if not rows:
+        raise DataError(f"{name} has a header and no rows; add rows below it.")
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    return Parsed(columns, header is not False, (*notes, *note))
+
+
+def lines(text: str) -> list[str]:
+    r"""Return the lines between \n, \r\n, or the \r of old Macintosh files.
+
+    Not ``str.splitlines``, which also cuts a text at the rarer separators of Unicode.
+
+    >>> lines("a\u2028b\r\n\nc")
+    ['a\u2028b', '', 'c']
+    """
+    found = [line.removesuffix("\r") for line in text.split("\n")]
+    if len(found) == 1:
+        found = text.split("\r")
+    return found if found[-1] else found[:-1]
+
+
+def find_delimiter(text: str, usual: str) -> str:
+    """Return the usual delimiter, or the one that splits every line where the usual is in none."""
+    first = lines(text)[0]
+    for other in DELIMITERS:
+        if usual not in first and other in first:
+            rows = split_rows(text, other)[0]
+            if len(rows) > 1 and first_uneven(rows) is None:
+                return other
+    return usual
+
+
+def split_rows(text: str, delimiter: str) -> tuple[Rows, list[str]]:
+    """Return the cells of each line, header included, and notes on how they were read."""
+    plain = [line.split(delimiter) if line else [] for line in lines(text)]
+    quoted = parse_quoted(text, delimiter) if '"' in text else None
+    if (
+        quoted is None
+        or not is_quoting(quoted, plain)
+        or (first_uneven(quoted) is not None and first_uneven(plain) is None)
+    ):
+        rows = plain
+    else:
+        rows = quoted
+    notes = []
+    if rows is plain and any(cell.startswith('"') for row in plain for cell in row):
+        notes.append("it does not quote its cells; the quotation marks in its texts are kept")
+    if len(rows[0]) == 1:
+        return [row or [""] for row in rows], notes  # an empty line is an empty text
+    filled = [row for row in rows if row]
+    if empty := len(rows) - len(filled):
+        notes.append(f"{empty:,} empty {'line was' if empty == 1 else 'lines were'} left out")
+    return filled, notes
+
+
+def parse_quoted(text: str, delimiter: str) -> Rows | None:
+    """Return the cells by the rules of RFC 4180, or None where the text breaks them."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # 128 KiB is less than a book
+    file = io.StringIO(text, newline="\n" if "\n" in text else "")
+    try:
+        return list(csv.reader(file, delimiter=delimiter, strict=True))
+    except csv.Error:
+        return None
+
+
+def is_quoting(quoted: Rows, plain: Rows) -> bool:
+    """Say whether quotation marks are syntax, given the cells without them and with them.
+
+    They are where they hold a delimiter, a line's end or a doubled mark, stand around a column's
+    name, or around at least half of a column. A few texts in quotation marks are just that.
+    """
+    if list(map(len, quoted)) != list(map(len, plain)) or quoted[0] != plain[0]:
+        return True
+    marked: Counter[int] = Counter()
+    for with_syntax, as_it_stands in zip(quoted, plain, strict=True):
+        if with_syntax == as_it_stands:
+            continue
+        for column, cell in enumerate(as_it_stands):
+            if cell != with_syntax[column]:
+                if '""' in cell:
+                    return True
+                marked[column] += 1
+    return any(2 * count >= len(plain) - 1 for count in marked.values())
+
+
+def first_uneven(rows: Rows) -> int | None:
+    """Return the first line with more or fewer cells than the header; empty lines do not count."""
+    width = len(rows[0])
+    return next((i for i, row in enumerate(rows) if row and len(row) != width), None)
+
+
+def check_even(rows: Rows, name: str, text: str, header: bool) -> None:
+    """Refuse rows of different lengths, naming the first."""
+    row = first_uneven(rows)
+    if row is None:
+        return
+    first = "header" if header else "first row"
+    hint = ", or its quotation marks (inside a quoted cell they are doubled)" if '"' in text else ""
+    raise DataError(
+        f"row {row if header else row + 1} of {name} has {len(rows[row])} cells where the {first} "
+        f"has {len(rows[0])}; mend its delimiters{hint}."
+    )
+
+
+def is_number(cell: str) -> bool:
+    """Say whether a cell is a number.
+
+    >>> is_number("-1e3"), is_number("V1"), is_number("")
+    (True, False, False)
+    """
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

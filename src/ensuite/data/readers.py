@@ -1,0 +1,231 @@
+"""Read a file, standard input or an object in memory into a table.
+
+Texts stay as they are: "null", "NA", an empty cell and a space at the end mean themselves. Only a
+byte order mark at the start of a file is taken off.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import sys
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ensuite.core.errors import DataError, nearest
+from ensuite.data.delimited import Parsed, lines, parse
+from ensuite.data.memory import from_memory
+from ensuite.data.table import Table
+
+KINDS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".npz": "npz",
+    ".txt": "txt",
+    ".raw": "txt",  # as WikiText names its files
+}
+
+
+def read(source: Any, *, name: str | None = None, header: bool | None = None) -> Table:
+    """Read columns from a path, from ``-`` (standard input), or from memory.
+
+    Args:
+        source: A path to CSV, TSV, JSON, JSON lines, Parquet, ``.npz`` (arrays X and y) or plain
+            text (one a line), each also as ``.gz``; or rows, columns, a DataFrame, a Dataset.
+        name: What messages call it; by default the file's name. Its ending says of which kind it
+            is; without one, as for standard input, that is seen from the content.
+        header: Whether the first row of a CSV or TSV names the columns; None: see ``delimited``.
+
+    Raises:
+        DataError: If it cannot be read whole; the sentence says where and why.
+    """
+    if isinstance(source, Table):
+        return source
+    if not isinstance(source, str | os.PathLike):
+        return from_memory(source, name or "the data")
+    content = sys.stdin.buffer.read() if source == "-" else read_bytes(Path(source))
+    name = name or ("standard input" if source == "-" else Path(source).name)
+    if name.endswith(".gz") or content.startswith(b"\x1f\x8b"):
+        content = unzip(content, name)
+    parsed = parse_content(content, name, find_kind(name, content), header)
+    rows = len(next(iter(parsed.columns.values())))
+    fingerprint = hashlib.sha256(content).hexdigest()
+    return Table(name, parsed.columns, rows, fingerprint, parsed.has_header, notes=parsed.notes)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what stands in a file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        folder = path.parent
+        beside = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        raise DataError(f"There is no file {path}{nearest(path.name, beside) or '.'}") from None
+    except IsADirectoryError:
+        files = sorted(entry.name for entry in path.iterdir() if entry.is_file())
+        shown = ", ".join(files[:5]) + (", ..." if len(files) > 5 else "")
+        raise DataError(
+            f"{path} is a folder; name a file in it ({shown or 'it has none'})."
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def unzip(content: bytes, name: str) -> bytes:
+    """Return the content of a gzip file."""
+    try:
+        return gzip.decompress(content)
+    except gzip.BadGzipFile:
+        raise DataError(f"{name} is not a gzip file; rename it, or zip it with gzip.") from None
+    except (EOFError, zlib.error):
+        raise DataError(f"{name} is cut short or damaged; fetch or write it again.") from None
+
+
+def find_kind(name: str, content: bytes) -> str:
+    """Return of which kind a file is: by the ending of its name, or else by how it starts."""
+    ending = Path(name.removesuffix(".gz")).suffix.lower()
+    if ending in KINDS:
+        return KINDS[ending]
+    if ending:
+        raise DataError(
+            f'{name} is of a kind that is not read here ("{ending}"); rename it to one of '
+            f"{', '.join(KINDS)} if it is one, or convert it."
+        )
+    for start, kind in ((b"PAR1", "parquet"), (b"PK", "npz"), (b"[", "json"), (b"{", "jsonl")):
+        if content.startswith(start):
+            return kind
+    return "tsv" if b"\t" in content.split(b"\n", 1)[0] else "csv"
+
+
+def parse_content(content: bytes, name: str, kind: str, header: bool | None) -> Parsed:
+    """Return the columns of a file's content."""
+    if kind == "parquet":
+        return parse_parquet(content, name)
+    if kind == "npz":
+        return parse_npz(content, name)
+    text = decode(content, name)
+    notes: tuple[str, ...] = ()
+    if text.startswith("\ufeff"):
+        text, notes = text[1:], ("a byte order mark at its start was taken off",)
+    if not text.strip():
+        raise DataError(f"{name} is empty; give a file with rows.")
+    match kind:
+        case "json":
+            parsed = parse_json(text, name)
+        case "jsonl":
+            parsed = parse_json_lines(text, name)
+        case "txt":
+            parsed = Parsed({"text": lines(text)}, has_header=False)
+        case _:
+            parsed = parse(text, name, "\t" if kind == "tsv" else ",", header)
+    return parsed._replace(notes=notes + parsed.notes)
+
+
+def decode(content: bytes, name: str) -> str:
+    """Return the text of a UTF-8 file."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(
+            f"{name} is UTF-16; convert it: iconv -f utf-16 -t utf-8 {name} > utf8-{name}"
+        )
+    if b"\0" in content:
+        raise DataError(f"{name} is not a text file (byte {content.index(0):,} is zero).")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{name} is not UTF-8: byte {error.start:,}, on line {line:,}, is "
+            f"0x{content[error.start]:02X}. Convert it, for example: "
+            f"iconv -f windows-1252 -t utf-8 {name} > utf8-{name}"
+        ) from None
+
+
+def parse_json(text: str, name: str) -> Parsed:
+    """Return the columns of an array of objects, or of an object of equally long arrays."""
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and text.lstrip().startswith("{"):
+            note = "it is one JSON object a line"
+            return parse_json_lines(text, name)._replace(notes=(note,))
+        raise DataError(f"{name} is not JSON: line {error.lineno}, {error.msg}.") from None
+    except RecursionError:
+        raise DataError(f"{name} is nested too deeply; give an array of objects.") from None
+    if isinstance(value, dict) and all(isinstance(column, list) for column in value.values()):
+        return to_columns(value, name)
+    if isinstance(value, list):
+        for number, row in enumerate(value, 1):
+            check_object(row, f"row {number} of {name}")
+        return to_columns(value, name)
+    raise DataError(
+        f'{name} is JSON of another shape; give an array of objects: [{{"text": ...}}, ...].'
+    )
+
+
+def parse_json_lines(text: str, name: str) -> Parsed:
+    """Return the columns of a file with one object a line; empty lines do not count."""
+    rows = []
+    for number, line in enumerate(lines(text), 1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except (json.JSONDecodeError, RecursionError) as error:
+            reason = getattr(error, "msg", "nested too deeply")
+            raise DataError(f"Line {number} of {name} is not JSON: {reason}.") from None
+        check_object(rows[-1], f"Line {number} of {name}")
+    return to_columns(rows, name)
+
+
+def check_object(value: Any, where: str) -> None:
+    """Refuse a row that does not name its values."""
+    if not isinstance(value, Mapping):
+        raise DataError(f'{where} is not an object; give {{"text": ..., "label": ...}}.')
+
+
+def to_columns(source: Any, name: str) -> Parsed:
+    """Return rows or columns from JSON by the rules of data in memory."""
+    return Parsed(from_memory(source, name).columns)
+
+
+def parse_parquet(content: bytes, name: str) -> Parsed:
+    """Return the columns of a Parquet file."""
+    import polars
+
+    try:
+        frame = polars.read_parquet(io.BytesIO(content))
+    except polars.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{name} is not a whole Parquet file ({reason}).") from None
+    return to_columns(frame, name)
+
+
+def parse_npz(content: bytes, name: str) -> Parsed:
+    """Return the arrays of a NumPy archive; X is one of them, and all have as many rows."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)):  # np.load would take anything else for a pickle
+            archive = np.load(io.BytesIO(content), allow_pickle=False)
+        arrays = {key: archive[key] for key in archive}
+    except ValueError:
+        raise DataError(
+            f"{name} holds Python objects (pickled), which are never read; "
+            "save arrays of numbers or of texts."
+        ) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise DataError(f"{name} is not a whole .npz file ({error}).") from None
+    if "X" not in arrays:
+        shown = ", ".join(arrays) or "nothing"
+        raise DataError(f"{name} has no array X; it has: {shown}. Save X, and y for the labels.")
+    if scalars := [key for key, array in arrays.items() if array.ndim == 0]:
+        raise DataError(f"The array {scalars[0]} of {name} is a single number; give one a row.")
+    return to_columns(arrays, name)

@@ -1,0 +1,1 @@
+"""Answers and truths to numbers."""

@@ -1,0 +1,223 @@
+"""How right, how balanced and how well calibrated labels with probabilities are.
+
+Functions without a prefix judge one label for each example: ``probabilities`` (examples, labels),
+each row summing to 1, and ``truths`` (examples,), numbers of labels. Those called ``multilabel``
+judge any number of labels: each probability stands alone, and ``truths`` (examples, labels) are
+0 or 1. A negative truth, or NaN, means that the example is unlabelled: it counts nowhere.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ensuite.core.score import Numbers, Score, ratio
+
+CALIBRATION_BINS = 15
+"""As many as Guo et al. (2017) use."""
+
+LARGEST_TEMPERATURE = 20.0
+"""The search goes from its inverse to it; networks need 0.5 to 5 (Guo et al. 2017)."""
+
+EPSILON = float(np.finfo(np.float64).eps)
+"""No probability is taken to be nearer to 0 or 1 (scikit-learn's value), so no loss is infinite."""
+
+
+def one_label(
+    probabilities: ArrayLike, truths: ArrayLike, *, balanced: bool = False
+) -> dict[str, Score]:
+    """Return every metric of one label for each example; the first is the one that ranks.
+
+    Args:
+        probabilities: (examples, labels).
+        truths: (examples,).
+        balanced: Whether balanced accuracy comes first, since one class is most of the data.
+    """
+    first = {"balanced_accuracy": balanced_accuracy(probabilities, truths)} if balanced else {}
+    return first | {
+        "accuracy": accuracy(probabilities, truths),
+        "macro_f1": macro_f1(probabilities, truths),
+        "log_loss": log_loss(probabilities, truths),
+        "calibration_error": calibration_error(probabilities, truths),
+    }
+
+
+def several_labels(
+    probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike = 0.5
+) -> dict[str, Score]:
+    """Return every metric of any number of labels for each example; the first ranks.
+
+    Args:
+        probabilities: (examples, labels).
+        truths: (examples, labels).
+        thresholds: (labels,), or one for all; a label is predicted above its threshold.
+    """
+    return {
+        "accuracy": multilabel_accuracy(probabilities, truths, thresholds),
+        "macro_f1": multilabel_macro_f1(probabilities, truths, thresholds),
+        "micro_f1": multilabel_micro_f1(probabilities, truths, thresholds),
+        "log_loss": multilabel_log_loss(probabilities, truths),
+    }
+
+
+def accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
+    """Return the share of examples whose most probable label is the right one."""
+    truths = np.asarray(truths)
+    return Score.mean(_most_probable(probabilities) == truths, truths >= 0)
+
+
+def balanced_accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
+    """Return the mean, over the labels that occur in the truths, of the share found of each.
+
+    Sources:
+        Brodersen, Ong, Stephan & Buhmann (2010), ICPR, https://doi.org/10.1109/ICPR.2010.764
+    """
+    true, predicted = _one_hot(probabilities, truths)
+    return Score(np.hstack([true & predicted, true]), _mean_share)
+
+
+def macro_f1(probabilities: ArrayLike, truths: ArrayLike) -> Score:
+    """Return the mean F1 of the labels that occur in the truths or in the predictions."""
+    return _macro_f1(*_one_hot(probabilities, truths))
+
+
+def log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
+    """Return the mean negative log probability, in nats, of the right label."""
+    truths = np.asarray(truths)
+    rows = np.arange(len(truths))
+    right = np.asarray(probabilities, float)[rows, truths.clip(0)]
+    loss = -np.log(right.clip(EPSILON, 1 - EPSILON))
+    return Score.mean(loss, truths >= 0, higher_is_better=False)
+
+
+def calibration_error(probabilities: ArrayLike, truths: ArrayLike) -> Score:
+    """Return the expected calibration error: how far confidence is from accuracy, on average.
+
+    The examples are binned by the probability of the predicted label, in bins of equal width; a
+    bin's gap is its mean probability less its accuracy, and counts by its number of examples.
+    Sums over the bins suffice for that, so this too is a function of summed statistics.
+
+    Sources:
+        Guo, Pleiss, Sun & Weinberger (2017), ICML, PMLR 70:1321-1330, equation 3
+    """
+    truths, probabilities = np.asarray(truths), np.asarray(probabilities, float)
+    counted, sure = truths >= 0, probabilities.max(1)
+    gap = np.where(counted, sure - (_most_probable(probabilities) == truths), 0.0)
+    statistics = np.zeros((len(truths), CALIBRATION_BINS + 1))
+    bins = np.ceil(sure * CALIBRATION_BINS).astype(int) - 1  # a bin holds its upper edge
+    statistics[np.arange(len(truths)), bins.clip(0, CALIBRATION_BINS - 1)] = gap
+    statistics[:, -1] = counted
+    return Score(statistics, _mean_gap, higher_is_better=False)
+
+
+def multilabel_accuracy(
+    probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike
+) -> Score:
+    """Return the share of examples with exactly the right labels."""
+    truths = np.asarray(truths)
+    exact = ((np.asarray(probabilities) > thresholds) == truths).all(1)
+    return Score.mean(exact, (truths >= 0).all(1))
+
+
+def multilabel_macro_f1(
+    probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike
+) -> Score:
+    """Return the mean F1 of the labels that occur in the truths or in the predictions."""
+    return _macro_f1(*_several_hot(probabilities, truths, thresholds))
+
+
+def multilabel_micro_f1(
+    probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike
+) -> Score:
+    """Return the F1 of all decisions, one for each example and label, taken together."""
+    true, predicted = _several_hot(probabilities, truths, thresholds)
+    return Score(np.stack([(true & predicted).sum(1), (true.sum(1) + predicted.sum(1))], 1), _f1)
+
+
+def multilabel_log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
+    """Return the mean negative log probability, in nats, of the right answer for each label."""
+    truths, probabilities = np.asarray(truths), np.asarray(probabilities, float)
+    right = np.where(truths > 0, probabilities, 1 - probabilities)
+    loss = -np.log(right.clip(EPSILON, 1 - EPSILON)).mean(1)
+    return Score.mean(loss, (truths >= 0).all(1), higher_is_better=False)
+
+
+def best_temperature(probabilities: ArrayLike, truths: ArrayLike) -> float:
+    """Return what to divide logits by so that probabilities (examples, labels) hold.
+
+    The log loss of ``softmax(log(probabilities) / temperature)`` is convex in 1 / temperature, so
+    halving an interval finds where its slope is 0. Each right answer counts as one that holds in
+    all cases but one of n + 2: a few held-out examples, all right, do not prove certainty.
+
+    Args:
+        probabilities: (examples, labels), of held-out examples.
+        truths: (examples,).
+
+    Sources:
+        Guo, Pleiss, Sun & Weinberger (2017), ICML, PMLR 70:1321-1330, section 4.2
+        Targets short of 0 and 1: Platt (1999), Advances in Large Margin Classifiers, section 2.2
+    """
+    truths = np.asarray(truths)
+    log_odds = np.log(np.asarray(probabilities, float)[truths >= 0].clip(EPSILON))
+    truths, (examples, labels) = truths[truths >= 0], log_odds.shape
+    if not examples or labels < 2:
+        return 1.0
+    targets = np.full_like(log_odds, 1 / (examples + 2) / (labels - 1))
+    targets[np.arange(examples), truths] = (examples + 1) / (examples + 2)
+    wanted = (targets * log_odds).sum()
+    low, high = -np.log(LARGEST_TEMPERATURE), np.log(LARGEST_TEMPERATURE)  # of 1 / temperature
+    for _ in range(30):  # to 1e-8 of the interval
+        middle = (low + high) / 2
+        likely = np.exp(np.exp(middle) * (log_odds - log_odds.max(1, keepdims=True)))
+        found = (likely / likely.sum(1, keepdims=True) * log_odds).sum()
+        low, high = (middle, high) if found < wanted else (low, middle)
+    return float(np.exp(-(low + high) / 2))
+
+
+def confusion(truths: ArrayLike, predictions: ArrayLike, labels: int) -> NDArray[np.int64]:
+    """Count how often each label, a row, was answered by each label, a column.
+
+    >>> confusion([0, 0, 1, -1], [0, 1, 1, 1], 2)
+    array([[1, 1],
+           [0, 1]])
+    """
+    truths, predictions = np.asarray(truths), np.asarray(predictions)
+    pairs = (truths * labels + predictions)[truths >= 0]
+    return np.bincount(pairs, minlength=labels**2).reshape(labels, labels)
+
+
+def _most_probable(probabilities: ArrayLike) -> Numbers:
+    return np.asarray(probabilities).argmax(1)
+
+
+def _one_hot(probabilities: ArrayLike, truths: ArrayLike) -> tuple[Numbers, Numbers]:
+    """Return who is what in truth and in prediction, both (examples, labels)."""
+    truths, labels = np.asarray(truths)[:, None], np.arange(np.shape(probabilities)[1])
+    predicted = _most_probable(probabilities)[:, None] == labels
+    return truths == labels, predicted & (truths >= 0)
+
+
+def _several_hot(
+    probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike
+) -> tuple[Numbers, Numbers]:
+    counted = (np.asarray(truths) >= 0).all(1, keepdims=True)
+    return (np.asarray(truths) > 0) & counted, (np.asarray(probabilities) > thresholds) & counted
+
+
+def _macro_f1(true: Numbers, predicted: Numbers) -> Score:
+    # Small whole numbers: with hundreds of labels, float64 would take hundreds of megabytes.
+    either = true.astype(np.int8) + predicted
+    return Score(np.hstack([(true & predicted) * np.int8(2), either]), _mean_share)
+
+
+def _mean_share(sums: Numbers) -> Numbers:
+    """Divide the first half of the sums by the second, and average where that can be done."""
+    above, below = np.split(sums, 2, axis=-1)
+    return ratio(np.nansum(ratio(above, below), axis=-1), (below > 0).sum(-1))
+
+
+def _mean_gap(sums: Numbers) -> Numbers:
+    return ratio(np.abs(sums[..., :-1]).sum(-1), sums[..., -1])
+
+
+def _f1(sums: Numbers) -> Numbers:
+    """Return F1 of hits and of all that is true or predicted, (..., 2)."""
+    return ratio(2 * sums[..., 0], sums[..., 1])

@@ -1,0 +1,192 @@
+"""A trained model and its task: predict, evaluate, save, load."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from ensuite import problem
+from ensuite.core.backbone import BackboneOptions, Trait
+from ensuite.core.baseline import Baseline
+from ensuite.core.errors import EnsuiteError, RunError, UsageError
+from ensuite.core.files import read_json, read_tensors, write_json, write_tensors, write_text
+from ensuite.core.options import from_json, set_options, to_json
+from ensuite.core.task import Model, Task
+from ensuite.data import readers
+from ensuite.training.evaluate import predict
+
+WEIGHTS, CONFIG, TASK, RUN = "model.safetensors", "config.json", "task.json", "run.json"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Something that answers: a trained network or a baseline, with the task it does.
+
+    Args:
+        name: What it is called in a table.
+        task_name: The task's name in the catalog.
+        task: Prepared and calibrated.
+        model: The network, or the baseline.
+        options: Of the network's backbone; None for a baseline.
+        run: What is known of how it was made (``run.json``).
+        folder: Where it was loaded from.
+    """
+
+    name: str
+    task_name: str
+    task: Task[Any, Any, Any]
+    model: Model | Baseline
+    options: BackboneOptions | None = None
+    run: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def predict(self, inputs: Sequence[Any]) -> list[Any]:
+        """Answer raw inputs (texts, arrays, mappings of fields) or examples, in order."""
+        return self.answer([self.task.ask(raw) for raw in inputs])
+
+    def answer(self, examples: Sequence[Any]) -> list[Any]:
+        """Return one prediction for each example, in order."""
+        if not examples:
+            return []
+        if isinstance(self.model, Baseline):
+            return list(self.model.predict(self.task, examples))
+        return predict(self.task, self.model, examples)
+
+    def read(self, data: Any, given: Mapping[str, str] | None = None, *, asking: bool) -> list[Any]:
+        """Make examples of a file, or of data in memory, as the task's own training data was read.
+
+        Raises:
+            DataError: If they are not of the kind the model was trained on, or a label is unknown.
+        """
+        table = readers.read(data)
+        _, examples = self.task.read(table, given or {}, asking=asking)
+        if not asking:
+            problem.verify(self.task, examples, "given", table)
+        return examples
+
+    def evaluate(self, data: Any, given: Mapping[str, str] | None = None) -> dict[str, float]:
+        """Return every metric on labelled data; the first is the one that ranks."""
+        examples = self.read(data, given, asking=False)
+        scores = self.task.score(self.answer(examples), examples)
+        return {name: score.value for name, score in scores.items()}
+
+    def embed(self, raw: Any, *, pool: bool = False) -> Tensor:
+        """Return the states of one input, (1, length, width); pooled into one, (1, width).
+
+        Raises:
+            UsageError: If the model has no states (a baseline), or none for each position.
+        """
+        if isinstance(self.model, Baseline) or self.options is None:
+            raise UsageError(f"{self.name} is a baseline: it has no states to embed with.")
+        if not pool and Trait.SEQUENCE not in self.options.traits:
+            raise UsageError(f"{self.name} has no state for each position; ask for pool=True.")
+        batch = self.task.collate(self.task.items([self.task.ask(raw)]))
+        device = next(self.model.parameters()).device
+        with torch.inference_mode():
+            states = self.model.eval().backbone(batch.to(device))
+        embedded: Tensor = states.summary if pool else states.sequence
+        return embedded
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were learned."""
+        if isinstance(self.model, Baseline):
+            return self.model.parameters
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def with_settings(self, settings: Mapping[str, str]) -> Self:
+        """Return it with options of the task set anew, as far as they can change after training."""
+        from dataclasses import replace
+
+        return replace(self, task=set_options(self.task, settings, f"the task {self.task_name}"))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run folder: weights, configuration, task, tokenizer. No pickle."""
+        folder, files = Path(path), dict[str, str]()
+        task = to_json(self.task, files)
+        if isinstance(self.model, Baseline):
+            arrays = {k: torch.from_numpy(v.copy()) for k, v in self.model.arrays().items()}
+            write_tensors(folder / WEIGHTS, arrays)
+            config = {"baseline": _target(type(self.model)), "settings": self.model.settings()}
+        else:
+            write_tensors(folder / WEIGHTS, self.model.state_dict())
+            config = {"options": to_json(self.options), "target": _target(type(self.options))}
+        for name, text in files.items():
+            write_text(folder / name, text)
+        write_json(folder / TASK, {"task": self.task_name, "options": task})
+        write_json(folder / CONFIG, {"name": self.name, **config})
+        if self.run:
+            write_json(folder / RUN, self.run)
+        return folder
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
+        """Open a run folder, or a comparison's folder: its winner.
+
+        Raises:
+            RunError: If a file is missing, damaged, or of something else.
+        """
+        folder = find_run(Path(path))
+        config, described = read_json(folder / CONFIG), read_json(folder / TASK)
+        tensors = read_tensors(folder / WEIGHTS)
+        files = {p.name: p.read_text(encoding="utf-8") for p in folder.glob("tokenizer.json")}
+        try:
+            task_class = type(problem.find_task(described["task"]))
+            task = from_json(task_class, described["options"], files)
+            model, options = _rebuild(config, task, tensors)
+        except (KeyError, TypeError, ValueError, RuntimeError, EnsuiteError) as error:
+            raise RunError(f"{folder} is not a whole run of this version ({error}).") from error
+        if isinstance(model, Model):
+            model.to(device).eval()
+        run = read_json(folder / RUN) if (folder / RUN).exists() else {}
+        return cls(config["name"], described["task"], task, model, options, run, folder)
+
+
+def find_run(path: Path) -> Path:
+    """Return the folder of a run: the folder itself, or the winner of a comparison's.
+
+    Raises:
+        RunError: If it is neither.
+    """
+    for folder in (path, path / "best"):
+        if (folder / CONFIG).exists():
+            return folder
+    if not path.exists():
+        raise RunError(f"There is no run at {path}; `ensuite train` and `ensuite compare` make them.")
+    raise RunError(f"{path} is not a run: it has no {CONFIG}.")
+
+
+def _target(kind: type) -> str:
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _rebuild(
+    config: Mapping[str, Any], task: Task[Any, Any, Any], tensors: Mapping[str, Tensor]
+) -> tuple[Model | Baseline, BackboneOptions | None]:
+    if "baseline" in config:
+        kind = _import(config["baseline"], Baseline)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        return kind.restore(arrays, config["settings"]), None
+    options = from_json(_import(config["target"], BackboneOptions), config["options"])
+    backbone = options.build(task.inputs)
+    model = Model(backbone, task.head(backbone))
+    model.load_state_dict(tensors)
+    return model, options
+
+
+def _import(target: str, kind: type) -> Any:
+    """Return a class that a run names; nothing but a ``kind`` is taken."""
+    module, _, name = target.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise RunError(f"{target} is not installed here: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise RunError(f"{target} is not a {kind.__name__}")
+    return found
+
+

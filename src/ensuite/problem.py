@@ -1,0 +1,210 @@
+"""From a task and data to examples in three parts, checked and ready to learn from."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ensuite import catalog
+from ensuite.core.errors import DataError, UsageError
+from ensuite.core.options import option_names, set_options, to_json
+from ensuite.core.task import Finding, Task
+from ensuite.data import columns, readers, sets
+from ensuite.data.duplicates import duplicates
+from ensuite.data.split import carve, split
+from ensuite.data.table import Table
+
+PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A task and the examples every candidate gets, in the same three parts.
+
+    Args:
+        name: What the task is called in the catalog.
+        task: As the file settled it, prepared on the training rows.
+        data: What the data is called.
+        parts: Examples to learn from, to choose by, and to judge by.
+        findings: What the data check found.
+        fingerprint: Of everything read, how it was split, and the options of the task.
+        metric: What ranks; None for the task's first.
+    """
+
+    name: str
+    task: Task[Any, Any, Any]
+    data: str
+    parts: Mapping[str, Sequence[Any]]
+    findings: tuple[Finding, ...]
+    fingerprint: str
+    metric: str | None = None
+
+    @property
+    def unit(self) -> str:
+        """What one input is called."""
+        return self.task.unit
+
+
+def open_problem(
+    task: str,
+    data: Any,
+    *,
+    test: Any = None,
+    valid: Any = None,
+    how: str = "random",
+    given: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
+    metric: str | None = None,
+) -> Problem:
+    """Read, split and check data for a task.
+
+    Args:
+        task: A name of the catalog.
+        data: A path, ``-``, the name of a built-in set, or data in memory.
+        test: A given test part; likewise ``valid``.
+        how: random, time or group:COLUMN.
+        given: Column by role, where the user names them.
+        settings: Options of the task, as typed.
+        metric: What ranks; None for the task's first.
+
+    Raises:
+        EnsuiteError: A sentence for whatever the data is not.
+    """
+    given, settings = given or {}, settings or {}
+    empty = find_task(task)
+    tables = open_tables(data, test=test, valid=valid)
+    reader, examples = empty, {}
+    for part, table in tables.items():
+        reader, examples[part] = read_table(empty, table, given, settings, task)
+    parts, said = split_parts(reader, tables, examples, how, given)
+    prepared = reader.prepare(parts["train"])
+    for part in ("valid", "test"):
+        verify(prepared, parts[part], part, tables.get(part))
+    read = [how, [table.fingerprint for table in tables.values()], to_json(prepared)]
+    digest = hashlib.sha256(json.dumps(read).encode()).hexdigest()
+    findings = check(prepared, tables, parts, said)
+    name = tables["train"].name
+    return Problem(task, prepared, name, parts, findings, digest, metric)
+
+
+def find_task(name: str) -> Task[Any, Any, Any]:
+    """Return the task called ``name``, with its default options.
+
+    Raises:
+        UsageError: If there is none; knows the words of other packages.
+    """
+    if name not in catalog.tasks and name in catalog.ELSEWHERE:
+        raise UsageError(f'"{name}" is `{catalog.ELSEWHERE[name]}` here.')
+    hint = f". There is: {', '.join(sorted(catalog.tasks))}."
+    task: Task[Any, Any, Any] = catalog.tasks.find(name, hint).load()()
+    return task
+
+
+def open_tables(data: Any, *, test: Any = None, valid: Any = None) -> dict[str, Table]:
+    """Read the data and the parts that are given beside it."""
+    name = data.partition(":")[0] if isinstance(data, str) else None
+    tables = dict(sets.load(data)) if name in sets.names() else {"train": readers.read(data)}
+    for part, source in (("valid", valid), ("test", test)):
+        if source is not None:
+            tables[part] = readers.read(source)
+    return tables
+
+
+def read_table(
+    task: Task[Any, Any, Any],
+    table: Table,
+    given: Mapping[str, str],
+    settings: Mapping[str, str],
+    name: str,
+) -> tuple[Task[Any, Any, Any], list[Any]]:
+    """Read examples: options of the task decide how, those within are set once that is settled."""
+    owner = f"the task {name}"
+    own = {f.name for f in fields(task) if not f.metadata.get("options")}  # type: ignore[arg-type]
+    task = set_options(task, {k: v for k, v in settings.items() if k in own}, owner)
+    task, examples = task.read(table, given)
+    return set_options(task, {k: v for k, v in settings.items() if k not in own}, owner), examples
+
+
+def task_options(task: Task[Any, Any, Any]) -> set[str]:
+    """Return every option name the task knows, for whatever kind of input."""
+    from ensuite.data.processors import BY_KIND
+
+    return set(option_names(task)).union(*(option_names(each()) for each in BY_KIND.values()))
+
+
+def split_parts(
+    task: Task[Any, Any, Any],
+    tables: Mapping[str, Table],
+    examples: Mapping[str, list[Any]],
+    how: str,
+    given: Mapping[str, str],
+) -> tuple[dict[str, list[Any]], str]:
+    """Return the three parts, those that were not given taken from the rest, and how."""
+    train, table = examples["train"], tables["train"]
+    kind, _, column = how.partition(":")
+    keys: Sequence[Any] = [task.key(example) for example in train]
+    if kind in ("time", "group"):
+        roles = {**given, **({kind: column} if column else {})}
+        found = columns.require(table, kind, ("time", "date", "timestamp", "group"), roles)
+        keys = list(table.columns[found])
+    elif kind != "random":
+        raise UsageError(f"--split {how}: choose random, time, or group:COLUMN.")
+    labels = [task.stratum(example) or "" for example in train]
+    missing = [part for part in PARTS[1:] if part not in examples]
+    rows: dict[str, Any] = {"train": range(len(train))}
+    if len(missing) == 2:
+        rows = split(len(train), how=kind, keys=keys, labels=labels)._asdict()
+    elif missing:
+        kept, taken = carve(len(train), 0.1, how=kind, keys=keys, labels=labels)
+        rows = {"train": kept, missing[0]: taken}
+    parts = {part: [train[row] for row in numbers] for part, numbers in rows.items()}
+    parts |= {part: list(examples[part]) for part in PARTS if part not in parts}
+    sizes = ", ".join(f"{len(parts[part]):,} {part}" for part in PARTS)
+    ways = (
+        "all given",
+        f"{missing[0] if missing else ''} drawn from train: {kind}, seed 0",
+        f"{kind}, seed 0; --test FILE to give your own",
+    )
+    return {part: parts[part] for part in PARTS}, f"{sizes} ({ways[len(missing)]})"
+
+
+def verify(task: Task[Any, Any, Any], examples: Sequence[Any], place: str, table: Table | None) -> None:
+    """Refuse examples that the training rows did not prepare for (an unknown label).
+
+    Raises:
+        DataError: Names the row, or the part where the rows were drawn from one table.
+    """
+    for number, example in enumerate(examples):
+        try:
+            task.verify(example)
+        except DataError as error:
+            where = table.where(number) if table else f"the {place} part"
+            raise DataError(f"In {where}: {error}") from error
+
+
+def check(
+    task: Task[Any, Any, Any],
+    tables: Mapping[str, Table],
+    parts: Mapping[str, Sequence[Any]],
+    said: str,
+) -> tuple[Finding, ...]:
+    """Return the data check: what a person should know before it costs anything."""
+    rows = sum(table.rows for table in tables.values())
+    names = ", ".join(tables["train"].columns)
+    findings = [Finding(tables["train"].name, f"{rows:,} rows: {names}")]
+    findings += [Finding("reading", note) for table in tables.values() for note in table.notes]
+    findings += task.check(parts)
+    findings.append(Finding("duplicates", say_duplicates(task, parts)))
+    findings.append(Finding("split", said))
+    return tuple(findings)
+
+
+def say_duplicates(task: Task[Any, Any, Any], parts: Mapping[str, Sequence[Any]]) -> str:
+    """Say how many inputs stand more than once, and which of them flatter a score."""
+    found = duplicates({part: [task.key(e) for e in parts[part]] for part in PARTS})
+    if not found.within and not found.across:
+        return "no input stands twice"
+    across = [f"{count:,} stand in both {a} and {b}" for (a, b), count in found.across.items()]
+    within = f"{found.within:,} inputs repeat one of their own part"
+    return f"{within}; {', '.join(across) or 'none stands in two parts'}"

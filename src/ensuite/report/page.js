@@ -1,0 +1,42 @@
+// Sort a table by the column whose heading is pressed; press again for the other way round.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const headings = [...table.tHead.rows[0].cells];
+  const body = table.tBodies[0];
+  headings.forEach((heading, place) => {
+    heading.querySelector("button")?.addEventListener("click", () => {
+      const down = heading.getAttribute("aria-sort") !== "descending";
+      const key = (row) => row.cells[place].dataset.key;
+      const rows = [...body.rows].sort((a, b) => {
+        if (!key(a) || !key(b)) return !key(a) - !key(b); // nothing to sort by: last either way
+        const order = key(a).localeCompare(key(b), "en", { numeric: false });
+        const difference = key(a) - key(b);
+        return (down ? -1 : 1) * (Number.isNaN(difference) ? order : difference);
+      });
+      headings.forEach((other) => other.removeAttribute("aria-sort"));
+      heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+      body.append(...rows);
+    });
+  });
+}
+
+// The drawing program lies in this page, compressed; it is unpacked here, not fetched.
+async function draw(packed, plots) {
+  const bytes = Uint8Array.from(atob(packed.textContent), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(stream).text();
+  document.head.append(script);
+  const options = { responsive: true, displayModeBar: false };
+  for (const plot of plots) {
+    const { data, layout } = JSON.parse(plot.querySelector("script").textContent);
+    await Plotly.newPlot(plot, data, layout, options);
+  }
+}
+
+const packed = document.getElementById("plotly");
+if (packed) {
+  draw(packed, document.querySelectorAll(".plot")).catch((error) => {
+    document.body.classList.add("undrawn"); // the words below each figure stay
+    console.error(error);
+  });
+}

@@ -1,0 +1,178 @@
+"""One self-contained HTML page about a comparison or a run: nothing is fetched, all is escaped."""
+
+import base64
+import gzip
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+from plotly.offline import get_plotlyjs
+
+from ensuite.report import words
+from ensuite.report.figures import Figure, confusion_matrix, learning_curves, score_against_cost
+from ensuite.report.table import columns, facts, note
+from ensuite.report.values import ComparisonPage, Leaderboard, Row, RunPage
+from ensuite.report.verdict import too_short
+
+MOST_FACTS = 6
+"""Figures of the winner that stand out above a comparison's table."""
+
+
+def comparison_html(page: ComparisonPage) -> str:
+    """Return the page of a comparison: the answer, the table, then what it rests on."""
+    board = page.leaderboard
+    table = columns(board, page.unit)
+    winner = [row.name for row in board.rows].index(board.winner)
+    figures = (
+        score_against_cost(board, page.unit),
+        learning_curves(page.curves, board.metric, board.winner, board.budget),
+    )
+    return _render(
+        page,
+        title=f"{board.task} · {board.data}",
+        headline=page.verdict[0] if page.verdict else f"{board.winner} is the one to take.",
+        sentences=page.verdict[1:],
+        facts=facts(table, winner)[:MOST_FACTS],
+        table=[column for column in table if column.title != "note"],
+        notes=[note(row, board.higher_is_better) for row in board.rows],
+        terms=_terms(board),
+        rows=board.rows,
+        winner=board.winner,
+        figures=figures,
+        only_right=page.only_right,
+    )
+
+
+def run_html(page: RunPage) -> str:
+    """Return the page of one trained run, in the same order and style."""
+    row = page.row
+    board = leaderboard_of(page)
+    figures = facts(columns(board, page.unit), 0)
+    examples = words.counted(page.test_examples, page.unit)
+    short = too_short([row.name], page.budget, page.higher_is_better)
+    curve = learning_curves(page.curves, page.metric, row.name, page.budget)
+    return _render(
+        page,
+        title=f"{page.task} · {page.data}",
+        headline=f"{row.name} has no score."
+        if row.score is None
+        else f"{row.name}: {' '.join(figures[0])} on {examples}.",
+        sentences=[short] if row.converged is False else [],
+        facts=figures,
+        table=(),
+        rows=(row,),
+        figures=(curve,),
+        only_right=(),
+    )
+
+
+def leaderboard_of(page: RunPage) -> Leaderboard:
+    """Return a run as a comparison of one."""
+    return Leaderboard(
+        task=page.task,
+        data=page.data,
+        metric=page.metric,
+        higher_is_better=page.higher_is_better,
+        budget=page.budget,
+        seeds=len(page.capsule.seeds),
+        winner=page.row.name,
+        smallest_visible_difference=None,
+        rows=(page.row,),
+    )
+
+
+def ledger(rows: Sequence[Row], unit: str) -> list[tuple[str, str]]:
+    """Return lines on what each row did not read; none where it is not known."""
+    known = [row for row in rows if row.truncated_rows is not None]
+    cut = [row for row in known if row.truncated_rows]
+    if known and not cut:
+        return [("cut", f"nothing: every {unit} was read whole")]
+    return [(f"cut for {row.name}", _cut(row, unit)) for row in cut]
+
+
+def _render(page: ComparisonPage | RunPage, figures: Sequence[Figure | None], **more: Any) -> str:
+    """Fill the template with what both kinds of page have, and ``more``."""
+    drawn = [figure for figure in figures if figure]
+    text = (
+        _templates()
+        .get_template("page.html.jinja")
+        .render(
+            **more,
+            figures=drawn,
+            confusions=[confusion_matrix(confusion) for confusion in page.confusions],
+            mistakes=page.mistakes,
+            check=page.check,
+            ledger=ledger(more["rows"], page.unit),
+            capsule=page.capsule,
+            links=[(row.name, row.folder) for row in more["rows"] if row.folder],
+            unit=page.unit,
+            plotly=_packed_plotly() if drawn or page.confusions else "",
+        )
+    )
+    return text.encode("utf-8", "replace").decode("utf-8")  # half a character cannot be written
+
+
+@cache
+def _templates() -> Environment:
+    """Return the templates beside this file, with the words they use as filters."""
+    templates = Environment(
+        loader=PackageLoader("ensuite.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    templates.filters |= {
+        "shorten": words.shorten,
+        "counted": words.counted,
+        "link": lambda folder: f"./{quote(folder)}",  # a folder beside the page, whatever its name
+        "opinions": _opinions,
+        "typed": _typed,
+    }
+    return templates
+
+
+@cache
+def _packed_plotly() -> str:
+    packed = gzip.compress(get_plotlyjs().encode(), mtime=0)  # no time: the same page twice
+    return base64.b64encode(packed).decode()
+
+
+def _terms(board: Leaderboard) -> str:
+    """Say under which terms the candidates met."""
+    metric = words.metric_name(board.metric)
+    better = "Higher" if board.higher_is_better else "Lower"
+    seeds = words.counted(board.seeds, "seed")
+    budget = f"budget {board.budget} each" if board.budget else "equal budgets"
+    return (
+        f"{better} {metric} is better. {seeds}, {budget}. Rows of one group cannot be told apart."
+    )
+
+
+def _cut(row: Row, unit: str) -> str:
+    tokens = f", {words.counted(row.truncated_tokens, 'token')}" if row.truncated_tokens else ""
+    return f"{words.counted(row.truncated_rows or 0, unit)}{tokens} not read"
+
+
+def _opinions(others: Mapping[str, str]) -> str:
+    """Return what the others said: once, where they agree.
+
+    >>> _opinions({"gru": "positive", "rnn": "positive"}), _opinions({"gru": "a", "rnn": "b"})
+    ('positive', 'gru: a, rnn: b')
+    """
+    said = list(dict.fromkeys(others.values()))
+    return said[0] if len(said) == 1 else ", ".join(f"{n}: {it}" for n, it in others.items())
+
+
+def _typed(sentence: str) -> Markup:
+    """Set what is to be typed apart.
+
+    >>> print(_typed("It was <still> rising (--budget 3m)."))
+    It was &lt;still&gt; rising (<code>--budget 3m</code>).
+    """
+    return Markup(re.sub(r"--[a-z-]+( [\w,]+)?", r"<code>\g<0></code>", str(escape(sentence))))
