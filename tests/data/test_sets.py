@@ -45,20 +45,18 @@ def test_names_belong_to_one_language() -> None:
 @pytest.mark.parametrize("words", [0, 1, 20, 52])
 def test_memory_keeps_the_answer_so_many_words_away(words: int) -> None:
     columns = load(f"memory:words={words},rows=50")["train"].columns
-    fixed = len("Je suis né en X. Je parle couramment le".split())
-    others = 2 * len("Mon ami dit : Je suis né en X.".split())
     for text, label in zip(columns["text"], columns["label"], strict=True):
         found = text.split()
-        assert len(found) == words + fixed + others
-        assert SPOKEN[found[4].rstrip(".")] == label
-        assert found[-4:] == "Je parle couramment le".split()
-        assert sum(text.count(f"Je suis né en {country}.") for country in SPOKEN) == 3
+        assert len(found) == 8 + 2 * 12 + words + 4  # birth, two others, fillers, question
+        assert SPOKEN[found[4].rstrip(",")] == label
+        assert text.endswith(" Je parle couramment le")
+        assert sum(text.count(f"Je suis né en {country},") for country in SPOKEN) == 3
 
 
 def test_counting_words_does_not_solve_memory() -> None:
     columns = load("memory")["train"].columns
     texts, labels = columns["text"], columns["label"]
-    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 3)), LogisticRegression(C=10))
+    model = make_pipeline(TfidfVectorizer(ngram_range=(1, 3)), LogisticRegression(max_iter=1000))
     model.fit(texts[:3000], labels[:3000])
     assert 0.25 < model.score(texts[3000:], labels[3000:]) < 0.42  # one in three countries
 

@@ -80,10 +80,12 @@ class Task(ABC, Generic[Example, Item, Prediction]):
     Attributes:
         needs: What a backbone must offer.
         carries: Whether the state at the end of a batch is where the next batch starts.
+        fields: What an example can be given as, by name, where it has several parts.
     """
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
     carries: ClassVar[bool] = False
+    fields: ClassVar[tuple[str, ...]] = ()
 
     # From data to tensors
 

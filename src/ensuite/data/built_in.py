@@ -19,6 +19,7 @@ SPOKEN = {
     "Chine": "chinois",
     "Finlande": "finnois",
 }
+BIRTH = "Je suis né en {}, un beau pays."  # its end keeps what follows out of short n-grams
 FILLERS = (  # five words each
     "Il pleut souvent le dimanche.",
     "Nous dînons tard le soir.",
@@ -71,8 +72,9 @@ def names() -> dict[str, Any]:
 def memory(words: int = 20, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
     """Return sentences on where one is born, whose language is the answer, many words later.
 
-    Two other people say where they are born, in the very same words. All three countries stand in
-    every text once, so counting words finds one row in three: only their order tells.
+    Two other people say where they are born, in the very same words. The three countries stand in
+    a text once each, so counting words, or pairs of them, finds one row in three: only their order
+    tells.
 
     Args:
         words: How many fill the way from the birth to the question, beside the two others.
@@ -87,10 +89,9 @@ def memory(words: int = 20, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
         middle = fill(words, generator)
         for other in others:
             person = OTHERS[generator.integers(len(OTHERS))]
-            middle.insert(
-                int(generator.integers(len(middle) + 1)), f"{person} dit : Je suis né en {other}."
-            )
-        texts.append(" ".join([f"Je suis né en {birth}.", *middle, "Je parle couramment le"]))
+            place = int(generator.integers(len(middle) + 1))
+            middle.insert(place, f"{person} dit : {BIRTH.format(other)}")
+        texts.append(" ".join([BIRTH.format(birth), *middle, "Je parle couramment le"]))
         labels.append(SPOKEN[birth])
     return {"text": texts, "label": labels}
 

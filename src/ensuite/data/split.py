@@ -56,8 +56,10 @@ def split(
         queue, kept = order[::-1], order[:0]
     else:
         order = np.random.default_rng(seed).permutation(len(sizes))
-        kept = bearers(order, units, labels or ())
+        kept = order[:0] if labels is None else bearers(order, units, labels)
         queue = order[~np.isin(order, kept)]
+        large = sizes[queue] > rows * min(filter(None, fractions))  # would be a part of its own
+        queue = np.concatenate([queue[~large], queue[large]])
     parts = deal(queue, sizes, rows, fractions, how)
     parts[kept] = 0
     train, valid, test = (np.flatnonzero(parts[units] == part) for part in range(3))
@@ -115,7 +117,7 @@ def bearers(order: Indices, units: Indices, labels: Sequence[str | None]) -> Ind
     """Return, for every label, the first key in the drawn order that has a row of it."""
     place = np.argsort(order)
     first: dict[str, int] = {}
-    for unit, label in zip(units.tolist(), labels, strict=False):
+    for unit, label in zip(units.tolist(), labels, strict=True):
         if label is not None and (label not in first or place[unit] < place[first[label]]):
             first[label] = unit
     return np.array(sorted(set(first.values())), dtype=np.intp)
@@ -136,11 +138,12 @@ def deal(
             "beside one of each class for training. Give more, or a file for each part."
         )
     middles = np.cumsum(sizes[queue]) - sizes[queue] / 2
-    bounds = np.round(np.cumsum([rows * fractions[part] for part in wanted[:-1]]))
-    place = np.searchsorted(bounds, middles)
-    last = len(queue) - len(wanted)
-    turn = np.arange(len(queue))
-    place = np.clip(place, np.maximum(turn - last, 0), turn)  # no part is left without a key
-    parts = np.zeros(len(sizes), dtype=np.intp)
-    parts[queue] = np.array(wanted, dtype=np.intp)[place]
+    parts = np.full(len(sizes), wanted[-1], dtype=np.intp)
+    start, bound = 0, 0.0
+    for left, part in enumerate(wanted[:-1], 1 - len(wanted)):
+        bound += rows * fractions[part]
+        end = int(np.searchsorted(middles, round(bound), side="right"))
+        end = min(max(end, start + 1), len(queue) + left)  # no part is left without a key
+        parts[queue[start:end]] = part
+        start = end
     return parts

@@ -1,7 +1,7 @@
 """Multilayer perceptron: a row of fixed size in, one state out, no memory."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -38,7 +38,7 @@ class MLPOptions(BackboneOptions):
     def build(self, inputs: Inputs) -> "MLP":
         return MLP(self, inputs)
 
-    def tiny(self) -> Self:
+    def tiny(self) -> "MLPOptions":
         return replace(self, width=8, layers=1, dropout=0.0)
 
     def recipe(self) -> Recipe:

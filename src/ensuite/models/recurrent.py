@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
-from ensuite.core.batch import Batch, Carry, Inputs, States, Tokens
+from ensuite.core.batch import Batch, Carry, Inputs, States, Tokens, Values
 from ensuite.core.recipe import Recipe
 from ensuite.nn.embed import Embedding
 from ensuite.nn.gru import GRU
@@ -17,6 +17,9 @@ from ensuite.nn.lstm import LSTM
 from ensuite.nn.pooling import pool
 from ensuite.nn.recurrent import Recurrent
 from ensuite.nn.rnn import RNN
+
+CellStates = tuple[Any, ...]
+"""The named state of every cell, as ``nn.recurrent`` hands them over."""
 
 CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
@@ -64,7 +67,7 @@ class RecurrentOptions(BackboneOptions):
     def build(self, inputs: Inputs) -> "RecurrentBackbone":
         return RecurrentBackbone(self, inputs)
 
-    def tiny(self) -> Self:
+    def tiny(self) -> "RecurrentOptions":
         return replace(self, width=8, embedding=8, dropout=0.0, word_dropout=0.0)
 
     def recipe(self) -> Recipe:
@@ -79,20 +82,21 @@ class RecurrentBackbone(Backbone):
     def __init__(self, options: RecurrentOptions, inputs: Inputs) -> None:
         super().__init__()
         self.options = options
-        self.embed = nn.ModuleDict()
-        features = 0
-        for name, kind in inputs.items():
-            if isinstance(kind, Tokens):
-                self.embed[name] = Embedding(
+        self.fields = tuple(inputs)
+        self.embed = nn.ModuleDict(
+            {
+                name: Embedding(
                     kind.size,
                     options.embedding,
                     dropout=options.dropout,
                     word_dropout=options.word_dropout,
                 )
-                features += options.embedding
-            else:
-                self.embed[name] = nn.Identity()
-                features += kind.features
+                for name, kind in inputs.items()
+                if isinstance(kind, Tokens)
+            }
+        )
+        features = options.embedding * len(self.embed)
+        features += sum(kind.features for kind in inputs.values() if isinstance(kind, Values))
         self.recurrent = Recurrent(
             CELLS[options.cell],
             features,
@@ -108,19 +112,18 @@ class RecurrentBackbone(Backbone):
 
     def read(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "... features"]:
         """Turn the fields of a batch, or of one position, into one vector a position."""
-        return torch.cat([embed(inputs[name]) for name, embed in self.embed.items()], dim=-1)
+        fields = {name: inputs[name] for name in self.fields}
+        fields |= {name: embed(inputs[name]) for name, embed in self.embed.items()}
+        return torch.cat(list(fields.values()), dim=-1)
 
     def forward(self, batch: Batch) -> States:
         features = self.read(batch.inputs)
-        mask = batch.mask
-        if mask is None:
-            mask = features.new_ones(features.shape[:2], dtype=torch.bool)
-        state = self.recurrent.unpack(batch.carry) if batch.carry else None
-        sequence, state = self.recurrent(features, mask, state)
-        summary = self.dropout(self.summarise(sequence, mask, state))
-        return States(summary, sequence, carry=self.recurrent.pack(state))
+        state = self.unpack(batch.carry) if batch.carry else None
+        sequence, state = self.recurrent(features, batch.mask, state)
+        summary = self.dropout(self.summarise(sequence, batch.mask, state))
+        return States(summary, sequence, carry=pack(state))
 
-    def summarise(self, sequence: Tensor, mask: Tensor, state: tuple[tuple[Tensor, ...], ...]) -> Tensor:
+    def summarise(self, sequence: Tensor, mask: Tensor | None, state: CellStates) -> Tensor:
         """Return one vector a row, as ``options.summary`` says."""
         how = self.options.summary
         if how == "last":
@@ -130,10 +133,26 @@ class RecurrentBackbone(Backbone):
 
     def begin(self, batch: Batch) -> Carry:
         """Return the state before the first position: zeros."""
-        return self.recurrent.pack(self.recurrent.begin(len(batch)))
+        return pack(self.recurrent.begin(len(batch)))
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
         """Take one position into the state."""
         embedded = self.read({name: tensor[:, None] for name, tensor in inputs.items()})[:, 0]
-        output, state = self.recurrent.step(embedded, self.recurrent.unpack(carry))
-        return States(output, output[:, None]), self.recurrent.pack(state)
+        output, state = self.recurrent.step(embedded, self.unpack(carry))
+        return States(output, output[:, None]), pack(state)
+
+    def unpack(self, carry: Carry) -> CellStates:
+        """Return the state of every cell that :func:`pack` wrote."""
+        return tuple(
+            type(state)(*(carry[f"{number}.{name}"] for name in state._fields))
+            for number, state in enumerate(self.recurrent.begin(1))
+        )
+
+
+def pack(states: CellStates) -> Carry:
+    """Write the state of every cell as tensors by name."""
+    return {
+        f"{number}.{name}": tensor
+        for number, state in enumerate(states)
+        for name, tensor in state._asdict().items()
+    }

@@ -160,6 +160,7 @@ def _ticks(labels: Sequence[str], size: int) -> Part:
         "ticktext": [_label(label, 14) for label in labels],
         "tickfont": {"size": size},
         "showticklabels": len(labels) <= MOST_LABELS,
+        "ticks": "",
     }
 
 

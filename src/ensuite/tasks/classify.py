@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -94,6 +94,8 @@ class Classify(Task[Example, Item, Prediction]):
     weights: tuple[float, ...] = field(default=(), metadata={"learned": True})
     imbalanced: bool = field(default=False, metadata={"learned": True})
     temperature: float = field(default=1.0, metadata={"learned": True})
+
+    fields: ClassVar[tuple[str, ...]] = ("text", "text_pair")
 
     # From data to tensors
 

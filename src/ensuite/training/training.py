@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, Self
@@ -203,10 +203,10 @@ class Training:
 
     def evaluate(self) -> dict[str, float]:
         """Score the validation examples; weights as good as the best so far replace them."""
-        predictions = predict(self.task, self.model, self.valid, device=self.device)
+        predictions = predict(self.task, self.model, self.valid, items=self.valid_items)
         scores = self.task.score(predictions, self.valid)
-        first = next(iter(scores.values()))
-        value, place = (first.value if first.higher_is_better else -first.value), self.place
+        _, ranking = rank(scores, self.metric)
+        value, place = ranking.value * (1 if ranking.higher_is_better else -1), self.place
         best = -math.inf if place.best is None else place.best
         if value > best:  # never true of NaN
             place.best, place.best_share, place.stale = value, self.share, 0

@@ -158,7 +158,7 @@ def learn_tokenizer(options: Text, raws: Sequence[RawText]) -> "Tokenizer":
             vocab_size=options.vocabulary, initial_alphabet=alphabet, **common
         )
     else:
-        by_character = pre_tokenizers.Split(Regex(r"(?s)."), "isolated")
+        by_character = pre_tokenizers.Split(Regex(r"(?m)."), "isolated")
         by_word = pre_tokenizers.Whitespace()
         tokenizer.pre_tokenizer = by_word if options.unit == "words" else by_character
         seldom = options.seldom if options.unit == "words" else 1

@@ -94,14 +94,12 @@ def _call(
 def _to_start(
     inputs: Float[Tensor, "batch time features"], mask: Bool[Tensor, "batch time"]
 ) -> Float[Tensor, "time batch marked"]:
-    """Move each row's real positions to its start; zeros, and a 1 in one more feature, follow."""
-    table = F.pad(inputs.flatten(0, 1), (0, 1, 0, 1))
-    padding = len(table) - 1
-    table[padding, -1] = 1
-    order = mask.argsort(dim=1, descending=True, stable=True)
-    rows = torch.arange(len(mask), device=mask.device)[:, None]
-    places = torch.where(mask.gather(1, order), order + rows * mask.shape[1], padding)
-    return F.embedding(places.t(), table, padding_idx=padding)
+    """Move each row's real positions to its start, and add the feature "is padding"."""
+    order = mask.t().argsort(dim=0, descending=True, stable=True)
+    rows = torch.arange(len(mask), device=mask.device) * mask.shape[1]
+    moved = inputs.flatten(0, 1).index_select(0, (order + rows).flatten())
+    is_padding = ~mask.t().gather(0, order)[..., None]
+    return torch.cat([moved.view(*order.shape, -1), is_padding.to(inputs)], dim=-1)
 
 
 def _to_places(
@@ -110,6 +108,7 @@ def _to_places(
     begin: Float[Tensor, "batch width"],
 ) -> Float[Tensor, "batch time width"]:
     """Move outputs back to where their inputs were; padding repeats the one before it."""
-    table = torch.cat([begin[None].to(outputs), outputs])
+    table = torch.cat([begin[None].to(outputs), outputs]).flatten(0, 1)
     rows = torch.arange(len(mask), device=mask.device)[:, None]
-    return F.embedding(mask.cumsum(1) * len(mask) + rows, table.flatten(0, 1))
+    places = mask.cumsum(1) * len(mask) + rows
+    return table.index_select(0, places.flatten()).view(*mask.shape, -1)

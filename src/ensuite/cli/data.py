@@ -1,0 +1,48 @@
+"""ensuite data: check a file, or list the built-in sets."""
+
+from typing import Annotated
+
+import typer
+
+from ensuite.cli import options as words
+
+
+def command(
+    file: Annotated[str | None, typer.Argument(help="A file to check; - reads typed rows.")] = None,
+    task: Annotated[str, typer.Option(help="What the data is for.")] = "classify",
+    test: words.Test = None,
+    valid: words.Valid = None,
+    split: words.Split = "random",
+    column: words.Column = None,
+    set_: words.Set = None,
+    json: words.Json = False,
+) -> None:
+    """Check a file before it costs anything; without one, list the built-in sets."""
+    if file is None:
+        return list_sets(json)
+    from ensuite.problem import open_problem
+
+    given, settings = words.pairs(column, "--column"), words.pairs(set_, "--set")
+    problem = open_problem(
+        task, file, test=test, valid=valid, how=split, given=given, settings=settings
+    )
+    if json:
+        words.print_json([finding._asdict() for finding in problem.findings])
+    else:
+        for finding in problem.findings:
+            print(f"{finding.topic:12s} {finding.sentence}")
+    return None
+
+
+def list_sets(json: bool) -> None:
+    """Print every built-in set with its source and licence."""
+    from ensuite.data.sets import SETS
+
+    if json:
+        keys = ("name", "task", "caption", "source", "licence")
+        words.print_json([{key: getattr(each, key) for key in keys} for each in SETS.values()])
+        return
+    width = max(len(name) for name in SETS)
+    for name, each in SETS.items():
+        print(f"{name:{width}s}  {each.task:10s} {each.caption}")
+        print(f"{'':{width}s}  {'':10s} {each.source}; {each.licence}")

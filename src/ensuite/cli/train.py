@@ -1,0 +1,57 @@
+"""ensuite train: one model, one run folder."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ensuite.cli import options as words
+
+
+def command(
+    task: words.TaskName,
+    data: words.Data,
+    model: Annotated[str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="As lstm:layers=2.")],
+    budget: words.Budget = None,
+    seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
+    set_: words.Set = None,
+    metric: words.Metric = None,
+    out: words.Out = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from --out.")] = False,
+    test: words.Test = None,
+    valid: words.Valid = None,
+    split: words.Split = "random",
+    column: words.Column = None,
+    init_from: words.InitFrom = None,
+    device: words.Device = "auto",
+    json: words.Json = False,
+) -> None:
+    """Train one model and write its run folder."""
+    from ensuite.cli.watch import TerminalWatch
+    from ensuite.core.errors import UsageError
+    from ensuite.train import train_model
+
+    if resume and out is None:
+        raise UsageError("--resume needs the folder to go on from: --out DIR.")
+    watch = TerminalWatch(quiet=json)
+    try:
+        cell, problem = train_model(
+            task, data, model=model, budget=budget, seed=seed, settings=set_ or [], out=out,
+            resume=resume, init_from=init_from, device=device, watch=watch,
+            **words.data_options(test, valid, split, column, metric),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        watch.close()
+        print("Stopped. Go on with --resume and the folder as --out.", file=sys.stderr)
+        raise
+    finally:
+        watch.close()
+    scores = {name: score.value for name, score in cell.scores.items()}
+    if json:
+        document = {"task": task, "data": problem.data, "run": str(cell.folder), "metrics": scores}
+        words.print_json(document)
+        return
+    for name, value in scores.items():
+        watch.say(f"{name:18s} {value:.4f}   on {len(problem.parts['test']):,} test rows")
+    watch.say(f"\nRun      {cell.folder}")
+    watch.say(f"Report   {cell.folder}/report.html")

@@ -1,0 +1,73 @@
+"""Training as it is seen on a terminal: sentences, one bar, a line when a run is done."""
+
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from ensuite.training.training import Progress as Update
+from ensuite.training.training import Training
+from ensuite.training.watch import Watch
+
+
+class TerminalWatch(Watch):
+    """Print what is said; show a bar where there is a terminal, plain lines in a log.
+
+    Args:
+        quiet: Whether standard output belongs to a JSON document.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.stream = sys.stderr if quiet else sys.stdout
+        self.console = Console(stderr=True)
+        self.bar: Progress | None = None
+        self.line: Any = None
+
+    def say(self, sentence: str) -> None:
+        print(sentence, file=self.stream, flush=True)
+
+    def begin(self, name: str, training: Training) -> None:
+        if training.place.spent.steps:
+            self.say(f"{name} seed {training.seed + 1} goes on from step {training.place.spent.steps:,}")
+        if self.console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"), BarColumn(26), TextColumn("{task.fields[said]}"),
+            )  # fmt: skip
+            self.bar = Progress(*columns, console=self.console, transient=True)
+            self.line = self.bar.add_task(f"{name}  seed {training.seed + 1}", total=1.0, said="")
+            self.bar.start()
+
+    def update(self, training: Training, progress: Update) -> None:
+        if self.bar is None:
+            return
+        if progress.scores or progress.update % 20 == 0:
+            loss = float(progress.loss.value)
+            spent = f"{training.place.spent.seconds:.0f} s   loss {loss:.3f}"
+            self.bar.update(
+                self.line, completed=min(progress.share, 1.0), said=f"{spent}{best(training)}"
+            )
+
+    def end(self, name: str, training: Training) -> None:
+        self.close()
+        spent = training.place.spent
+        self.say(
+            f"{name:12s} seed {training.seed + 1}: {spent.seconds:.0f} s, {spent.epochs:.1f} epochs"
+            f"{best(training)}"
+        )
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+
+def best(training: Training) -> str:
+    """Return the last and the best validation score, in words."""
+    history, best_value = training.place.history, training.place.best
+    if not history or best_value is None:
+        return ""
+    scores = history[-1]["scores"]
+    name = training.metric or next(iter(scores))
+    return f", valid {name} {scores[name]:.3f}, best {abs(best_value):.3f}"

@@ -1,0 +1,126 @@
+from dataclasses import replace
+
+import pytest
+from report.invented import GRU, LSTM, MOST_FREQUENT, RNN, TFIDF, leaderboard
+
+from ensuite.core.errors import EnsuiteError
+from ensuite.report.values import Row
+from ensuite.report.verdict import verdict, winner
+
+ALONE = replace(LSTM, score=0.86, converged=True)
+BEATEN = replace(TFIDF, tie_group="B")
+
+
+def said(*rows: Row, **changes: object) -> list[str]:
+    return verdict(leaderboard(*rows, winner=winner(rows), **changes), 692, "text")
+
+
+def test_the_winner_is_the_cheapest_of_those_that_tie():
+    assert winner([LSTM, GRU, RNN, TFIDF]) == TFIDF.name
+    assert winner([LSTM, GRU, RNN]) == LSTM.name  # rnn is faster, but worse
+
+
+def test_where_times_differ_by_less_than_they_can_show_the_smaller_wins():
+    slower = replace(GRU, latency_ms=1.104)
+    assert winner([LSTM, slower]) == "gru"
+    assert winner([LSTM, replace(slower, latency_ms=1.2)]) == "lstm"
+
+
+def test_an_unknown_cost_is_not_a_low_one():
+    assert winner([replace(GRU, latency_ms=None), LSTM]) == "lstm"
+
+
+def test_equal_costs_fall_to_the_first_row():
+    assert winner([replace(LSTM, name="a"), replace(LSTM, name="b")]) == "a"
+
+
+def test_without_a_score_nothing_wins():
+    with pytest.raises(EnsuiteError, match="No candidate has a score"):
+        winner([replace(LSTM, score=None)])
+    assert verdict(leaderboard(replace(LSTM, score=None)), 692, "text") == []
+
+
+def test_a_baseline_that_ties_is_taken():
+    assert said(TFIDF, LSTM, GRU, RNN, MOST_FREQUENT) == [
+        "Take TF-IDF + logistic: as good as any here, and the cheapest.",
+        "Group A (TF-IDF + logistic, lstm and gru) cannot be told apart on 692 texts: "
+        "they show differences of 2.8 points or more.",
+        "No model beats TF-IDF + logistic: a simple baseline is enough here, so far.",
+        "lstm was still rising when its time was up (--budget 3m).",
+    ]
+
+
+def test_a_model_that_leads_alone_is_taken():
+    assert said(ALONE, BEATEN) == [
+        "Take lstm: the best here.",
+        "lstm is better than every other row by more than chance on 692 texts: "
+        "they show differences of 2.8 points or more.",
+        "lstm beats the best baseline, TF-IDF + logistic, by 4.4 points.",
+    ]
+
+
+def test_the_lead_over_a_baseline_is_that_of_the_best_row_not_of_the_cheapest():
+    cheap = replace(GRU, score=0.85, latency_ms=0.2)
+    found = said(ALONE, cheap, BEATEN)
+    assert found[0].startswith("Take gru:")
+    assert "lstm beats the best baseline, TF-IDF + logistic, by 4.4 points." in found
+
+
+def test_where_lower_is_better_the_best_baseline_is_the_lowest():
+    rows = [replace(ALONE, score=1.0), replace(BEATEN, score=1.5), replace(MOST_FREQUENT, score=4)]
+    found = said(*rows, metric="mae", higher_is_better=False)
+    assert "lstm beats the best baseline, TF-IDF + logistic, by 0.5." in found
+
+
+def test_a_dearer_baseline_that_ties_is_named():
+    dear = replace(TFIDF, latency_ms=9.0)
+    assert "A simple baseline does as well, only not as cheaply: TF-IDF + logistic." in said(
+        LSTM, dear
+    )
+
+
+def test_baselines_alone_ask_for_a_model():
+    assert said(TFIDF, MOST_FREQUENT)[-1] == (
+        "Only baselines have a score: name models to set beside them (--models lstm,gru)."
+    )
+
+
+def test_models_alone_are_compared_with_each_other():
+    assert said(replace(LSTM, converged=True), GRU, smallest_visible_difference=None) == [
+        "Take lstm: as good as any here, and the cheapest.",
+        "All rows cannot be told apart on 692 texts.",
+    ]
+
+
+def test_one_row_was_no_choice():
+    assert said(ALONE) == ["Take lstm: there was nothing else to choose from."]
+
+
+@pytest.mark.parametrize(
+    ("budget", "higher", "sentence"),
+    [
+        ("60s", True, "lstm was still rising when its time was up (--budget 3m)."),
+        ("60s", False, "lstm was still falling when its time was up (--budget 3m)."),
+        ("2epochs", True, "lstm was still rising when its budget was spent (--budget 6epochs)."),
+        ("", True, "lstm was still rising when its budget was spent (give a larger --budget)."),
+    ],
+)
+def test_a_budget_that_was_too_short_says_what_to_type(budget, higher, sentence):
+    assert sentence in said(LSTM, GRU, budget=budget, higher_is_better=higher)
+
+
+def test_several_under_trained_rows_share_a_sentence():
+    assert "lstm and gru were still rising when their time was up (--budget 3m)." in said(
+        LSTM, replace(GRU, converged=False)
+    )
+
+
+def test_what_was_not_read_is_said():
+    cut = replace(LSTM, truncated_rows=412)
+    assert "lstm did not read every text whole (412 texts cut)." in said(cut, GRU)
+    both = said(cut, replace(GRU, truncated_rows=1))
+    assert "lstm and gru did not read every text whole (up to 412 texts cut)." in both
+
+
+def test_a_row_without_a_score_is_said_to_have_none():
+    assert "rnn has no score and cannot be judged." in said(LSTM, GRU, replace(RNN, score=None))
