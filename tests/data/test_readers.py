@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import polars
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError
@@ -48,6 +48,7 @@ def test_what_csv_writes_is_read_back(
 
 @one_folder
 @given(texts=st.lists(texts, min_size=1))
+@example(texts=["0", "0", "\r"])
 def test_a_single_column_that_csv_writes_is_read_back(tmp_path: Path, texts: list[str]) -> None:
     file = io.StringIO(newline="")
     csv.writer(file).writerows([["text"], *([text] for text in texts)])
@@ -133,6 +134,12 @@ def test_a_cut_file_is_refused(tmp_path: Path, name: str, kept: float) -> None:
 )
 def test_quoting_must_show_itself(tmp_path: Path, content: str, expected: list[str]) -> None:
     assert read(write(tmp_path / "a.csv", content)).columns["text"] == expected
+
+
+def test_lines_that_marks_join_are_told(tmp_path: Path) -> None:
+    table = read(write(tmp_path / "a.csv", 'text,label\n"one,\ntwo",1\n'))
+    assert table.columns == {"text": ["one,\ntwo"], "label": ["1"]}
+    assert "join" in table.notes[0]
 
 
 def test_a_cell_may_be_as_long_as_a_book(tmp_path: Path) -> None:

@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.invented import LSTM, TFIDF, leaderboard, page, run
 
 from ensuite.report.card import comparison_card, run_card
+from report.invented import LSTM, TFIDF, leaderboard, page, run
 
 header = re.compile(r"\A---\n(?:.+\n)+?---\n\n# ")
 

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import plotly.graph_objects as plotly
 import pytest
-from report.invented import LSTM, TFIDF, confusion, curves, leaderboard
 
 from ensuite.report.figures import (
     Figure,
@@ -14,6 +13,7 @@ from ensuite.report.figures import (
     score_against_cost,
 )
 from ensuite.report.values import Confusion, Curve
+from report.invented import LSTM, TFIDF, confusion, curves, leaderboard
 
 
 def square(size: int) -> Confusion:

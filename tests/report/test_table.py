@@ -4,12 +4,12 @@ from io import StringIO
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report.invented import GRU, LSTM, MOST_FREQUENT, TFIDF, leaderboard
 from rich.cells import cell_len
 from rich.console import Console
 
 from ensuite.report.table import columns, facts, lines, terminal_table
 from ensuite.report.values import Row
+from report.invented import GRU, LSTM, MOST_FREQUENT, TFIDF, leaderboard
 
 names = st.text(min_size=1, max_size=60).filter(str.strip)
 figures = st.none() | st.floats(min_value=0, max_value=1e15)

@@ -2,17 +2,38 @@ import json
 import math
 from dataclasses import replace
 
+from ensuite.report.values import Curve
 from report.invented import LSTM, leaderboard
 
-from ensuite.report.values import Curve
-
-KEYS = (
-    "task data metric higher_is_better budget seeds winner smallest_visible_difference rows".split()
-)
-ROW_KEYS = (
-    "name kind score spread tie_group parameters train_seconds peak_memory_bytes latency_ms "
-    "throughput disk_bytes budget_used converged truncated_rows truncated_tokens metrics"
-).split()
+KEYS = [
+    "task",
+    "data",
+    "metric",
+    "higher_is_better",
+    "budget",
+    "seeds",
+    "winner",
+    "smallest_visible_difference",
+    "rows",
+]
+ROW_KEYS = [
+    "name",
+    "kind",
+    "score",
+    "spread",
+    "tie_group",
+    "parameters",
+    "train_seconds",
+    "peak_memory_bytes",
+    "latency_ms",
+    "throughput",
+    "disk_bytes",
+    "budget_used",
+    "converged",
+    "truncated_rows",
+    "truncated_tokens",
+    "metrics",
+]
 
 
 def test_json_has_exactly_the_documented_keys():

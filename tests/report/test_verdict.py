@@ -1,11 +1,11 @@
 from dataclasses import replace
 
 import pytest
-from report.invented import GRU, LSTM, MOST_FREQUENT, RNN, TFIDF, leaderboard
 
 from ensuite.core.errors import EnsuiteError
 from ensuite.report.values import Row
 from ensuite.report.verdict import verdict, winner
+from report.invented import GRU, LSTM, MOST_FREQUENT, RNN, TFIDF, leaderboard
 
 ALONE = replace(LSTM, score=0.86, converged=True)
 BEATEN = replace(TFIDF, tie_group="B")

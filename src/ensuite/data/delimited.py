@@ -32,7 +32,7 @@ def parse(text: str, name: str, delimiter: str, header: bool | None = None) -> P
     Args:
         text: The whole file.
         name: What messages call it.
-        delimiter: What its kind separates cells by; another is taken where this one is in no line.
+        delimiter: What its kind separates cells by; another is taken where the first line lacks it.
         header: Whether the first row names the columns; None: unless it is all numbers.
 
     Raises:
@@ -75,7 +75,7 @@ def lines(text: str) -> list[str]:
 
 
 def find_delimiter(text: str, usual: str) -> str:
-    """Return the usual delimiter, or the one that splits every line where the usual is in none."""
+    """Return the usual delimiter, or one that splits every line where the first lacks the usual."""
     first = lines(text)[0]
     for other in DELIMITERS:
         if usual not in first and other in first:
@@ -89,17 +89,16 @@ def split_rows(text: str, delimiter: str) -> tuple[Rows, list[str]]:
     """Return the cells of each line, header included, and notes on how they were read."""
     plain = [line.split(delimiter) if line else [] for line in lines(text)]
     quoted = parse_quoted(text, delimiter) if '"' in text else None
-    if (
-        quoted is None
-        or not is_quoting(quoted, plain)
-        or (first_uneven(quoted) is not None and first_uneven(plain) is None)
-    ):
-        rows = plain
-    else:
-        rows = quoted
+    plain_is_even = first_uneven(plain) is None
     notes = []
-    if rows is plain and any(cell.startswith('"') for row in plain for cell in row):
-        notes.append("it does not quote its cells; the quotation marks in its texts are kept")
+    if quoted and is_quoting(quoted, plain) and (first_uneven(quoted) is None or not plain_is_even):
+        rows = quoted
+        if plain_is_even and len(quoted) < len(plain):  # two readings, so say which
+            notes.append("quotation marks join some of its lines to one cell")
+    else:
+        rows = plain
+        if any(cell.startswith('"') for row in plain for cell in row):
+            notes.append("it does not quote its cells; the quotation marks in its texts are kept")
     if len(rows[0]) == 1:
         return [row or [""] for row in rows], notes  # an empty line is an empty text
     filled = [row for row in rows if row]
@@ -132,7 +131,7 @@ def is_quoting(quoted: Rows, plain: Rows) -> bool:
             continue
         for column, cell in enumerate(as_it_stands):
             if cell != with_syntax[column]:
-                if '""' in cell:
+                if '""' in cell or "\r" in cell:
                     return True
                 marked[column] += 1
     return any(2 * count >= len(plain) - 1 for count in marked.values())

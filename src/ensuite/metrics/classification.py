@@ -3,7 +3,8 @@
 Functions without a prefix judge one label for each example: ``probabilities`` (examples, labels),
 each row summing to 1, and ``truths`` (examples,), numbers of labels. Those called ``multilabel``
 judge any number of labels: each probability stands alone, and ``truths`` (examples, labels) are
-0 or 1. A negative truth, or NaN, means that the example is unlabelled: it counts nowhere.
+0 or 1; ``thresholds`` (labels,), or one for all, are probabilities from which on a label is given.
+A negative truth, or NaN, means that the example is unlabelled: it counts nowhere.
 """
 
 import numpy as np
@@ -14,48 +15,8 @@ from ensuite.core.score import Numbers, Score, ratio
 CALIBRATION_BINS = 15
 """As many as Guo et al. (2017) use."""
 
-LARGEST_TEMPERATURE = 20.0
-"""The search goes from its inverse to it; networks need 0.5 to 5 (Guo et al. 2017)."""
-
 EPSILON = float(np.finfo(np.float64).eps)
 """No probability is taken to be nearer to 0 or 1 (scikit-learn's value), so no loss is infinite."""
-
-
-def one_label(
-    probabilities: ArrayLike, truths: ArrayLike, *, balanced: bool = False
-) -> dict[str, Score]:
-    """Return every metric of one label for each example; the first is the one that ranks.
-
-    Args:
-        probabilities: (examples, labels).
-        truths: (examples,).
-        balanced: Whether balanced accuracy comes first, since one class is most of the data.
-    """
-    first = {"balanced_accuracy": balanced_accuracy(probabilities, truths)} if balanced else {}
-    return first | {
-        "accuracy": accuracy(probabilities, truths),
-        "macro_f1": macro_f1(probabilities, truths),
-        "log_loss": log_loss(probabilities, truths),
-        "calibration_error": calibration_error(probabilities, truths),
-    }
-
-
-def several_labels(
-    probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike = 0.5
-) -> dict[str, Score]:
-    """Return every metric of any number of labels for each example; the first ranks.
-
-    Args:
-        probabilities: (examples, labels).
-        truths: (examples, labels).
-        thresholds: (labels,), or one for all; a label is predicted above its threshold.
-    """
-    return {
-        "accuracy": multilabel_accuracy(probabilities, truths, thresholds),
-        "macro_f1": multilabel_macro_f1(probabilities, truths, thresholds),
-        "micro_f1": multilabel_micro_f1(probabilities, truths, thresholds),
-        "log_loss": multilabel_log_loss(probabilities, truths),
-    }
 
 
 def accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
@@ -113,7 +74,7 @@ def multilabel_accuracy(
 ) -> Score:
     """Return the share of examples with exactly the right labels."""
     truths = np.asarray(truths)
-    exact = ((np.asarray(probabilities) > thresholds) == truths).all(1)
+    exact = ((np.asarray(probabilities) >= thresholds) == truths).all(1)
     return Score.mean(exact, (truths >= 0).all(1))
 
 
@@ -138,38 +99,6 @@ def multilabel_log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
     right = np.where(truths > 0, probabilities, 1 - probabilities)
     loss = -np.log(right.clip(EPSILON, 1 - EPSILON)).mean(1)
     return Score.mean(loss, (truths >= 0).all(1), higher_is_better=False)
-
-
-def best_temperature(probabilities: ArrayLike, truths: ArrayLike) -> float:
-    """Return what to divide logits by so that probabilities (examples, labels) hold.
-
-    The log loss of ``softmax(log(probabilities) / temperature)`` is convex in 1 / temperature, so
-    halving an interval finds where its slope is 0. Each right answer counts as one that holds in
-    all cases but one of n + 2: a few held-out examples, all right, do not prove certainty.
-
-    Args:
-        probabilities: (examples, labels), of held-out examples.
-        truths: (examples,).
-
-    Sources:
-        Guo, Pleiss, Sun & Weinberger (2017), ICML, PMLR 70:1321-1330, section 4.2
-        Targets short of 0 and 1: Platt (1999), Advances in Large Margin Classifiers, section 2.2
-    """
-    truths = np.asarray(truths)
-    log_odds = np.log(np.asarray(probabilities, float)[truths >= 0].clip(EPSILON))
-    truths, (examples, labels) = truths[truths >= 0], log_odds.shape
-    if not examples or labels < 2:
-        return 1.0
-    targets = np.full_like(log_odds, 1 / (examples + 2) / (labels - 1))
-    targets[np.arange(examples), truths] = (examples + 1) / (examples + 2)
-    wanted = (targets * log_odds).sum()
-    low, high = -np.log(LARGEST_TEMPERATURE), np.log(LARGEST_TEMPERATURE)  # of 1 / temperature
-    for _ in range(30):  # to 1e-8 of the interval
-        middle = (low + high) / 2
-        likely = np.exp(np.exp(middle) * (log_odds - log_odds.max(1, keepdims=True)))
-        found = (likely / likely.sum(1, keepdims=True) * log_odds).sum()
-        low, high = (middle, high) if found < wanted else (low, middle)
-    return float(np.exp(-(low + high) / 2))
 
 
 def confusion(truths: ArrayLike, predictions: ArrayLike, labels: int) -> NDArray[np.int64]:
@@ -199,7 +128,7 @@ def _several_hot(
     probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike
 ) -> tuple[Numbers, Numbers]:
     counted = (np.asarray(truths) >= 0).all(1, keepdims=True)
-    return (np.asarray(truths) > 0) & counted, (np.asarray(probabilities) > thresholds) & counted
+    return (np.asarray(truths) > 0) & counted, (np.asarray(probabilities) >= thresholds) & counted
 
 
 def _macro_f1(true: Numbers, predicted: Numbers) -> Score:

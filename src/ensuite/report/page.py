@@ -130,7 +130,9 @@ def _templates() -> Environment:
     templates.filters |= {
         "shorten": words.shorten,
         "counted": words.counted,
-        "link": lambda folder: f"./{quote(folder)}",  # a folder beside the page, whatever its name
+        "link": lambda folder: (
+            f"./{quote(folder, errors='replace')}"
+        ),  # a folder beside the page, whatever its name
         "opinions": _opinions,
         "typed": _typed,
     }

@@ -110,7 +110,7 @@ def lines(leaderboard: Leaderboard, unit: str, width: int = 100) -> list[str]:
     """Return the table as plain lines of at most ``width`` cells, the headings first."""
     names, *figures = fitting(columns(leaderboard, unit), width)
     room = max(SHORTEST_NAME, names.width - max(0, _total([names, *figures]) - width))
-    names = _words(names.title, [words.shorten(cell, room) for cell in names.cells])
+    names = _words(names.title, [_cut(cell, room) for cell in names.cells])
     table = [names, *figures]
     headings = ["" if column.title == "note" else column.title for column in table]
     bodies = zip(*(column.cells for column in table), strict=True)
@@ -131,6 +131,13 @@ def terminal_table(leaderboard: Leaderboard, unit: str, width: int = 100) -> Tex
     return text
 
 
+def _cut(name: str, width: int) -> str:
+    """Return a name on one line of at most ``width`` cells; a Chinese letter takes two."""
+    text = Text(" ".join(name.split()))
+    text.truncate(width, overflow="ellipsis")
+    return text.plain
+
+
 def _total(table: Sequence[Column]) -> int:
     return sum(column.width for column in table) + len(GAP) * (len(table) - 1)
 
@@ -144,10 +151,11 @@ def _scores(leaderboard: Leaderboard) -> Column:
     """Return score and spread in one column, the scores below each other."""
     rows = leaderboard.rows
     places = words.decimals(row.score for row in rows)
-    scores = [words.NONE if row.score is None else f"{row.score:.{places}f}" for row in rows]
+    scores = [words.score(row.score, places) for row in rows]
     widest = max(map(len, scores))
     cells = [
-        score.rjust(widest) + ("" if row.spread is None else f" ± {row.spread:.{places}f}")
+        score.rjust(widest)
+        + ("" if row.spread is None else f" ± {words.score(row.spread, places)}")
         for row, score in zip(rows, scores, strict=True)
     ]
     keys = tuple(row.score for row in rows)
@@ -173,5 +181,5 @@ def _other_metrics(leaderboard: Leaderboard) -> list[Column]:
 def _metric(rows: Sequence[Row], key: str, spare: int) -> Column:
     values = tuple(row.metrics.get(key) for row in rows)
     places = words.decimals(values)
-    cells = tuple(words.NONE if value is None else f"{value:.{places}f}" for value in values)
+    cells = tuple(words.score(value, places) for value in values)
     return Column(title=words.metric_name(key), cells=cells, keys=values, spare=spare)

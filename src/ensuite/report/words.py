@@ -140,12 +140,25 @@ def whole(count: float | None) -> str:
 def decimals(scores: Iterable[float | None]) -> int:
     """Return how many decimals a column of scores needs for three or four telling digits.
 
+    The middle score decides: one that diverged says nothing about the rest.
+
     >>> [decimals(scores) for scores in ([0.816, None], [1.0], [0.031], [23.4], [1234.5], [])]
     [3, 3, 4, 2, 0, 3]
     """
-    largest = max((abs(score) for score in scores if score), default=1.0)
-    exponent = math.floor(math.log10(largest))
+    sizes = sorted(abs(score) for score in scores if score) or [1.0]
+    exponent = math.floor(math.log10(sizes[len(sizes) // 2]))
     return min(9, max(0, (3 if exponent >= 0 else 2) - exponent))
+
+
+def score(value: float | None, places: int) -> str:
+    """Write a score with so many decimals; one beyond reading as a power of ten.
+
+    >>> [score(None, 3), score(0.8164, 3), score(3.2e41, 3)]
+    ['-', '0.816', '3e+41']
+    """
+    if value is None:
+        return NONE
+    return f"{value:.{places}f}" if abs(value) < 1e8 else f"{value:.0e}"
 
 
 def gap(value: float, metric: str) -> str:
