@@ -1,5 +1,6 @@
 """What stands in a comparison: 'lstm:layers=2', a folder, a baseline -> a Candidate."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -12,9 +13,9 @@ import torch
 from ensuite import catalog
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline
-from ensuite.core.errors import EnsuiteError, RunError, UsageError
+from ensuite.core.errors import EnsuiteError, RunError, UsageError, nearest
 from ensuite.core.files import read_tensors, write_text
-from ensuite.core.options import differences, option_names, set_options
+from ensuite.core.options import differences, option_names, set_options, to_json
 from ensuite.core.recipe import Recipe
 from ensuite.core.task import Task, check_fit
 from ensuite.predictor import WEIGHTS, Predictor, find_run
@@ -24,6 +25,8 @@ from ensuite.training.evaluate import predict
 from ensuite.training.loop import fit
 from ensuite.training.training import Training
 from ensuite.training.watch import Watch
+
+METRICS = "metrics.jsonl"
 
 SAVE_EVERY = 15.0
 """Seconds between two checkpoints: what a kill can cost at most."""
@@ -40,14 +43,12 @@ class Fitted:
         seconds: The charged updates; None for what was not trained here.
         share: Of the budget.
         converged: Whether it had stopped getting better.
-        history: Validation scores over the budget.
     """
 
     predictor: Predictor
     seconds: float | None = None
     share: float | None = None
     converged: bool | None = None
-    history: Sequence[Mapping[str, Any]] = ()
 
 
 class Candidate(Protocol):
@@ -94,8 +95,6 @@ class Trained:
     seeded: bool = True
 
     def describe(self) -> dict[str, Any]:
-        from ensuite.core.options import to_json
-
         start = str(self.start) if self.start else None
         return {
             "model": to_json(self.options), "recipe": to_json(self.recipe), "init_from": start,
@@ -144,19 +143,15 @@ class Trained:
         model = training.model.eval()
         predictor = Predictor(self.name, problem.name, task, model, self.options)
         place = training.place
-        return Fitted(
-            predictor, place.spent.seconds, min(training.share, 1.0), training.converged,
-            place.history,
-        )  # fmt: skip
+        share = min(training.share, 1.0)
+        return Fitted(predictor, place.spent.seconds, share, training.converged)
 
 
 def save(training: Training, folder: Path) -> None:
     """Write a checkpoint, and the scores so far as JSON lines."""
-    import json
-
     training.save(folder / "checkpoints")
     lines = "".join(json.dumps(each) + "\n" for each in training.place.history)
-    write_text(folder / "metrics.jsonl", lines)
+    write_text(folder / METRICS, lines)
 
 
 def start_from(training: Training, run: Path) -> None:
@@ -257,8 +252,6 @@ def sort_settings(
 
 
 def _owner(key: str, known: Mapping[str, set[str]]) -> str:
-    from ensuite.core.errors import nearest
-
     owners = [owner for owner, names in known.items() if key in names]
     if len(owners) == 1:
         return owners[0]
@@ -285,7 +278,7 @@ def model_options(spec: str, task: str = "") -> tuple[str, BackboneOptions]:
     if name not in catalog.backbones and name.lower() in catalog.ELSEWHERE:
         raise UsageError(f'"{name}" is `{catalog.ELSEWHERE[name.lower()]}` here.')
     listing = f"`ensuite models{f' --task {task}' if task else ''}` lists them"
-    row = catalog.backbones.find(name, f". {listing}.")
+    row = catalog.backbones.find(name, f"{listing}.")
     standard = row.load()(**row.preset)
     given = dict(part.partition("=")[::2] for part in rest.split(",") if part)
     options = set_options(standard, given, f"the model {name}")

@@ -82,7 +82,7 @@ def padding_changes_nothing(model: Model, batch: Batch) -> Verdict:
         for before, after in ((pads, 0), (0, pads)):
             padded = values(model, pad(batch, before, after))
             largest = max(largest, difference(padded, expected))
-    said = f"largest difference {largest:.0e}, {len(batch)} rows, pads {PADS} on either side"
+    said = f"largest difference {largest:.0g}, {len(batch)} rows, pads {PADS} on either side"
     return Verdict(law, largest <= TOLERANCE, said)
 
 
@@ -90,7 +90,7 @@ def alone_as_in_a_batch(model: Model, batch: Batch) -> Verdict:
     """Ask each row alone, without padding, and compare with what it gives among others."""
     alone = torch.cat([values(model, row) for row in rows_of(batch)])
     largest = difference(alone, values(model, batch))
-    return Verdict("alone = in a batch", largest <= TOLERANCE, f"{largest:.0e}")
+    return Verdict("alone = in a batch", largest <= TOLERANCE, f"{largest:.0g}")
 
 
 def saved_values(predictor: Predictor, batch: Batch) -> Verdict:

@@ -1,7 +1,7 @@
 """A trained model and its task: predict, evaluate, save, load."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,6 @@ from ensuite.core.errors import EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors, write_text
 from ensuite.core.options import from_json, set_options, to_json
 from ensuite.core.task import Model, Task
-from ensuite.data import readers
 from ensuite.training.evaluate import predict
 
 WEIGHTS, CONFIG, TASK, RUN = "model.safetensors", "config.json", "task.json", "run.json"
@@ -32,7 +31,6 @@ class Predictor:
         task: Prepared and calibrated.
         model: The network, or the baseline.
         options: Of the network's backbone; None for a baseline.
-        run: What is known of how it was made (``run.json``).
         folder: Where it was loaded from.
     """
 
@@ -41,7 +39,6 @@ class Predictor:
     task: Task[Any, Any, Any]
     model: Model | Baseline
     options: BackboneOptions | None = None
-    run: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
 
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
@@ -62,7 +59,7 @@ class Predictor:
         Raises:
             DataError: If they are not of the kind the model was trained on, or a label is unknown.
         """
-        table = readers.read(data)
+        table = problem.open_tables(data)["train"]
         _, examples = self.task.read(table, given or {}, asking=asking)
         if not asking:
             problem.verify(self.task, examples, "given", table)
@@ -100,8 +97,6 @@ class Predictor:
 
     def with_settings(self, settings: Mapping[str, str]) -> Self:
         """Return it with options of the task set anew, as far as they can change after training."""
-        from dataclasses import replace
-
         return replace(self, task=set_options(self.task, settings, f"the task {self.task_name}"))
 
     def save(self, path: str | Path) -> Path:
@@ -119,8 +114,6 @@ class Predictor:
             write_text(folder / name, text)
         write_json(folder / TASK, {"task": self.task_name, "options": task})
         write_json(folder / CONFIG, {"name": self.name, **config})
-        if self.run:
-            write_json(folder / RUN, self.run)
         return folder
 
     @classmethod
@@ -142,8 +135,7 @@ class Predictor:
             raise RunError(f"{folder} is not a whole run of this version ({error}).") from error
         if isinstance(model, Model):
             model.to(device).eval()
-        run = read_json(folder / RUN) if (folder / RUN).exists() else {}
-        return cls(config["name"], described["task"], task, model, options, run, folder)
+        return cls(config["name"], described["task"], task, model, options, folder)
 
 
 def find_run(path: Path) -> Path:

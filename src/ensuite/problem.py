@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 from ensuite import catalog
@@ -96,15 +97,17 @@ def find_task(name: str) -> Task[Any, Any, Any]:
     """
     if name not in catalog.tasks and name in catalog.ELSEWHERE:
         raise UsageError(f'"{name}" is `{catalog.ELSEWHERE[name]}` here.')
-    hint = f". There is: {', '.join(sorted(catalog.tasks))}."
+    hint = f"There is: {', '.join(sorted(catalog.tasks))}."
     task: Task[Any, Any, Any] = catalog.tasks.find(name, hint).load()()
     return task
 
 
 def open_tables(data: Any, *, test: Any = None, valid: Any = None) -> dict[str, Table]:
     """Read the data and the parts that are given beside it."""
-    name = data.partition(":")[0] if isinstance(data, str) else None
-    tables = dict(sets.load(data)) if name in sets.names() else {"train": readers.read(data)}
+    if isinstance(data, str) and not Path(data).suffix and data != "-" and not Path(data).exists():
+        tables = dict(sets.load(data))
+    else:
+        tables = {"train": readers.read(data)}
     for part, source in (("valid", valid), ("test", test)):
         if source is not None:
             tables[part] = readers.read(source)

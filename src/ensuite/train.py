@@ -6,14 +6,14 @@ from typing import Any
 
 from ensuite import catalog, laws
 from ensuite.candidates import Settings, Trained, baselines, choose, model_options, sort_settings
-from ensuite.compare.cell import IDENTITY, Cell, identity, run_cell
+from ensuite.compare.cell import Cell, identity, run_cell
 from ensuite.compare.comparison import Comparison, choose_folder, make_row, run_comparison
 from ensuite.compare.insight import comparison_page, run_page
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import hold, read_json, write_text
 from ensuite.core.task import Model, rank
-from ensuite.predictor import Predictor
+from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem, find_task, open_problem, task_options
 from ensuite.report.card import comparison_card, run_card
 from ensuite.report.page import comparison_html, run_html
@@ -122,10 +122,10 @@ def train_model(
         claim(folder, identity(candidate, problem, amount, seed), problem, resume)
         cell = run_cell(candidate, problem, amount, seed, folder, watch)
         if isinstance(candidate, Trained) and isinstance(cell.predictor.model, Model):
-            law = laws.require_padding_invariance(
+            held = laws.require_padding_invariance(
                 cell.predictor.task, cell.predictor.model, problem.parts["test"]
             )
-            watch.say(f"padding      {law.law}: {law.measure}")
+            watch.say(f"padding      changes nothing: {held.measure}")
         metric, _ = rank(cell.scores, problem.metric)
         row = make_row(candidate, [cell], metric, "", folder)
         page = run_page(problem, cell, row, metric, str(amount))
@@ -156,14 +156,14 @@ def claim(folder: Path, mine: Mapping[str, Any], problem: Problem, resume: bool)
     Raises:
         RunError: Says which, and what to type.
     """
-    if not (folder / IDENTITY).exists():
+    if not (folder / RUN).exists():
         left = [each.name for each in folder.iterdir() if not each.name.startswith(".")]
         if left:
             raise RunError(f"{folder} is not empty and holds no run; choose another --out.")
         return
     if not resume:
         raise RunError(f"{folder} already holds a run; go on with --resume, or choose another --out.")
-    theirs = read_json(folder / IDENTITY)
+    theirs = read_json(folder / RUN)["identity"]
     if theirs["data"] != mine["data"]:
         raise RunError(
             f"{folder} was trained on other data or task options ({problem.data} has changed since). "

@@ -36,10 +36,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a log on a machine without UTF-8 still gets its text
             stream.reconfigure(errors="backslashreplace")
+    debug = "--debug" in sys.argv  # wherever it stands
     try:
-        app()
+        app([word for word in sys.argv[1:] if word != "--debug"])
     except EnsuiteError as error:
-        if "--debug" in sys.argv:
+        if debug:
             raise
         print(f"ensuite: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -17,7 +17,7 @@ def command(
 
     if task in ELSEWHERE and task not in tasks:
         raise UsageError(f'"{task}" is `{ELSEWHERE[task]}` here.')
-    needs = tasks.find(task, f". There is: {', '.join(tasks)}.").traits if task else ()
+    needs = tasks.find(task, f"There is: {', '.join(tasks)}.").traits if task else ()
     rows = backbones.matching(lambda row: set(needs) <= set(row.traits))
     ordered = sorted(rows.items(), key=lambda each: (each[1].year or 0, each[0]))
     if json:

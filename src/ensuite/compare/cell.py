@@ -1,26 +1,25 @@
 """One cell of a comparison: a candidate and a seed, run once, kept, and found again."""
 
+import json
 import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ensuite.candidates import Candidate
+from ensuite.candidates import METRICS, Candidate
 from ensuite.compare.measure import disk_bytes, measure, peak_memory, reset_peak_memory
 from ensuite.core.files import read_json, write_json
 from ensuite.core.score import Score
-from ensuite.predictor import Predictor
+from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem
 from ensuite.report import values
 from ensuite.training.budget import Budget
 from ensuite.training.device import machine, versions
 from ensuite.training.watch import Watch
-
-RESULT, IDENTITY = "result.json", "identity.json"
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Cell:
     scores: Mapping[str, Score]
     answers: list[Any]
     figures: Mapping[str, Any]
-    history: list[Mapping[str, Any]]
+    history: Sequence[Mapping[str, Any]]
     predictor: Predictor
 
 
@@ -51,23 +50,19 @@ def run_cell(
 ) -> Cell:
     """Return a cell: the finished one in ``folder``, or else one that is trained now."""
     mine = identity(candidate, problem, budget, seed)
-    if (folder / RESULT).exists():
-        kept = read_json(folder / RESULT)
-        if kept["identity"] == mine:
-            return reopen(problem, seed, folder, kept)
-    elif (folder / IDENTITY).exists() and read_json(folder / IDENTITY) != mine:
-        shutil.rmtree(folder)  # the unfinished run of other options
-    write_json(folder / IDENTITY, mine)
+    known = read_json(folder / RUN) if (folder / RUN).exists() else {"identity": mine}
+    if known["identity"] != mine:
+        shutil.rmtree(folder)  # the run of other options
+    elif "figures" in known:
+        return reopen(problem, seed, folder, known["figures"])
+    write_json(folder / RUN, {"identity": mine})
     reset_peak_memory()
     fitted = candidate.fit(problem, budget=budget, seed=seed, folder=folder, watch=watch)
     memory = peak_memory()
-    spent = {"seconds": fitted.seconds, "share": fitted.share}
-    facts = {**mine, **asdict(capsule(problem, [seed])), "spent": spent}
-    predictor = replace(fitted.predictor, run=facts)
+    predictor = fitted.predictor
     predictor.save(folder)
-    cost = measure(predictor, problem.parts["test"])
-    scores = predictor.task.score(cost.answers, problem.parts["test"])
-    ledger = predictor.task.ledger(problem.parts["test"])
+    test = problem.parts["test"]
+    cost, ledger = measure(predictor, test), predictor.task.ledger(test)
     figures = {
         "parameters": predictor.parameters,
         "train_seconds": fitted.seconds,
@@ -80,10 +75,11 @@ def run_cell(
         "truncated_rows": ledger.rows,
         "truncated_tokens": ledger.tokens,
     }
-    history = list(fitted.history)
-    write_json(folder / RESULT, {"identity": mine, "figures": figures, "history": history})
+    scores = predictor.task.score(cost.answers, test)
+    facts = {"identity": mine, **asdict(capsule(problem, [seed])), "figures": figures}
+    write_json(folder / RUN, facts)  # last: with it the run is finished
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return Cell(seed, folder, scores, cost.answers, figures, history, predictor)
+    return Cell(seed, folder, scores, cost.answers, figures, read_history(folder), predictor)
 
 
 def identity(candidate: Candidate, problem: Problem, budget: Budget, seed: int) -> dict[str, Any]:
@@ -107,12 +103,19 @@ def capsule(problem: Problem, seeds: Sequence[int]) -> values.Capsule:
     )
 
 
-def reopen(problem: Problem, seed: int, folder: Path, kept: Mapping[str, Any]) -> Cell:
+def reopen(problem: Problem, seed: int, folder: Path, figures: Mapping[str, Any]) -> Cell:
     """Return a finished cell; its answers are asked for again, so that they cannot be stale."""
     predictor = Predictor.load(folder)
     answers = predictor.answer(problem.parts["test"])
     scores = predictor.task.score(answers, problem.parts["test"])
-    return Cell(seed, folder, scores, answers, kept["figures"], kept["history"], predictor)
+    return Cell(seed, folder, scores, answers, figures, read_history(folder), predictor)
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """Return the validation scores of a run over its budget; none of a baseline."""
+    path = folder / METRICS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def validation_score(cell: Cell, metric: str, higher_is_better: bool) -> float:

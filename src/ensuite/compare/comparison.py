@@ -9,7 +9,7 @@ from statistics import fmean
 from time import perf_counter
 
 from ensuite.candidates import Candidate, Trained
-from ensuite.compare.cell import IDENTITY, RESULT, Cell, run_cell, validation_score
+from ensuite.compare.cell import Cell, run_cell, validation_score
 from ensuite.compare.statistics import smallest_visible_difference, spread, tie_groups
 from ensuite.core.errors import RunError
 from ensuite.core.files import hold, read_json, write_json
@@ -197,7 +197,7 @@ def keep_best(cells: Sequence[Cell], board: values.Leaderboard, folder: Path) ->
     best = max(cells, key=lambda c: validation_score(c, board.metric, board.higher_is_better))
     draft = folder / ".best"
     shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(best.folder, draft, ignore=shutil.ignore_patterns(RESULT, IDENTITY))
+    shutil.copytree(best.folder, draft)
     shutil.rmtree(folder / "best", ignore_errors=True)
     draft.rename(folder / "best")
 

@@ -153,7 +153,8 @@ def _by_item(scores: Sequence[Score], blocks: ArrayLike | None) -> Numbers:
 def _weights(generator: np.random.Generator, draws: int, items: int) -> Numbers:
     """Draw as many items as there are, with replacement; return how often each, (draws, items)."""
     chosen = generator.integers(items, size=(draws, items)) + np.arange(draws)[:, None] * items
-    return np.bincount(chosen.ravel(), minlength=draws * items).reshape(draws, items).astype(float)
+    counts = np.bincount(chosen.ravel(), minlength=draws * items).astype(float)
+    return counts.reshape(draws, items)
 
 
 def _summarise(values: Numbers, resampled: Numbers) -> Resampled:
@@ -212,4 +213,4 @@ def _holm(p_values: Sequence[float]) -> Numbers:
     adjusted = np.array(p_values, dtype=float)
     order = adjusted.argsort(kind="stable")
     adjusted[order] = np.maximum.accumulate(adjusted[order] * np.arange(len(order), 0, -1))
-    return adjusted.clip(max=1)
+    return np.minimum(adjusted, 1)

@@ -2,16 +2,21 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-Arrays = Mapping[str, NDArray[np.generic]]
+Arrays = dict[str, NDArray[Any]]
 
 
+@dataclass(frozen=True, eq=False)
 class Baseline(ABC):
     """A method without a network, its result a function of the training rows alone.
+
+    A subclass is a frozen dataclass whose fields are all that it has learned: those that are
+    arrays are saved as such, the others (texts, numbers, truths) as JSON.
 
     Attributes:
         name: As the table shows it.
@@ -27,26 +32,29 @@ class Baseline(ABC):
     @classmethod
     @abstractmethod
     def fit(cls, task: Any, train: Sequence[Any], valid: Sequence[Any], seed: int) -> Self:
-        """Learn from examples."""
+        """Learn from examples; ``valid``, which may be empty, is there to choose by."""
 
     @abstractmethod
     def predict(self, task: Any, examples: Sequence[Any]) -> list[Any]:
         """Return one prediction for each example, in order."""
 
-    @abstractmethod
-    def arrays(self) -> Arrays:
-        """Return the numbers it has learned, by name."""
-
-    @abstractmethod
-    def settings(self) -> Mapping[str, Any]:
-        """Return whatever else it is made of, as JSON holds it."""
-
-    @classmethod
-    @abstractmethod
-    def restore(cls, arrays: Arrays, settings: Mapping[str, Any]) -> Self:
-        """Return the baseline that ``arrays`` and ``settings`` describe."""
-
     @property
     @abstractmethod
     def parameters(self) -> int:
         """How many numbers it has learned."""
+
+    def arrays(self) -> Arrays:
+        """Return the fields that are arrays, by name."""
+        return {k: v for k, v in self._fields().items() if isinstance(v, np.ndarray)}
+
+    def settings(self) -> dict[str, Any]:
+        """Return the other fields, as JSON holds them."""
+        return {k: v for k, v in self._fields().items() if not isinstance(v, np.ndarray)}
+
+    @classmethod
+    def restore(cls, arrays: Arrays, settings: Mapping[str, Any]) -> Self:
+        """Return the baseline that ``arrays`` and ``settings`` describe."""
+        return cls(**arrays, **settings)
+
+    def _fields(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}

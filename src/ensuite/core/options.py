@@ -156,9 +156,15 @@ def option_names(options: Any) -> dict[str, Any]:
     """Return the options a person can set, by name, with their types.
 
     Fields marked ``metadata={"learned": True}`` are left out: ``prepare`` fills them from data.
+    Those marked ``metadata={"options": True}`` hold options of their own, set by the same names.
     """
-    hints = get_type_hints(type(options))
-    return {f.name: hints[f.name] for f in fields(options) if not f.metadata.get("learned")}
+    hints, names = get_type_hints(type(options)), dict[str, Any]()
+    for each in fields(options):
+        if each.metadata.get("options"):
+            names |= option_names(getattr(options, each.name))
+        elif not each.metadata.get("learned"):
+            names[each.name] = hints[each.name]
+    return names
 
 
 def set_options(options: T, settings: Mapping[str, str], owner: str) -> T:

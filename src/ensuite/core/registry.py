@@ -91,7 +91,8 @@ class Registry(Mapping[str, Row]):
         """
         if name in self.rows:
             return self.rows[name]
-        raise UsageError(f'There is no {self.kind} "{name}"{nearest(name, self.rows)}{hint}')
+        close = nearest(name, self.rows) or "."
+        raise UsageError(f'There is no {self.kind} "{name}"{close} {hint}'.rstrip())
 
     def matching(self, condition: Callable[[Row], bool]) -> dict[str, Row]:
         """Return the rows that satisfy ``condition``, by name."""

@@ -56,4 +56,6 @@ def ratio(above: ArrayLike, below: ArrayLike) -> Numbers:
     array([0.5, nan])
     """
     above, below = np.broadcast_arrays(np.asarray(above, float), np.asarray(below, float))
-    return np.divide(above, below, out=np.full(below.shape, np.nan), where=below != 0)
+    result = np.full(below.shape, np.nan)
+    np.divide(above, below, out=result, where=below != 0)
+    return result

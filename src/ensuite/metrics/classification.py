@@ -121,7 +121,8 @@ def _one_hot(probabilities: ArrayLike, truths: ArrayLike) -> tuple[Numbers, Numb
     """Return who is what in truth and in prediction, both (examples, labels)."""
     truths, labels = np.asarray(truths)[:, None], np.arange(np.shape(probabilities)[1])
     predicted = _most_probable(probabilities)[:, None] == labels
-    return truths == labels, predicted & (truths >= 0)
+    true: Numbers = truths == labels
+    return true, predicted & (truths >= 0)
 
 
 def _several_hot(

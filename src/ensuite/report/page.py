@@ -130,9 +130,7 @@ def _templates() -> Environment:
     templates.filters |= {
         "shorten": words.shorten,
         "counted": words.counted,
-        "link": lambda folder: (
-            f"./{quote(folder, errors='replace')}"
-        ),  # a folder beside the page, whatever its name
+        "link": _link,
         "opinions": _opinions,
         "typed": _typed,
     }
@@ -159,6 +157,15 @@ def _terms(board: Leaderboard) -> str:
 def _cut(row: Row, unit: str) -> str:
     tokens = f", {words.counted(row.truncated_tokens, 'token')}" if row.truncated_tokens else ""
     return f"{words.counted(row.truncated_rows or 0, unit)}{tokens} not read"
+
+
+def _link(folder: str) -> str:
+    """Return the address of a folder beside the page, whatever its name.
+
+    >>> _link("cells/lstm:layers=2"), _link("//elsewhere")
+    ('./cells/lstm%3Alayers%3D2', './//elsewhere')
+    """
+    return f"./{quote(folder, errors='replace')}"
 
 
 def _opinions(others: Mapping[str, str]) -> str:

@@ -95,11 +95,15 @@ def _to_start(
     inputs: Float[Tensor, "batch time features"], mask: Bool[Tensor, "batch time"]
 ) -> Float[Tensor, "time batch marked"]:
     """Move each row's real positions to its start, and add the feature "is padding"."""
-    order = mask.t().argsort(dim=0, descending=True, stable=True)
-    rows = torch.arange(len(mask), device=mask.device) * mask.shape[1]
-    moved = inputs.flatten(0, 1).index_select(0, (order + rows).flatten())
-    is_padding = ~mask.t().gather(0, order)[..., None]
-    return torch.cat([moved.view(*order.shape, -1), is_padding.to(inputs)], dim=-1)
+    order = mask.argsort(dim=1, descending=True, stable=True).t()
+    is_padding = ~mask.t().gather(0, order)
+    if bool((mask[:, 1:] & ~mask[:, :-1]).any()):  # something real stands after padding
+        rows = torch.arange(len(mask), device=mask.device) * mask.shape[1]
+        moved = inputs.flatten(0, 1).index_select(0, (order + rows).flatten())
+        inputs = moved.view(*order.shape, -1)
+    else:
+        inputs = inputs.transpose(0, 1)
+    return torch.cat([inputs, is_padding[..., None].to(inputs)], dim=-1)
 
 
 def _to_places(

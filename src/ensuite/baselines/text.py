@@ -1,0 +1,98 @@
+"""Texts as weighted counts of their words or characters (TF-IDF)."""
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from unicodedata import normalize
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import CountVectorizer
+
+Text = str | tuple[str, str]
+
+Counts = Any
+"""A sparse matrix, (texts, terms)."""
+
+MANY_TEXTS = 1000
+"""From so many on, a term of a single text is left out: it says nothing of others."""
+
+NO_TERM = "\x00 no term"
+"""Stands alone in the vocabulary of texts that share nothing; no text can have it."""
+
+
+def learn_terms(
+    texts: Sequence[Text], *, characters: bool, lowercase: bool, most: int
+) -> tuple[NDArray[np.uint8], Counts]:
+    """Return the terms of a set of texts, as an array that can be saved, and their counts.
+
+    Args:
+        texts: Or pairs of texts, read as one.
+        characters: Take one to four characters in a row instead of one or two words.
+        lowercase: Whether upper and lower case are the same.
+        most: How many terms are kept, the most frequent.
+    """
+    counter = _counter(characters, lowercase)
+    counter.set_params(min_df=2 if len(texts) >= MANY_TEXTS else 1, max_features=most)
+    try:
+        counts = counter.fit_transform(texts)
+    except ValueError:  # "empty vocabulary", "no terms remain": blank texts, or nothing shared
+        terms = _pack([NO_TERM])
+        counter = make_counter(terms, characters=characters, lowercase=lowercase)
+        return terms, counter.transform(texts)
+    return _pack(counter.get_feature_names_out().tolist()), counts
+
+
+def make_counter(
+    terms: NDArray[np.uint8], *, characters: bool, lowercase: bool
+) -> "CountVectorizer":
+    """Return what counts the terms that :func:`learn_terms` found with these options."""
+    return _counter(characters, lowercase).set_params(vocabulary=json.loads(terms.tobytes()))
+
+
+def inverse_document_frequency(counts: Counts) -> NDArray[np.float32]:
+    """Return how rare each term is, (terms,): 1 where every text has it (scikit-learn's rule)."""
+    texts, terms = counts.shape
+    texts_with = np.bincount(counts.indices, minlength=terms)
+    return (1 + np.log((1 + texts) / (1 + texts_with))).astype(np.float32)
+
+
+def weigh(counts: Counts, idf: NDArray[np.float32]) -> Counts:
+    """Return TF-IDF features, (texts, terms), each text's of length 1.
+
+    A term weighs 1 + log(its count), times its inverse document frequency.
+
+    Sources:
+        Manning, Raghavan & Schütze (2008), Introduction to Information Retrieval, section 6.4
+    """
+    from sklearn.preprocessing import normalize as scale_rows
+
+    features = counts.copy()
+    features.data = (1 + np.log(counts.data)) * idf[counts.indices]
+    return scale_rows(features)
+
+
+def _counter(characters: bool, lowercase: bool) -> "CountVectorizer":
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    return CountVectorizer(
+        preprocessor=partial(_plain, lowercase=lowercase),
+        analyzer="char" if characters else "word",
+        ngram_range=(1, 4) if characters else (1, 2),
+        token_pattern=r"\w+|[^\w\s]+",  # one-letter words and punctuation count: "!" is telling
+        dtype=np.float32,
+    )
+
+
+def _plain(text: Text, lowercase: bool) -> str:
+    """Return a text as the tokenizers of the other candidates read it."""
+    joined = normalize("NFC", text if isinstance(text, str) else "\n".join(text))
+    return joined.lower() if lowercase else joined
+
+
+def _pack(terms: list[str]) -> NDArray[np.uint8]:
+    """Return terms as an array of bytes: their JSON, which any character survives."""
+    return np.frombuffer(json.dumps(terms).encode(), dtype=np.uint8)
