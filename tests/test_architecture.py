@@ -54,7 +54,9 @@ def parts() -> list[tuple[str, Path]]:
     return [(path.relative_to(SOURCE).parts[0].removesuffix(".py"), path) for path in files]
 
 
-@pytest.mark.parametrize(("part", "path"), parts(), ids=lambda each: str(each).split("ensuite/")[-1])
+@pytest.mark.parametrize(
+    ("part", "path"), parts(), ids=lambda each: str(each).split("ensuite/")[-1]
+)
 def test_a_part_imports_only_what_stands_below_it(part: str, path: Path) -> None:
     if part != "cli":
         assert imported(path) <= MAY_IMPORT[part]

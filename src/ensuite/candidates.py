@@ -262,7 +262,7 @@ def _owner(key: str, known: Mapping[str, set[str]]) -> str:
     short = [name for names in known.values() for name in names]
     hint = nearest(key, short) or nearest(key, everything)
     raise UsageError(
-        f'--set {key}: there is no such option{hint}. Options of the model: '
+        f"--set {key}: there is no such option{hint}. Options of the model: "
         f"{', '.join(sorted(known['model'])) or 'none'}; of the task: "
         f"{', '.join(sorted(known['task']))}; of the recipe: {', '.join(sorted(known['recipe']))}."
     )

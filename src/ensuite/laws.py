@@ -99,7 +99,9 @@ def saved_values(predictor: Predictor, batch: Batch) -> Verdict:
         again = Predictor.load(predictor.save(folder))
     assert isinstance(again.model, Model)
     assert isinstance(predictor.model, Model)
-    same = torch.equal(values(again.model, batch.to("cpu")), values(predictor.model.cpu(), batch.to("cpu")))
+    same = torch.equal(
+        values(again.model, batch.to("cpu")), values(predictor.model.cpu(), batch.to("cpu"))
+    )
     return Verdict("saved = loaded", same, "bit for bit" if same else "other values")
 
 

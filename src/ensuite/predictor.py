@@ -148,7 +148,9 @@ def find_run(path: Path) -> Path:
         if (folder / CONFIG).exists():
             return folder
     if not path.exists():
-        raise RunError(f"There is no run at {path}; `ensuite train` and `ensuite compare` make them.")
+        raise RunError(
+            f"There is no run at {path}; `ensuite train` and `ensuite compare` make them."
+        )
     raise RunError(f"{path} is not a run: it has no {CONFIG}.")
 
 
@@ -180,5 +182,3 @@ def _import(target: str, kind: type) -> Any:
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise RunError(f"{target} is not a {kind.__name__}")
     return found
-
-

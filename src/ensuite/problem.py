@@ -63,7 +63,8 @@ def open_problem(
     Args:
         task: A name of the catalog.
         data: A path, ``-``, the name of a built-in set, or data in memory.
-        test: A given test part; likewise ``valid``.
+        test: A given test part.
+        valid: A given validation part.
         how: random, time or group:COLUMN.
         given: Column by role, where the user names them.
         settings: Options of the task, as typed.
@@ -172,7 +173,9 @@ def split_parts(
     return {part: parts[part] for part in PARTS}, f"{sizes} ({ways[len(missing)]})"
 
 
-def verify(task: Task[Any, Any, Any], examples: Sequence[Any], place: str, table: Table | None) -> None:
+def verify(
+    task: Task[Any, Any, Any], examples: Sequence[Any], place: str, table: Table | None
+) -> None:
     """Refuse examples that the training rows did not prepare for (an unknown label).
 
     Raises:

@@ -162,11 +162,13 @@ def claim(folder: Path, mine: Mapping[str, Any], problem: Problem, resume: bool)
             raise RunError(f"{folder} is not empty and holds no run; choose another --out.")
         return
     if not resume:
-        raise RunError(f"{folder} already holds a run; go on with --resume, or choose another --out.")
+        raise RunError(
+            f"{folder} already holds a run; go on with --resume, or choose another --out."
+        )
     theirs = read_json(folder / RUN)["identity"]
     if theirs["data"] != mine["data"]:
         raise RunError(
-            f"{folder} was trained on other data or task options ({problem.data} has changed since). "
+            f"{folder} was trained on other data or task options: {problem.data} has changed. "
             "Train anew, or give the old file."
         )
     if different := [key for key in mine if theirs.get(key) != mine[key]]:
@@ -174,4 +176,3 @@ def claim(folder: Path, mine: Mapping[str, Any], problem: Problem, resume: bool)
             f"{folder} was trained with another {', '.join(different)}; give the same options, "
             "or choose another --out."
         )
-

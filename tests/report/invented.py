@@ -131,7 +131,7 @@ def leaderboard(*rows: Row, **changes: object) -> Leaderboard:
         smallest_visible_difference=0.028,
         rows=rows or (TFIDF, LSTM, GRU, RNN, MOST_FREQUENT),
     )
-    return replace(board, **changes)  # type: ignore[arg-type]
+    return replace(board, **changes)
 
 
 def curves() -> tuple[Curve, ...]:

@@ -124,3 +124,8 @@ def test_what_was_not_read_is_said():
 
 def test_a_row_without_a_score_is_said_to_have_none():
     assert "rnn has no score and cannot be judged." in said(LSTM, GRU, replace(RNN, score=None))
+
+
+def test_a_limit_wider_than_all_scores_is_not_a_number() -> None:
+    sentences = said(replace(LSTM, spread=0.6), GRU, smallest_visible_difference=3.1, seeds=2)
+    assert "with other seeds they differ too much to show anything (--seeds 4)" in sentences[1]

@@ -42,7 +42,9 @@ class Remember(Toy):
     inputs, carries = {"tokens": Tokens(1 + KEYS + 4)}, True
 
     def items(self, examples):
-        cuts = ((n, words, at) for n, words in enumerate(examples) for at in range(0, len(words), CHUNK))
+        cuts = (
+            (n, words, at) for n, words in enumerate(examples) for at in range(0, len(words), CHUNK)
+        )
         return [(number, words[at : at + CHUNK], words[0]) for number, words, at in cuts]
 
     def order(self, items, size, epoch=0, seed=None):
@@ -57,7 +59,9 @@ class Remember(Toy):
         tokens = pad(words)
         documents = torch.tensor(numbers)[:, None].expand_as(tokens)
         targets = {"key": torch.tensor(keys)[:, None].where(tokens > 0, IGNORE)}
-        return counted(Batch(inputs={"tokens": tokens}, mask=tokens > 0, documents=documents, targets=targets))
+        return counted(
+            Batch(inputs={"tokens": tokens}, mask=tokens > 0, documents=documents, targets=targets)
+        )
 
     def head(self, backbone):
         return SequenceHead(backbone.width, 1 + KEYS)
@@ -84,11 +88,22 @@ class Remember(Toy):
 
 def documents(count):
     random = Random(count)
-    words = [random.choices(range(1 + KEYS, 5 + KEYS), k=random.randint(2, 8)) for _ in range(count)]
+    words = [
+        random.choices(range(1 + KEYS, 5 + KEYS), k=random.randint(2, 8)) for _ in range(count)
+    ]
     return [[random.randint(1, KEYS), *each] for each in words]
 
 
-start = starter(Remember(), Carrier, documents(200), documents(40), budget="6epochs", learning_rate=1e-2, batch_size=8, accumulate=2)
+start = starter(
+    Remember(),
+    Carrier,
+    documents(200),
+    documents(40),
+    budget="6epochs",
+    learning_rate=1e-2,
+    batch_size=8,
+    accumulate=2,
+)
 
 
 def test_toy(tmp_path):

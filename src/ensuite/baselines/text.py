@@ -57,7 +57,8 @@ def inverse_document_frequency(counts: Counts) -> NDArray[np.float32]:
     """Return how rare each term is, (terms,): 1 where every text has it (scikit-learn's rule)."""
     texts, terms = counts.shape
     texts_with = np.bincount(counts.indices, minlength=terms)
-    return (1 + np.log((1 + texts) / (1 + texts_with))).astype(np.float32)
+    idf: NDArray[np.float32] = (1 + np.log((1 + texts) / (1 + texts_with))).astype(np.float32)
+    return idf
 
 
 def weigh(counts: Counts, idf: NDArray[np.float32]) -> Counts:
@@ -68,11 +69,11 @@ def weigh(counts: Counts, idf: NDArray[np.float32]) -> Counts:
     Sources:
         Manning, Raghavan & Schütze (2008), Introduction to Information Retrieval, section 6.4
     """
-    from sklearn.preprocessing import normalize as scale_rows
-
     features = counts.copy()
     features.data = (1 + np.log(counts.data)) * idf[counts.indices]
-    return scale_rows(features)
+    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    features.data /= np.sqrt(np.bincount(rows, features.data**2))[rows]
+    return features
 
 
 def _counter(characters: bool, lowercase: bool) -> "CountVectorizer":

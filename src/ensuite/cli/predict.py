@@ -20,7 +20,9 @@ def command(
         list[str] | None,
         typer.Argument(metavar="[INPUT]...", help="Texts, or field=value of one example."),
     ] = None,
-    file: Annotated[str | None, typer.Option(help="A file of inputs, or - for typed lines.")] = None,
+    file: Annotated[
+        str | None, typer.Option(help="A file of inputs, or - for typed lines.")
+    ] = None,
     out: Annotated[str | None, typer.Option(help="CSV or JSON lines to write.")] = None,
     set_: words.Set = None,
     column: words.Column = None,

@@ -29,7 +29,9 @@ class TerminalWatch(Watch):
 
     def begin(self, name: str, training: Training) -> None:
         if training.place.spent.steps:
-            self.say(f"{name} seed {training.seed + 1} goes on from step {training.place.spent.steps:,}")
+            self.say(
+                f"{name} seed {training.seed + 1} goes on from step {training.place.spent.steps:,}"
+            )
         if self.console.is_terminal:
             columns = (
                 TextColumn("{task.description}"), BarColumn(26), TextColumn("{task.fields[said]}"),

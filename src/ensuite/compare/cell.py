@@ -120,7 +120,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
 
 def validation_score(cell: Cell, metric: str, higher_is_better: bool) -> float:
     """Return the best validation score of a run, larger is better; 0 where it has none."""
-    values = [each["scores"][metric] for each in cell.history if each["scores"].get(metric) is not None]
+    values = [
+        each["scores"][metric] for each in cell.history if each["scores"].get(metric) is not None
+    ]
     return max((v if higher_is_better else -v for v in values), default=0.0)
-
-

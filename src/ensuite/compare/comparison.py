@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter
+from typing import Any
 
 from ensuite.candidates import Candidate, Trained
 from ensuite.compare.cell import Cell, run_cell, validation_score
@@ -104,8 +105,9 @@ def announce(
     models = f"{len(trained)} model{'s' if len(trained) > 1 else ''} x {seeds} seeds"
     total = ""
     if budget.unit == "seconds":
-        total = f", about {len(trained) * seeds * budget.amount / 60:.0f} minutes in all"
-        total = total if not budget.patience else total.replace("about", "at most")
+        minutes = max(1, round(len(trained) * seeds * budget.amount / 60))
+        about = "at most" if budget.patience else "about"
+        total = f", {about} {minutes} minute{'s' if minutes > 1 else ''} of training in all"
     watch.say(f"budget       {budget} for each of {models}{total}")
     bought = [f"{epochs(each, problem, budget):.1f} epochs of {each.name}" for each in trained]
     if budget.unit == "seconds":
@@ -168,7 +170,9 @@ def make_row(
     entrant: Candidate, cells: Sequence[Cell], metric: str, group: str, folder: Path
 ) -> values.Row:
     """Return a row of the table: every figure is the mean over the seeds."""
-    figures = {name: average([cell.figures[name] for cell in cells]) for name in cells[0].figures}
+    figures: dict[str, Any] = {
+        name: average([cell.figures[name] for cell in cells]) for name in cells[0].figures
+    }
     whole = ("parameters", "peak_memory_bytes", "disk_bytes", "truncated_rows", "truncated_tokens")
     figures |= {name: round(figures[name]) for name in whole if figures[name] is not None}
     converged = [cell.figures["converged"] for cell in cells]

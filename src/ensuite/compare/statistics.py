@@ -153,7 +153,7 @@ def _by_item(scores: Sequence[Score], blocks: ArrayLike | None) -> Numbers:
 def _weights(generator: np.random.Generator, draws: int, items: int) -> Numbers:
     """Draw as many items as there are, with replacement; return how often each, (draws, items)."""
     chosen = generator.integers(items, size=(draws, items)) + np.arange(draws)[:, None] * items
-    counts = np.bincount(chosen.ravel(), minlength=draws * items).astype(float)
+    counts: Numbers = np.bincount(chosen.ravel(), minlength=draws * items).astype(float)
     return counts.reshape(draws, items)
 
 
@@ -183,7 +183,7 @@ def _best_first(
 
 def _difference(one: Resampled, other: Resampled, seed: int) -> Numbers:
     """Return the draws of the difference of two candidates, those that are finite."""
-    difference = one.draws - other.draws
+    difference: Numbers = one.draws - other.draws
     if variance := one.seed_variance + other.seed_variance:
         # Welch and Satterthwaite: the degrees of freedom of a sum of two variances.
         squares = sum(each.spread_variance**2 / max(1, each.seeds - 1) for each in (one, other))
@@ -210,7 +210,7 @@ def _holm(p_values: Sequence[float]) -> Numbers:
     >>> _holm([0.04, 0.01, 0.03])
     array([0.06, 0.03, 0.06])
     """
-    adjusted = np.array(p_values, dtype=float)
+    adjusted: Numbers = np.array(p_values, dtype=float)
     order = adjusted.argsort(kind="stable")
     adjusted[order] = np.maximum.accumulate(adjusted[order] * np.arange(len(order), 0, -1))
     return np.minimum(adjusted, 1)

@@ -190,7 +190,8 @@ def set_options(options: T, settings: Mapping[str, str], owner: str) -> T:
         except ValueError as error:
             raise UsageError(f"{owner}: {name}={text}: {error}.") from None
     try:
-        return _replace(options, values)
+        changed: T = _replace(options, values)
+        return changed
     except ValueError as error:  # a dataclass that checks itself
         raise UsageError(f"{owner}: {error}.") from None
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError, nearest
-from ensuite.data.table import Table
+from ensuite.core.task import Table
 
 
 def find(table: Table, role: str, names: Sequence[str], given: Mapping[str, str]) -> str | None:

@@ -110,11 +110,13 @@ def confusion(truths: ArrayLike, predictions: ArrayLike, labels: int) -> NDArray
     """
     truths, predictions = np.asarray(truths), np.asarray(predictions)
     pairs = (truths * labels + predictions)[truths >= 0]
-    return np.bincount(pairs, minlength=labels**2).reshape(labels, labels)
+    counts: NDArray[np.int64] = np.bincount(pairs, minlength=labels**2)
+    return counts.reshape(labels, labels)
 
 
 def _most_probable(probabilities: ArrayLike) -> Numbers:
-    return np.asarray(probabilities).argmax(1)
+    best: Numbers = np.asarray(probabilities).argmax(1)
+    return best
 
 
 def _one_hot(probabilities: ArrayLike, truths: ArrayLike) -> tuple[Numbers, Numbers]:

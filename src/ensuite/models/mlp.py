@@ -1,6 +1,7 @@
 """Multilayer perceptron: a row of fixed size in, one state out, no memory."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -54,7 +55,7 @@ class MLP(Backbone):
         sizes = [sum(kind.features for kind in inputs.values() if isinstance(kind, Row))]
         sizes += [options.width] * options.layers
         blocks: list[nn.Module] = []
-        for size_in, size_out in zip(sizes, sizes[1:], strict=False):
+        for size_in, size_out in pairwise(sizes):
             blocks += [nn.Linear(size_in, size_out), nn.ReLU(), nn.Dropout(options.dropout)]
         self.layers = nn.Sequential(*blocks)
 

@@ -13,6 +13,7 @@ from ensuite.core.batch import Batch, Carry, Inputs, States, Tokens, Values
 from ensuite.core.recipe import Recipe
 from ensuite.nn.embed import Embedding
 from ensuite.nn.gru import GRU
+from ensuite.nn.initial import chrono_
 from ensuite.nn.lstm import LSTM
 from ensuite.nn.pooling import pool
 from ensuite.nn.recurrent import Recurrent
@@ -36,6 +37,8 @@ class RecurrentOptions(BackboneOptions):
         embedding: Size of the vector of a token.
         summary: What a row becomes: its last state (of each direction), the mean or the largest of
             its states, or mean and largest side by side.
+        span: Steps over which the gates of an lstm or gru remember at first (chrono
+            initialisation); None: few, as usual. For rows whose answer hangs on what stands far back.
         dropout: Share of the embedding, of states between layers and of the summary that is set to
             0 while training; one mask for all positions (Gal & Ghahramani 2016).
         word_dropout: Share of whole tokens that are set to 0 while training.
@@ -47,6 +50,7 @@ class RecurrentOptions(BackboneOptions):
     bidirectional: bool = False
     embedding: int = 64
     summary: Literal["last", "mean", "max", "mean-max"] = "last"
+    span: int | None = None
     dropout: float = 0.3
     word_dropout: float = 0.0
 
@@ -57,6 +61,10 @@ class RecurrentOptions(BackboneOptions):
             raise ValueError("width, layers and embedding must be 1 or more")
         if not 0 <= self.dropout < 1 or not 0 <= self.word_dropout < 1:
             raise ValueError("dropout and word_dropout must be from 0 to less than 1")
+        if self.span is not None and (self.span < 3 or self.cell == "rnn"):
+            raise ValueError(
+                "span must be 3 or more, and only lstm and gru have gates to remember by"
+            )
 
     @property
     def traits(self) -> frozenset[Trait]:
@@ -105,6 +113,9 @@ class RecurrentBackbone(Backbone):
             bidirectional=options.bidirectional,
             dropout=options.dropout,
         )
+        for cell in self.recurrent.cells:
+            if options.span is not None and isinstance(cell, LSTM | GRU):
+                chrono_(cell, options.span)
         directions = 2 if options.bidirectional else 1
         pools = 2 if options.summary == "mean-max" else 1
         self.width = options.width * directions * pools
@@ -128,8 +139,9 @@ class RecurrentBackbone(Backbone):
         how = self.options.summary
         if how == "last":
             return self.recurrent.last(state)
-        pools = ("mean", "max") if how == "mean-max" else (how,)
-        return torch.cat([pool(sequence, mask, each) for each in pools], dim=-1)
+        if how == "mean-max":
+            return torch.cat([pool(sequence, mask, "mean"), pool(sequence, mask, "max")], dim=-1)
+        return pool(sequence, mask, how)
 
     def begin(self, batch: Batch) -> Carry:
         """Return the state before the first position: zeros."""
@@ -144,7 +156,7 @@ class RecurrentBackbone(Backbone):
     def unpack(self, carry: Carry) -> CellStates:
         """Return the state of every cell that :func:`pack` wrote."""
         return tuple(
-            type(state)(*(carry[f"{number}.{name}"] for name in state._fields))
+            type(state)(*(carry[f"{number}.{name}"] for name in names(state)))
             for number, state in enumerate(self.recurrent.begin(1))
         )
 
@@ -154,5 +166,11 @@ def pack(states: CellStates) -> Carry:
     return {
         f"{number}.{name}": tensor
         for number, state in enumerate(states)
-        for name, tensor in state._asdict().items()
+        for name, tensor in zip(names(state), state, strict=True)
     }
+
+
+def names(state: Any) -> tuple[str, ...]:
+    """Return what the tensors of a cell's state are called."""
+    fields: tuple[str, ...] = state._fields
+    return fields

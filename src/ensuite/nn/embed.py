@@ -35,7 +35,9 @@ class Embedding(nn.Module):
         if not self.training:
             return vectors
         if self.dropout:
-            kept = functional.dropout(vectors.new_ones(len(ids), 1, vectors.shape[-1]), self.dropout)
+            kept = functional.dropout(
+                vectors.new_ones(len(ids), 1, vectors.shape[-1]), self.dropout
+            )
             vectors = vectors * kept
         if self.word_dropout:
             words = vectors.new_empty(*ids.shape, 1).bernoulli_(1 - self.word_dropout)

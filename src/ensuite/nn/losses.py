@@ -33,9 +33,7 @@ def binary_cross_entropy(
     return torch.where(known, each, 0.0).mean(-1).sum()
 
 
-def squared_error(
-    values: Float[Tensor, "..."], targets: Float[Tensor, "..."]
-) -> Float[Tensor, ""]:
+def squared_error(values: Float[Tensor, "..."], targets: Float[Tensor, "..."]) -> Float[Tensor, ""]:
     """Sum the squared differences; targets of NaN count nothing, not even in the gradient."""
     known = ~targets.isnan()
     return torch.where(known, values.float() - targets.nan_to_num(0.0), 0.0).square().sum()

@@ -1,5 +1,6 @@
 """What a report is told: plain frozen values, so that this package needs none of the others."""
 
+import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -102,6 +103,16 @@ class Leaderboard:
         """Return what ``leaderboard.json`` and ``--json`` hold."""
         values = {each.name: finite(getattr(self, each.name)) for each in fields(self)}
         return values | {"rows": [row.to_json() for row in self.rows]}
+
+    def __str__(self) -> str:
+        """Return the table as lines."""
+        from ensuite.report.table import lines
+
+        return "\n".join(lines(self, "input"))
+
+    def _repr_html_(self) -> str:
+        """Show the table in a notebook."""
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 @dataclass(frozen=True, kw_only=True)

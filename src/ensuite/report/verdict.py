@@ -86,9 +86,7 @@ def _sureness(leaderboard: Leaderboard, examples: str) -> str:
     """Say who cannot be told apart, and what difference the test rows can show at all."""
     leaders = [row.name for row in _leaders(leaderboard.rows)]
     scored = [row for row in leaderboard.rows if row.score is not None]
-    smallest = leaderboard.smallest_visible_difference
-    visible = words.gap(smallest, leaderboard.metric) if smallest is not None else ""
-    limit = f": they show differences of {visible} or more" if visible else ""
+    limit = _limit(leaderboard, [row.score for row in scored if row.score is not None])
     if len(scored) == 1:
         return ""
     if len(leaders) == 1:
@@ -97,6 +95,17 @@ def _sureness(leaderboard: Leaderboard, examples: str) -> str:
         )
     group = "All rows" if len(leaders) == len(scored) else f"Group A ({words.listed(leaders)})"
     return f"{group} cannot be told apart on {examples}{limit}."
+
+
+def _limit(leaderboard: Leaderboard, scores: Sequence[float]) -> str:
+    """Say what difference could have been seen; one wider than all the scores is none."""
+    smallest = leaderboard.smallest_visible_difference
+    if smallest is None:
+        return ""
+    if smallest > max(scores) - min(scores) and leaderboard.seeds > 1:
+        more = 2 * leaderboard.seeds
+        return f": with other seeds they differ too much to show anything (--seeds {more})"
+    return f": they show differences of {words.gap(smallest, leaderboard.metric)} or more"
 
 
 def _baseline(leaderboard: Leaderboard) -> str:

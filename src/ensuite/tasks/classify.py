@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
 
 import numpy as np
 import torch
@@ -32,6 +32,8 @@ IMBALANCE = 0.8
 
 THRESHOLD = 0.5
 """Probability from which on one of several labels is given."""
+
+InputKind = Literal["auto", "text", "series", "row"]
 
 Label = str | tuple[str, ...]
 
@@ -85,7 +87,7 @@ class Classify(Task[Example, Item, Prediction]):
         UnknownLabelError: In ``items``, for a label that is not among ``labels``.
     """
 
-    input: Literal["auto", "text", "series", "row"] = "auto"
+    input: InputKind = "auto"
     separator: str = ""
     class_weight: Literal["none", "balanced"] = "none"
     processor: Processor = field(default_factory=Text, metadata={"options": True})
@@ -134,7 +136,9 @@ class Classify(Task[Example, Item, Prediction]):
         labels = Labels.learn(name for e in examples for name in each_label(e.label))
         if len(labels) < 2:
             only = f'the single label "{labels.names[0]}"' if labels.names else "no label"
-            raise DataError(f"The training rows have {only}: at least two are needed to tell apart.")
+            raise DataError(
+                f"The training rows have {only}: at least two are needed to tell apart."
+            )
         counts = Counter(name for e in examples for name in each_label(e.label))
         frequencies = np.array([counts[name] for name in labels.names])
         balanced = self.class_weight == "balanced"
@@ -142,7 +146,7 @@ class Classify(Task[Example, Item, Prediction]):
             self,
             labels=labels,
             processor=self.processor.prepare([e.input for e in examples], pretrained),
-            input=self.processor.kind,  # what a run was trained on it is asked for
+            input=cast(InputKind, self.processor.kind),  # what a run was trained on it is asked for
             weights=tuple(frequencies.mean() / frequencies) if balanced else (),
             imbalanced=bool(frequencies.max() / len(examples) > IMBALANCE),
         )
@@ -284,7 +288,11 @@ class Classify(Task[Example, Item, Prediction]):
         rest = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
         name, most = counts.most_common(1)[0]
         share = f"{100 * most / len(everything):.1f} %"
-        fact = f'"{name}" holds in {share}' if self.several else f'always guessing "{name}" is right {share} of the time'
+        fact = (
+            f'"{name}" holds in {share}'
+            if self.several
+            else f'always guessing "{name}" is right {share} of the time'
+        )
         findings = self.processor.check([e.input for e in everything])
         findings.append(Finding("label", f"{shown}{rest}; {fact}"))
         if self.imbalanced:

@@ -50,7 +50,8 @@ class Scaled(Processor):
         if not np.isfinite(values).all():
             raise DataError("An input has a number that is NaN or infinite; give finite numbers.")
         scaled = (values - np.array(self.mean)) / np.array(self.deviation)
-        return scaled.astype(np.float32)
+        narrow: Window = scaled.astype(np.float32)
+        return narrow
 
     def show(self, raw: Numbers) -> str:
         flat = np.asarray(raw).reshape(-1)

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -140,33 +140,37 @@ def choose_unit(raws: Sequence[RawText]) -> Literal["words", "characters"]:
 
 def learn_tokenizer(options: Text, raws: Sequence[RawText]) -> "Tokenizer":
     """Learn a vocabulary from texts: [PAD] is 0, [UNK] is 1, [SEP] stands between two texts."""
-    from tokenizers import (
-        Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers,
-    )  # fmt: skip
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, trainers
+    from tokenizers import pre_tokenizers as cut
+    from tokenizers import processors as frame
 
-    model = models.BPE() if options.unit == "pieces" else models.WordLevel(unk_token="[UNK]")
-    tokenizer = Tokenizer(model)
+    words, pieces = options.unit == "words", options.unit == "pieces"
+    tokenizer = Tokenizer(models.BPE() if pieces else models.WordLevel(unk_token="[UNK]"))
     # Composed accents, so that é is one character however it was typed.
     steps = [normalizers.NFC(), *([normalizers.Lowercase()] if options.lowercase else [])]
     tokenizer.normalizer = normalizers.Sequence(steps)
-    common = {"special_tokens": list(SPECIAL), "show_progress": False}
-    if options.unit == "pieces":
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer: Any
+    if pieces:
+        tokenizer.pre_tokenizer = cut.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
         trainer = trainers.BpeTrainer(
-            vocab_size=options.vocabulary, initial_alphabet=alphabet, **common
+            vocab_size=options.vocabulary,
+            initial_alphabet=cut.ByteLevel.alphabet(),
+            special_tokens=list(SPECIAL),
+            show_progress=False,
         )
     else:
-        by_character = pre_tokenizers.Split(Regex(r"(?m)."), "isolated")
-        by_word = pre_tokenizers.Whitespace()
-        tokenizer.pre_tokenizer = by_word if options.unit == "words" else by_character
-        seldom = options.seldom if options.unit == "words" else 1
+        tokenizer.pre_tokenizer = (
+            cut.Whitespace() if words else cut.Split(Regex("(?m)."), "isolated")
+        )
         trainer = trainers.WordLevelTrainer(
-            vocab_size=options.vocabulary, min_frequency=seldom, **common
+            vocab_size=options.vocabulary,
+            min_frequency=options.seldom if words else 1,
+            special_tokens=list(SPECIAL),
+            show_progress=False,
         )
     tokenizer.train_from_iterator(_each_text(raws), trainer, length=len(raws))
-    tokenizer.post_processor = processors.TemplateProcessing(
+    tokenizer.post_processor = frame.TemplateProcessing(
         single="$A", pair="$A [SEP] $B", special_tokens=[("[SEP]", SEPARATOR)]
     )
     return tokenizer

@@ -81,12 +81,24 @@ def run(
 
 
 def _call(
-    kernel: Callable[..., Any], inputs: Float[Tensor, "time batch features"], state: State, weights: Weights
+    kernel: Callable[..., Any],
+    inputs: Float[Tensor, "time batch features"],
+    state: State,
+    weights: Weights,
 ) -> tuple[Float[Tensor, "time batch width"], State]:
     """Run one layer of a kernel, in one direction, over all positions."""
     start = [part[None] for part in state]
-    train = torch.is_grad_enabled()  # also where the module evaluates: its inputs may want gradients
-    flags = (True, 1, 0.0, train, False, False)  # biases, layers, dropout, ..., both directions, batch first
+    train = (
+        torch.is_grad_enabled()
+    )  # also where the module evaluates: its inputs may want gradients
+    flags = (
+        True,
+        1,
+        0.0,
+        train,
+        False,
+        False,
+    )  # biases, layers, dropout, ..., both directions, batch first
     outputs, *last = kernel(inputs, start if len(start) > 1 else start[0], weights, *flags)
     return outputs, type(state)(*(part[0] for part in last))
 
