@@ -83,7 +83,8 @@ def _counter(characters: bool, lowercase: bool) -> "CountVectorizer":
         preprocessor=partial(_plain, lowercase=lowercase),
         analyzer="char" if characters else "word",
         ngram_range=(1, 4) if characters else (1, 2),
-        token_pattern=r"\w+|[^\w\s]+",  # one-letter words and punctuation count: "!" is telling
+        # One-letter words and punctuation count: "!" is telling.
+        token_pattern=None if characters else r"\w+|[^\w\s]+",
         dtype=np.float32,
     )
 

@@ -151,8 +151,8 @@ def leaderboard(
     ]
     sign = -1 if score.higher_is_better else 1
     rows.sort(key=lambda row: (row.score is None, sign * (row.score or 0)))
-    models = {n: s for n, s in scores.items() if any(e.name == n and e.seeded for e in entrants)}
-    visible = smallest_visible_difference(models if len(models) > 1 else scores)
+    tied = {name: scores[name] for name in scores if groups[name] == "A"}
+    visible = smallest_visible_difference(tied if len(tied) > 1 else scores)
     return values.Leaderboard(
         task=problem.name,
         data=problem.data,

@@ -99,7 +99,7 @@ def smallest_visible_difference(
     """Return the least difference, in units of the metric, that this test set can show.
 
     That is half the width of the 95 % interval of the difference between the best candidate and
-    another, the median over the others; None where no two can be compared. Give it the candidates
+    another, the widest over the others; None where no two can be compared. Give it the candidates
     whose differences matter: a baseline that is far off errs elsewhere, and widens the interval.
 
     Args:
@@ -115,7 +115,7 @@ def smallest_visible_difference(
         if len(difference):
             low, high = np.quantile(difference, [LEVEL / 2, 1 - LEVEL / 2])
             halves.append((high - low) / 2)
-    return float(np.median(halves)) if halves else None
+    return max(map(float, halves), default=None)
 
 
 def _resample(

@@ -1,0 +1,1 @@
+"""What passes between the parts; imports no other part."""

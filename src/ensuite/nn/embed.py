@@ -1,45 +1,43 @@
-"""Ids to vectors, with the kinds of dropout that suit them."""
+"""Vectors for tokens."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional
-
-PADDING = 0
 
 
 class Embedding(nn.Module):
-    """A learned vector for each id; that of padding stays zero.
+    """Look up the vector of each token; that of padding, 0, is zero and stays so.
 
     Args:
-        size: How many ids there are.
+        size: How many tokens there are, padding among them.
         width: Size of a vector.
-        dropout: Share of the features dropped while training, the same ones at every position.
-        word_dropout: Share of the positions whose whole vector is dropped while training.
+        dropout: Share of the vectors' numbers dropped while training, the same ones at every
+            position of a row.
+        word_dropout: Share of the tokens whose whole vector is zero while training.
 
     Sources:
-        One mask for all positions: Gal & Ghahramani (2016), NeurIPS, section 4.
+        Gal & Ghahramani (2016), https://arxiv.org/abs/1512.05287, section 4; they drop all
+        occurrences of a word together, here each is dropped for itself and the rest not scaled.
     """
 
     def __init__(
         self, size: int, width: int, *, dropout: float = 0.0, word_dropout: float = 0.0
     ) -> None:
         super().__init__()
+        self.weight = nn.Parameter(torch.empty(size, width))
         self.dropout, self.word_dropout = dropout, word_dropout
-        self.weight = nn.Parameter(torch.randn(size, width) * 0.1)
-        with torch.no_grad():
-            self.weight[PADDING] = 0
+        nn.init.normal_(self.weight, std=0.1)
+        nn.init.zeros_(self.weight[0])
 
-    def forward(self, ids: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time width"]:
-        vectors = functional.embedding(ids, self.weight, padding_idx=PADDING)
-        if not self.training:
-            return vectors
-        if self.dropout:
-            kept = functional.dropout(
-                vectors.new_ones(len(ids), 1, vectors.shape[-1]), self.dropout
-            )
+    def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time width"]:
+        """Return one vector a token."""
+        if self.training and self.word_dropout:
+            dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
+            tokens = tokens.masked_fill(dropped, 0)
+        # F.embedding, not weight[tokens]: the gradient of an index is not the same bits every time
+        vectors = F.embedding(tokens, self.weight, padding_idx=0)
+        if self.training and self.dropout:
+            kept = F.dropout(vectors.new_ones(len(vectors), 1, vectors.shape[2]), self.dropout)
             vectors = vectors * kept
-        if self.word_dropout:
-            words = vectors.new_empty(*ids.shape, 1).bernoulli_(1 - self.word_dropout)
-            vectors = vectors * words
         return vectors

@@ -1,47 +1,63 @@
-"""Losses as sums over what is known, so that each can be divided by its own count."""
+"""Losses: sums, not means, over what is known; counts are divided out by the training loop."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn import functional
 
 from ensuite.core.batch import IGNORE
 
 
 def cross_entropy(
-    logits: Float[Tensor, "... labels"],
-    targets: Int[Tensor, "..."],
-    weights: Float[Tensor, " labels"] | None = None,
+    logits: Float[Tensor, "*places labels"],
+    targets: Int[Tensor, "*places"],
+    weight: Float[Tensor, " labels"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Sum the negative log probability of each target, in nats; targets of -100 count nothing."""
-    flat = logits.float().flatten(0, -2)
-    return functional.cross_entropy(
-        flat, targets.flatten(), weights, ignore_index=IGNORE, reduction="sum"
-    )
+    """Sum -log p(target), in nats, over all targets but ``IGNORE``.
+
+    Args:
+        logits: Unnormalised log-probabilities of each label.
+        targets: Number of the right label.
+        weight: What a target of each label counts.
+    """
+    flat = _wide(logits).reshape(-1, logits.shape[-1])
+    return F.cross_entropy(flat, targets.reshape(-1), weight, ignore_index=IGNORE, reduction="sum")
 
 
 def binary_cross_entropy(
-    logits: Float[Tensor, "... labels"],
-    targets: Float[Tensor, "... labels"],
-    weights: Float[Tensor, " labels"] | None = None,
+    logits: Float[Tensor, "*places"], targets: Float[Tensor, "*places"]
 ) -> Float[Tensor, ""]:
-    """Sum over examples the mean over labels; targets of NaN count nothing."""
-    known = ~targets.isnan()
-    each = functional.binary_cross_entropy_with_logits(
-        logits.float(), targets.nan_to_num(0.0), weights, reduction="none"
-    )
-    return torch.where(known, each, 0.0).mean(-1).sum()
+    """Sum the cross-entropy of yes-no questions, in nats, over all targets but NaN.
+
+    Args:
+        logits: Log-odds of yes.
+        targets: Probability of yes, 0 to 1.
+    """
+    logits = _wide(logits)
+    known = (~targets.isnan()).to(logits)
+    answers = targets.nan_to_num().to(logits)
+    return F.binary_cross_entropy_with_logits(logits, answers, known, reduction="sum")
 
 
-def squared_error(values: Float[Tensor, "..."], targets: Float[Tensor, "..."]) -> Float[Tensor, ""]:
-    """Sum the squared differences; targets of NaN count nothing, not even in the gradient."""
-    known = ~targets.isnan()
-    return torch.where(known, values.float() - targets.nan_to_num(0.0), 0.0).square().sum()
+def squared_error(
+    values: Float[Tensor, "*places"], targets: Float[Tensor, "*places"]
+) -> Float[Tensor, ""]:
+    """Sum (value - target)² over all targets but NaN."""
+    return _differences(values, targets).square().sum()
 
 
 def absolute_error(
-    values: Float[Tensor, "..."], targets: Float[Tensor, "..."]
+    values: Float[Tensor, "*places"], targets: Float[Tensor, "*places"]
 ) -> Float[Tensor, ""]:
-    """Sum the absolute differences; targets of NaN count nothing, not even in the gradient."""
-    known = ~targets.isnan()
-    return torch.where(known, values.float() - targets.nan_to_num(0.0), 0.0).abs().sum()
+    """Sum |value - target| over all targets but NaN."""
+    return _differences(values, targets).abs().sum()
+
+
+def _differences(values: Tensor, targets: Tensor) -> Tensor:
+    """Return value - target, and a constant 0 where the target is NaN."""
+    return (_wide(values) - targets).masked_fill(targets.isnan(), 0.0)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Return at least float32: a sum of many halves loses its last terms, or overflows."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -1,9 +1,11 @@
-"""Many states of a row to one: over its real positions only."""
+"""One vector for a sequence: the mean or the largest of its real positions."""
 
 from typing import Literal
 
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from ensuite.core.errors import UsageError
 
 
 def pool(
@@ -11,11 +13,22 @@ def pool(
     mask: Bool[Tensor, "batch time"] | None,
     how: Literal["mean", "max"],
 ) -> Float[Tensor, "batch width"]:
-    """Return the mean or the largest of each row's real states; zeros where it has none."""
+    """Pool over real positions; a row without any becomes zeros.
+
+    Args:
+        sequence: One vector a position.
+        mask: True at real positions; None: all are.
+        how: Which number to take of each column.
+
+    Raises:
+        UsageError: For another way.
+    """
+    if how not in ("mean", "max"):
+        raise UsageError(f'Pooling is "mean" or "max", not "{how}".')
     if mask is None:
         return sequence.mean(1) if how == "mean" else sequence.amax(1)
-    real = mask[..., None]
+    padded = ~mask[..., None]
     if how == "mean":
-        return sequence.masked_fill(~real, 0).sum(1) / real.sum(1).clamp(min=1)
-    largest = sequence.masked_fill(~real, float("-inf")).amax(1)
-    return largest.masked_fill(~mask.any(1, keepdim=True), 0)
+        return sequence.masked_fill(padded, 0.0).sum(1) / mask.sum(1, keepdim=True).clamp(min=1)
+    largest = sequence.masked_fill(padded, float("-inf")).amax(1)
+    return largest.masked_fill(padded.all(1), 0.0)

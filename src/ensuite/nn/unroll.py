@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -41,17 +41,13 @@ class Cell(nn.Module, ABC, Generic[State]):
     ) -> tuple[Float[Tensor, "batch time width"], State]:
         """Return the output at every position, and the state after the last real one.
 
-        Equal to ``unroll(self.step, self.from_input(inputs), state, mask)``, however it is computed.
+        However it is computed: ``unroll(self.step, self.from_input(inputs), state, mask)``.
 
         Args:
             inputs: One vector a position.
             mask: True at real positions; padding may stand anywhere. None: all are real.
             state: Where to start. None: at ``begin``.
         """
-
-    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Tensor, State]:
-        """Run ``forward``."""
-        return super().__call__(*args, **kwargs)  # type: ignore[no-any-return]
 
 
 def unroll(

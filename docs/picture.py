@@ -1,0 +1,39 @@
+"""Draw a finished comparison's table as the README's picture: python docs/picture.py RUN OUT.svg."""
+
+import json
+import sys
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
+
+from ensuite.report.table import terminal_table
+from ensuite.report.values import Leaderboard, Row
+from ensuite.report.verdict import verdict
+
+# Okabe and Ito's blue as the one accent; the rest is grey, on white.
+THEME = TerminalTheme((255, 255, 255), (40, 40, 40), [(40, 40, 40)] * 6 + [(0, 114, 178)] * 2)
+
+
+def draw(run: Path, command: str, examples: int) -> str:
+    """Return an SVG of the command, its table and the words under it."""
+    saved = json.loads((run / "leaderboard.json").read_text(encoding="utf-8"))
+    rows = tuple(Row(**row) for row in saved.pop("rows"))
+    board = Leaderboard(**saved, rows=rows)
+    console = Console(record=True, width=104, file=StringIO(), force_terminal=True)
+    console.print(Text(f"$ {command}\n", style="bold"))
+    console.print(terminal_table(board, "text", 100), soft_wrap=True)
+    console.print()
+    for sentence in verdict(board, examples, "text"):
+        console.print(sentence, highlight=False)
+    svg = console.export_svg(title="ensuite", theme=THEME)
+    start, end = svg.index("@font-face"), svg.rindex("@font-face")
+    rest = svg[end:]
+    return svg[:start] + rest[rest.index("}") + 1 :].replace("Fira Code", "ui-monospace")
+
+
+if __name__ == "__main__":
+    folder, out, command, examples = sys.argv[1:]
+    Path(out).write_text(draw(Path(folder), command, int(examples)), encoding="utf-8")
