@@ -27,8 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "candidates": BELOW | {"problem", "predictor"},
     "laws": BELOW | {"predictor"},
     "report": BASE | {"report"},
-    "compare": ANSWER | {"report", "compare"},
-    "train": ANSWER | {"report", "compare"},
+    "comparison": ANSWER | {"report", "comparison"},
+    "api": ANSWER | {"report", "comparison"},
 }
 """Part of the package: the parts it may import. The command line may import anything."""
 

@@ -53,3 +53,12 @@ def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_tree_is_that_of_the_captions() -> None:
     tree = runpy.run_path(str(ROOT / "docs" / "tree.py"))["tree"]
     assert tree() in README, "write the output of `python docs/tree.py` into the README"
+
+
+def test_public_names_stay_functions_whatever_is_imported() -> None:
+    import ensuite
+    import ensuite.comparison.experiment
+
+    assert callable(ensuite.train)
+    assert callable(ensuite.compare)
+    assert callable(ensuite.load)

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ensuite.predictor import Predictor
-    from ensuite.train import compare, train
+    from ensuite.api import compare, train
 
     load = Predictor.load
 
-_HOMES = {"compare": "ensuite.train", "train": "ensuite.train", "Predictor": "ensuite.predictor"}
+_HOMES = {"compare": "ensuite.api", "train": "ensuite.api", "Predictor": "ensuite.predictor"}
 
 __all__ = ["Predictor", "compare", "load", "train"]
 

@@ -32,7 +32,7 @@ def command(
     """Train models under one budget, beside simple baselines, and say which to take."""
     from ensuite.cli.watch import TerminalWatch
     from ensuite.report.table import terminal_table
-    from ensuite.train import compare_models
+    from ensuite.api import compare_models
 
     watch = TerminalWatch(quiet=json)
     named = [name for name in (models or "").split(",") if name] + (model or [])

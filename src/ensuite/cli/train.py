@@ -29,7 +29,7 @@ def command(
     """Train one model and write its run folder."""
     from ensuite.cli.watch import TerminalWatch
     from ensuite.core.errors import UsageError
-    from ensuite.train import train_model
+    from ensuite.api import train_model
 
     if resume and out is None:
         raise UsageError("--resume needs the folder to go on from: --out DIR.")

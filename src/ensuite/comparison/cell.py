@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ensuite.candidates import METRICS, Candidate
-from ensuite.compare.measure import disk_bytes, measure, peak_memory, reset_peak_memory
+from ensuite.comparison.measure import disk_bytes, measure, peak_memory, reset_peak_memory
 from ensuite.core.files import read_json, write_json
 from ensuite.core.score import Score
 from ensuite.predictor import RUN, Predictor

@@ -6,9 +6,9 @@ from typing import Any
 
 from ensuite import catalog, laws
 from ensuite.candidates import Settings, Trained, baselines, choose, model_options, sort_settings
-from ensuite.compare.cell import Cell, identity, run_cell
-from ensuite.compare.comparison import Comparison, choose_folder, make_row, run_comparison
-from ensuite.compare.insight import comparison_page, run_page
+from ensuite.comparison.cell import Cell, identity, run_cell
+from ensuite.comparison.experiment import Comparison, choose_folder, make_row, run_comparison
+from ensuite.comparison.insight import comparison_page, run_page
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import hold, read_json, write_text

@@ -10,8 +10,8 @@ from time import perf_counter
 from typing import Any
 
 from ensuite.candidates import Candidate, Trained
-from ensuite.compare.cell import Cell, run_cell, validation_score
-from ensuite.compare.statistics import smallest_visible_difference, spread, tie_groups
+from ensuite.comparison.cell import Cell, run_cell, validation_score
+from ensuite.comparison.statistics import smallest_visible_difference, spread, tie_groups
 from ensuite.core.errors import RunError
 from ensuite.core.files import hold, read_json, write_json
 from ensuite.core.task import rank

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ensuite.compare.cell import Cell, capsule
+from ensuite.comparison.cell import Cell, capsule
 from ensuite.problem import Problem
 from ensuite.report import values
 
