@@ -1,4 +1,4 @@
-"""Draw a finished comparison's table as the README's picture: python docs/picture.py RUN OUT.svg."""
+"""Draw a comparison's table: python docs/picture.py FOLDER OUT.svg COMMAND TEST_ROWS."""
 
 import json
 import sys

@@ -47,7 +47,7 @@ def test_the_commands_of_the_readme_run(
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    exec(code.replace("20s", "4steps"), {})  # noqa: S102
+    exec(code.replace("20s", "4steps"), {})
 
 
 def test_the_tree_is_that_of_the_captions() -> None:

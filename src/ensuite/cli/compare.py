@@ -30,9 +30,9 @@ def command(
     json: words.Json = False,
 ) -> None:
     """Train models under one budget, beside simple baselines, and say which to take."""
+    from ensuite.api import compare_models
     from ensuite.cli.watch import TerminalWatch
     from ensuite.report.table import terminal_table
-    from ensuite.api import compare_models
 
     watch = TerminalWatch(quiet=json)
     named = [name for name in (models or "").split(",") if name] + (model or [])

@@ -27,9 +27,9 @@ def command(
     json: words.Json = False,
 ) -> None:
     """Train one model and write its run folder."""
+    from ensuite.api import train_model
     from ensuite.cli.watch import TerminalWatch
     from ensuite.core.errors import UsageError
-    from ensuite.api import train_model
 
     if resume and out is None:
         raise UsageError("--resume needs the folder to go on from: --out DIR.")

@@ -38,7 +38,7 @@ class RecurrentOptions(BackboneOptions):
         summary: What a row becomes: its last state (of each direction), the mean or the largest of
             its states, or mean and largest side by side.
         span: Steps over which the gates of an lstm or gru remember at first (chrono
-            initialisation); None: few, as usual. For rows whose answer hangs on what stands far back.
+            initialisation); None: few, as usual. For answers that hang on what stands far back.
         dropout: Share of the embedding, of states between layers and of the summary that is set to
             0 while training; one mask for all positions (Gal & Ghahramani 2016).
         word_dropout: Share of whole tokens that are set to 0 while training.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ensuite.core.errors import UsageError
 from ensuite.nn.unroll import Cell
 
-States = tuple[tuple[Tensor, ...], ...]
+CellStates = tuple[tuple[Tensor, ...], ...]
 """The state of every cell: by layer, and in a layer the forward direction first."""
 
 
@@ -51,7 +51,7 @@ class Recurrent(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def begin(self, batch_size: int) -> States:
+    def begin(self, batch_size: int) -> CellStates:
         """Return the state of every cell before the first position: zeros."""
         return tuple(cell.begin(batch_size) for layer in self._by_layer() for cell in layer)
 
@@ -59,8 +59,8 @@ class Recurrent(nn.Module):
         self,
         inputs: Float[Tensor, "batch time features"],
         mask: Bool[Tensor, "batch time"] | None = None,
-        state: States | None = None,
-    ) -> tuple[Float[Tensor, "batch time width"], States]:
+        state: CellStates | None = None,
+    ) -> tuple[Float[Tensor, "batch time width"], CellStates]:
         """Return the outputs of the last layer, its directions side by side, and all last states.
 
         Args:
@@ -80,8 +80,8 @@ class Recurrent(nn.Module):
         return inputs, tuple(last)
 
     def step(
-        self, inputs: Float[Tensor, "batch features"], state: States
-    ) -> tuple[Float[Tensor, "batch width"], States]:
+        self, inputs: Float[Tensor, "batch features"], state: CellStates
+    ) -> tuple[Float[Tensor, "batch width"], CellStates]:
         """Take one position through all layers; ``step`` after ``step`` is ``forward``.
 
         Raises:
@@ -99,7 +99,7 @@ class Recurrent(nn.Module):
             inputs = last[-1][0]
         return inputs, tuple(last)
 
-    def last(self, states: States) -> Float[Tensor, "batch width"]:
+    def last(self, states: CellStates) -> Float[Tensor, "batch width"]:
         """Return each row in one vector, of the last states that ``forward`` returns.
 
         That is the output at the last real position, and of the backward direction at the first.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ensuite.core.backbone import Backbone, Pretrained
 from ensuite.core.batch import Batch, Inputs, Loss, Outputs, Part
-from ensuite.core.errors import DataError
+from ensuite.core.errors import DataError, UsageError
 from ensuite.core.score import Score
 from ensuite.core.task import Finding, Ledger, Model, Table, Task, group
 from ensuite.data import columns, inputs
@@ -75,7 +75,7 @@ class Classify(Task[Example, Item, Prediction]):
     Args:
         input: What an input is; auto: a text column if there is one, else numbers.
         separator: What stands between several labels in one cell; empty: a cell is one label.
-        class_weight: balanced weighs each class by how rare it is.
+        class_weight: balanced weighs each class by how rare it is; for one label each.
         processor: How an input becomes tensors. A published checkpoint brings its own.
         labels: The labels, in the order of the outputs.
         several: Whether an example may have several labels.
@@ -142,6 +142,8 @@ class Classify(Task[Example, Item, Prediction]):
         counts = Counter(name for e in examples for name in each_label(e.label))
         frequencies = np.array([counts[name] for name in labels.names])
         balanced = self.class_weight == "balanced"
+        if balanced and self.several:
+            raise UsageError("class_weight=balanced is for one label each; leave it out.")
         return replace(
             self,
             labels=labels,
@@ -182,7 +184,7 @@ class Classify(Task[Example, Item, Prediction]):
     def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
         batch = self.processor.collate([item.window for item in items])
         targets = torch.as_tensor(np.array([item.label for item in items]))
-        given = (~targets.isnan()).any(-1) if self.several else targets >= 0
+        given = ~targets.isnan() if self.several else targets >= 0
         return replace(batch, targets={"label": targets}, counts={"label": int(given.sum())})
 
     # From tensors to a loss
@@ -192,9 +194,9 @@ class Classify(Task[Example, Item, Prediction]):
 
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         values, targets = outputs.values, batch.targets["label"]
-        weights = values.new_tensor(self.weights) if self.weights else None
         if self.several:
-            return Loss({"label": Part(binary_cross_entropy(values, targets, weights))})
+            return Loss({"label": Part(binary_cross_entropy(values, targets))})
+        weights = values.new_tensor(self.weights) if self.weights else None
         return Loss({"label": Part(cross_entropy(values, targets, weights))})
 
     # From outputs to answers
