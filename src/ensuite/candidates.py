@@ -260,9 +260,9 @@ def _owner(key: str, known: Mapping[str, set[str]]) -> str:
         raise UsageError(f"--set {key} could be two things: write {choices}.")
     everything = [f"{owner}.{name}" for owner, names in known.items() for name in names]
     short = [name for names in known.values() for name in names]
-    hint = nearest(key, short) or nearest(key, everything)
+    hint = nearest(key, short) or nearest(key, everything) or "."
     raise UsageError(
-        f"--set {key}: there is no such option{hint}. Options of the model: "
+        f"--set {key}: there is no such option{hint} Options of the model: "
         f"{', '.join(sorted(known['model'])) or 'none'}; of the task: "
         f"{', '.join(sorted(known['task']))}; of the recipe: {', '.join(sorted(known['recipe']))}."
     )

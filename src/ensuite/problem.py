@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +76,9 @@ def open_problem(
     given, settings = given or {}, settings or {}
     empty = find_task(task)
     tables = open_tables(data, test=test, valid=valid)
-    reader, examples = empty, {}
-    for part, table in tables.items():
-        reader, examples[part] = read_table(empty, table, given, settings, task)
-    parts, said = split_parts(reader, tables, examples, how, given)
+    keys = split_keys(tables["train"], how, given)
+    reader, examples = read_tables(empty, tables, given, settings, task, but=keys and keys[0])
+    parts, said = split_parts(reader, tables, examples, how, keys and keys[1])
     prepared = reader.prepare(parts["train"])
     for part in ("valid", "test"):
         verify(prepared, parts[part], part, tables.get(part))
@@ -115,6 +114,64 @@ def open_tables(data: Any, *, test: Any = None, valid: Any = None) -> dict[str, 
     return tables
 
 
+def split_keys(
+    table: Table, how: str, given: Mapping[str, str]
+) -> tuple[str, Sequence[Any]] | None:
+    """Return the column that says which rows belong together or come first, and its cells.
+
+    Raises:
+        UsageError: If there is no such way to split.
+        DataError: If the column is not there.
+    """
+    kind, _, column = how.partition(":")
+    if kind == "random":
+        return None
+    if kind not in ("time", "group"):
+        raise UsageError(f"--split {how}: choose random, time, or group:COLUMN.")
+    roles = {**given, **({kind: column} if column else {})}
+    usual = ("time", "date", "timestamp") if kind == "time" else ("group",)
+    found = columns.require(table, kind, usual, roles)
+    return found, table.columns[found]
+
+
+def read_tables(
+    task: Task[Any, Any, Any],
+    tables: Mapping[str, Table],
+    given: Mapping[str, str],
+    settings: Mapping[str, str],
+    name: str,
+    *,
+    but: str | None,
+) -> tuple[Task[Any, Any, Any], dict[str, list[Any]]]:
+    """Read the examples of every table, all in the way of the first.
+
+    Args:
+        task: With its default options.
+        tables: By part, the training rows first.
+        given: Column by role, where the user names them.
+        settings: Options of the task, as typed.
+        name: Of the task.
+        but: The column that splits: no input, or a model learns who a row is of.
+
+    Raises:
+        DataError: If a table holds another kind of input or label than the first.
+    """
+    readers, examples = [], {}
+    for part, table in tables.items():
+        roles = {role: columns.named(table, column, role) for role, column in given.items()}
+        kept = {name: cells for name, cells in table.columns.items() if name != but}
+        reader, examples[part] = read_table(
+            task, replace(table, columns=kept), roles, settings, name
+        )
+        readers.append(reader)
+        if reader != readers[0]:
+            raise DataError(
+                f"{table.name} does not hold the same kind of inputs and labels as "
+                f"{tables['train'].name}; give both the same columns."
+            )
+    return readers[0], examples
+
+
 def read_table(
     task: Task[Any, Any, Any],
     table: Table,
@@ -142,18 +199,14 @@ def split_parts(
     tables: Mapping[str, Table],
     examples: Mapping[str, list[Any]],
     how: str,
-    given: Mapping[str, str],
+    keys: Sequence[Any] | None,
 ) -> tuple[dict[str, list[Any]], str]:
-    """Return the three parts, those that were not given taken from the rest, and how."""
-    train, table = examples["train"], tables["train"]
-    kind, _, column = how.partition(":")
-    keys: Sequence[Any] = [task.key(example) for example in train]
-    if kind in ("time", "group"):
-        roles = {**given, **({kind: column} if column else {})}
-        found = columns.require(table, kind, ("time", "date", "timestamp", "group"), roles)
-        keys = list(table.columns[found])
-    elif kind != "random":
-        raise UsageError(f"--split {how}: choose random, time, or group:COLUMN.")
+    """Return the three parts, those that were not given taken from the rest, and how.
+
+    ``keys`` are the cells of the column that splits; None: equal inputs stay together.
+    """
+    train, kind = examples["train"], how.partition(":")[0]
+    keys = [task.key(example) for example in train] if keys is None else list(keys)
     labels = [task.stratum(example) or "" for example in train]
     missing = [part for part in PARTS[1:] if part not in examples]
     rows: dict[str, Any] = {"train": range(len(train))}

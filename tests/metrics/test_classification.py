@@ -1,4 +1,5 @@
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_calibration_error_as_defined(drawn):
     probabilities, truths = drawn
     sure, right = probabilities.max(1), probabilities.argmax(1) == truths
     error, edges = 0.0, np.arange(16) / 15
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         within = (low < sure) & (sure <= high)
         if within.any():
             error += within.mean() * abs(sure[within].mean() - right[within].mean())

@@ -64,7 +64,8 @@ def test_stacks(ours, torchs, options, dtype, bidirectional):
     outputs, states = stack(inputs)
     expected, last = theirs(inputs)
     torch.testing.assert_close(outputs, expected, **TOLERANCE[dtype])
-    for part, whole in zip(zip(*states, strict=True), last if len(states[0]) > 1 else [last]):
+    expected_states = last if isinstance(last, tuple) else (last,)
+    for part, whole in zip(zip(*states, strict=True), expected_states, strict=True):
         torch.testing.assert_close(torch.stack(part), whole, **TOLERANCE[dtype])
 
 

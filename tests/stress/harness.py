@@ -74,6 +74,13 @@ class Reader(Backbone):
         return States(torch.cat([*last], -1), sequence)
 
 
+class SummaryHead(nn.Linear):
+    """Read the state of each row."""
+
+    def forward(self, states: States, batch: Batch) -> Tensor:
+        return super().forward(states.summary)
+
+
 class SequenceHead(nn.Linear):
     """Read the state of every position, or of the one position of a step."""
 

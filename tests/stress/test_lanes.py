@@ -1,16 +1,17 @@
 """Lanes whose state is carried from batch to batch, and starts anew with each document."""
 
+from itertools import chain
 from random import Random
 
 import numpy as np
 import torch
-from stress.harness import SequenceHead, Toy, check, counted, entropy, pad, starter
 from torch import nn
 
 from ensuite.core.backbone import Backbone
 from ensuite.core.batch import IGNORE, Batch, Loss, States, Tokens
 from ensuite.core.task import group
 from ensuite.training.loop import fit
+from stress.harness import SequenceHead, Toy, check, counted, entropy, pad, starter
 
 CHUNK, KEYS = 3, 4  # the first word of a document is its key, asked for at the end
 
@@ -53,7 +54,7 @@ class Remember(Toy):
         whole = list(group([number for number, *_ in items]).values())
         if seed is not None:
             np.random.default_rng((seed, epoch)).shuffle(whole)
-        lanes = sorted((sum(whole[lane::size], []) for lane in range(size)), key=len)[::-1]
+        lanes = sorted(([*chain(*whole[lane::size])] for lane in range(size)), key=len)[::-1]
         return [[lane[at] for lane in lanes if at < len(lane)] for at in range(len(lanes[0]))]
 
     def collate(self, items, generator=None):

@@ -3,10 +3,10 @@
 from operator import eq
 
 import torch
-from stress.harness import Reader, Toy, check, counted, entropy, gradients, rows, starter
 from torch import nn
 
 from ensuite.core.batch import IGNORE, Batch, Loss, Tokens
+from stress.harness import Reader, Toy, check, counted, entropy, gradients, rows, starter
 
 MASK, FIRST, TOPIC = 1, 2, 4  # two topics of four words; a sentence is three that count on
 

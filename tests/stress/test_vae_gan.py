@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 import torch
-from stress.harness import Toy, check, starter
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits as binary
 
 from ensuite.core.backbone import Backbone, Codes
 from ensuite.core.batch import Batch, Loss, Part, Row, States, sum_counts
+from stress.harness import Toy, check, starter
 
 FEATURES, CODE, WIDTH = 6, 2, 32
 

@@ -4,10 +4,10 @@ from random import Random
 from typing import NamedTuple
 
 import torch
-from stress.harness import Reader, SequenceHead, Toy, check, counted, entropy, starter
 
 from ensuite.core.batch import Batch, Loss, Tokens
 from ensuite.core.task import group
+from stress.harness import Reader, SequenceHead, Toy, check, counted, entropy, starter
 
 WINDOW, STRIDE = 7, 4  # neighbours share three words: as many as a mark and its answer
 SPANS = torch.ones(WINDOW, WINDOW).triu().tril(2).bool()  # of one to three words
@@ -71,12 +71,12 @@ def questions(count):
     random, made = Random(count), []
     for number in range(count):
         a, b, c, d = (random.choices(range(1, 10), k=random.randint(2, 5)) for _ in range(4))
-        made.append((a + [10] + b + c + [11] + d, 10 + number % 2))
+        made.append(([*a, 10, *b, *c, 11, *d], 10 + number % 2))
     return made
 
 
 TRAIN, VALID = questions(300), questions(40)
-start = starter(Answer(), Reader, TRAIN, VALID, budget="6epochs", learning_rate=1e-2)
+start = starter(Answer(), Reader, TRAIN, VALID, budget="3epochs", learning_rate=1e-2)
 
 
 def test_toy(tmp_path):

@@ -33,7 +33,7 @@ MOST_WEIGHTS = 5_000_000
 STEADY = 1e-6
 """Deviation, of numbers scaled to 1, below which a column counts as never changing."""
 
-NONE = np.zeros((0, 0))
+UNFITTED = np.zeros((0, 0))
 """Weights that are still to be fitted."""
 
 LONGEST_FLAT = 5_000
@@ -130,7 +130,7 @@ class TfidfLogistic(Logistic):
             characters=characters, lowercase=lowercase, most=MOST_WEIGHTS // len(task.labels),
         )  # fmt: skip
         unfitted = cls(
-            terms=terms, idf=inverse_document_frequency(counts), weights=NONE, bias=NONE,
+            terms=terms, idf=inverse_document_frequency(counts), weights=UNFITTED, bias=UNFITTED,
             characters=characters, lowercase=lowercase,
         )  # fmt: skip
         features = (weigh(counts, unfitted.idf), unfitted.features(task, valid))
@@ -180,7 +180,7 @@ class NumberLogistic(Logistic):
         columns = np.stack([_describe(array, flat) for array in arrays])
         mean, deviation = columns.mean(0), columns.std(0)
         deviation[deviation < STEADY] = 1.0
-        unfitted = cls(mean=mean, deviation=deviation, flat=flat, weights=NONE, bias=NONE)
+        unfitted = cls(mean=mean, deviation=deviation, flat=flat, weights=UNFITTED, bias=UNFITTED)
         features = ((columns - mean) / deviation, unfitted.features(task, valid))
         weights, bias = _best_fit(task, features, (train, valid), NUMBER_STRENGTHS)
         return replace(unfitted, weights=weights, bias=bias)

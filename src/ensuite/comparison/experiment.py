@@ -18,6 +18,7 @@ from ensuite.core.task import rank
 from ensuite.problem import Problem
 from ensuite.report import values
 from ensuite.report.verdict import verdict, winner
+from ensuite.report.words import counted
 from ensuite.training.budget import Budget
 from ensuite.training.loop import fit
 from ensuite.training.watch import Watch
@@ -102,12 +103,12 @@ def announce(
     trained = [each for each in entrants if isinstance(each, Trained)]
     if not trained:
         return
-    models = f"{len(trained)} model{'s' if len(trained) > 1 else ''} x {seeds} seeds"
+    models = f"{counted(len(trained), 'model')} x {counted(seeds, 'seed')}"
     total = ""
     if budget.unit == "seconds":
         minutes = max(1, round(len(trained) * seeds * budget.amount / 60))
         about = "at most" if budget.patience else "about"
-        total = f", {about} {minutes} minute{'s' if minutes > 1 else ''} of training in all"
+        total = f", {about} {counted(minutes, 'minute')} of training in all"
     watch.say(f"budget       {budget} for each of {models}{total}")
     bought = [f"{epochs(each, problem, budget):.1f} epochs of {each.name}" for each in trained]
     if budget.unit == "seconds":

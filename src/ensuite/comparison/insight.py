@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ensuite.comparison.cell import Cell, capsule
+from ensuite.metrics.classification import confusion as count_confusions
 from ensuite.problem import Problem
 from ensuite.report import values
 
@@ -45,9 +46,8 @@ def confusion(problem: Problem, name: str, cell: Cell) -> values.Confusion | Non
     if len(labels) > MOST_WORDS or not any(truths):
         return None
     number = {label: place for place, label in enumerate(labels)}
-    counts = [[0] * len(labels) for _ in labels]
-    for truth, answer in zip(truths, answers, strict=True):
-        counts[number[truth]][number[answer]] += 1
+    pairs = [number[truth] for truth in truths], [number[answer] for answer in answers]
+    counts = count_confusions(*pairs, len(labels)).tolist()
     return values.Confusion(name=name, labels=tuple(labels), counts=tuple(map(tuple, counts)))
 
 

@@ -4,7 +4,7 @@ The same resampled items judge every candidate, so that what makes an item hard 
 cancels. Training seeds are too few to be resampled as well: with three a side, that declares a
 difference between equals in up to 19 % of simulated comparisons. They enter by Welch's t test:
 each draw adds noise of the variance that the seeds show beyond the chance of the items, times a
-Student t of as many degrees of freedom as they leave. Then it is 3 to 6 %.
+Student t of as many degrees of freedom as they leave. Then it is 2 to 6 %.
 """
 
 from collections.abc import Mapping, Sequence

@@ -181,9 +181,9 @@ def set_options(options: T, settings: Mapping[str, str], owner: str) -> T:
     known, values = option_names(options), {}
     for name, text in settings.items():
         if name not in known:
-            hint = nearest(name, known)
+            hint = nearest(name, known) or "."
             raise UsageError(
-                f'{owner} has no option "{name}"{hint}. It has: {", ".join(sorted(known))}.'
+                f'{owner} has no option "{name}"{hint} It has: {", ".join(sorted(known))}.'
             )
         try:
             values[name] = parse(known[name], text)
@@ -198,12 +198,14 @@ def set_options(options: T, settings: Mapping[str, str], owner: str) -> T:
 
 def _replace(options: Any, values: dict[str, Any]) -> Any:
     """Replace fields by name, those of the options within too."""
-    changed = {name: values[name] for name in values if hasattr(options, name)}
+    changed: dict[str, Any] = {}
     for each in fields(options):
         if each.metadata.get("options"):
             within = getattr(options, each.name)
             mine = {name: values[name] for name in option_names(within) if name in values}
             changed[each.name] = _replace(within, mine)
+        elif each.name in values:
+            changed[each.name] = values[each.name]
     return replace(options, **changed)
 
 
@@ -223,7 +225,7 @@ def parse(kind: Any, text: str) -> Any:
     if origin is Literal:
         choices = {str(each): each for each in inner}
         if text not in choices:
-            raise ValueError(f"choose one of {_choices(kind)}{nearest(text, choices)}")
+            raise ValueError(f"choose one of {_choices(kind)}")
         return choices[text]
     if kind is bool:
         words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

@@ -246,8 +246,8 @@ def rank(scores: Mapping[str, Score], metric: str | None = None) -> tuple[str, S
     if metric is None:
         return next(iter(scores.items()))
     if metric not in scores:
-        hint = nearest(metric, scores)
-        raise UsageError(f'There is no metric "{metric}"{hint}. There is: {", ".join(scores)}.')
+        hint = nearest(metric, scores) or "."
+        raise UsageError(f'There is no metric "{metric}"{hint} There is: {", ".join(scores)}.')
     return metric, scores[metric]
 
 

@@ -1,0 +1,59 @@
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from ensuite.core import registry
+from ensuite.core.errors import UsageError
+from ensuite.core.registry import Registry, Row
+
+OURS = {
+    "lstm": Row(target="collections:OrderedDict", caption="Remembers", year=1997),
+    "gru": Row(target="collections:nothing", caption="Remembers too", year=2014),
+}
+THEIRS = {"liquid": Row(target="no_such_package:Liquid", caption="Flows", year=2021)}
+
+
+@pytest.fixture
+def offers(monkeypatch):
+    """Return a function that makes a registry of these mappings, by attribute of this module."""
+
+    def make(*names):
+        points = [
+            EntryPoint(str(i), f"{__name__}:{n}", "ensuite.tests") for i, n in enumerate(names)
+        ]
+        monkeypatch.setattr(registry, "entry_points", lambda group: points)
+        return Registry("backbone", "ensuite.tests")
+
+    return make
+
+
+def test_plug_ins_come_by_the_same_door(offers):
+    rows = offers("OURS", "THEIRS")
+    assert list(rows) == ["lstm", "gru", "liquid"]
+    assert len(rows) == 3
+    assert rows["liquid"] is rows.find("liquid") is THEIRS["liquid"]
+    assert rows.matching(lambda row: row.year > 2000).keys() == {"gru", "liquid"}
+
+
+def test_an_unknown_name_meets_its_nearest(offers):
+    with pytest.raises(UsageError, match=r'no backbone "lstmm"; did you mean lstm\? See the list'):
+        offers("OURS").find("lstmm", "See the list.")
+
+
+def test_two_packages_with_one_name_are_refused(offers):
+    with pytest.raises(UsageError, match="Two packages offer the backbone gru, lstm: uninstall"):
+        offers("OURS", "OURS").find("lstm")
+
+
+def test_a_broken_plug_in_is_named(offers):
+    with pytest.raises(UsageError, match="ABSENT, which offers more backbones, cannot be imported"):
+        offers("OURS", "ABSENT").find("lstm")
+
+
+def test_a_row_is_imported_when_chosen():
+    from collections import OrderedDict
+
+    assert OURS["lstm"].load() is OrderedDict
+    for row in (OURS["gru"], THEIRS["liquid"]):
+        with pytest.raises(UsageError, match=f"{row.target} cannot be imported"):
+            row.load()

@@ -1,0 +1,98 @@
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ensuite.core.backbone import Codes, Steps, Trait
+from ensuite.core.batch import Tokens
+from ensuite.core.errors import UsageError
+from ensuite.core.score import Score
+from ensuite.core.task import Model, check_fit, group, rank
+from stress.harness import Reader
+from stress.test_beam import Pair, Reverse
+
+
+class Word(NamedTuple):
+    size: int
+
+
+class Sorted(Reverse):
+    def length(self, item):
+        return item.size
+
+
+ITEMS = st.lists(st.integers(0, 9).map(Word), max_size=200)
+TASK = Sorted()
+
+
+@given(ITEMS, st.integers(1, 9), st.integers(0, 3), st.none() | st.integers(0, 3))
+def test_an_epoch_holds_every_item_once(items, size, epoch, seed):
+    batches = TASK.order(items, size, epoch, seed)
+    assert sorted(number for batch in batches for number in batch) == [*range(len(items))]
+    assert len(batches) == -(-len(items) // size)
+    assert all(len(batch) <= size for batch in batches)
+    assert batches == TASK.order(items, size, epoch, seed)
+
+
+def test_epochs_and_seeds_differ_and_lengths_come_together():
+    items = [Word(size) for size in np.random.default_rng(0).integers(100, size=300)]
+    first = TASK.order(items, 10, epoch=0, seed=0)
+    assert first != TASK.order(items, 10, epoch=1, seed=0)
+    assert first != TASK.order(items, 10, epoch=0, seed=1)
+    spread = [np.ptp([items[number].size for number in batch]) for batch in first]
+    assert np.mean(spread) < 10
+
+
+def test_without_a_seed_the_longest_come_first():
+    assert TASK.order([Word(1), Word(3), Word(2)], 2) == [[1, 2], [0]]
+
+
+def test_a_model_reads_the_states_once_and_step_by_step():
+    torch.manual_seed(0)
+    task = Reverse()
+    backbone = Pair(task.inputs)
+    model = Model(backbone, task.head(backbone))
+    values, states = model(batch := task.collate([[2, 3], [4]]))
+    assert values.shape == (2, 3, 6)
+    assert states.sequence.shape == (2, 3, Pair.width)
+    values, carry = model.step({"decoder": torch.tensor([1, 1])}, model.begin(batch))
+    assert values.shape == (2, 6)
+    assert carry.keys() == {"hidden"}
+
+
+def test_what_a_backbone_offers_is_seen_in_its_methods():
+    reader = Reader({"tokens": Tokens(3)})
+    assert not isinstance(reader, Steps)
+    assert not isinstance(reader, Codes)
+    assert isinstance(Pair({"tokens": Tokens(3)}), Steps)
+
+
+def test_a_backbone_must_fit():
+    class Needy(Reverse):
+        needs = frozenset({Trait.STEPS, Trait.CAUSAL})
+
+    every = frozenset(Trait)
+    check_fit(Needy(), every, frozenset({"tokens"}))
+    with pytest.raises(UsageError, match="does not offer what the task needs: causal, steps"):
+        check_fit(Needy(), frozenset(), frozenset({"tokens"}))
+    with pytest.raises(UsageError, match="does not read tokens"):
+        check_fit(Needy(), every, frozenset({"row"}))
+
+
+def test_the_first_metric_ranks_or_the_one_named():
+    scores = {name: Score.mean([1.0], [True]) for name in ("accuracy", "loss")}
+    assert rank(scores)[0] == "accuracy"
+    assert rank(scores, "loss") == ("loss", scores["loss"])
+    with pytest.raises(UsageError, match=r'"acuracy"; did you mean accuracy\? There is: accuracy,'):
+        rank(scores, "acuracy")
+
+
+@given(st.lists(st.integers(0, 4)))
+def test_group_finds_every_place(numbers):
+    places = group(numbers)
+    assert sorted(place for each in places.values() for place in each) == [*range(len(numbers))]
+    assert all(numbers[place] == number for number, each in places.items() for place in each)
+    assert all(each == sorted(each) for each in places.values())
