@@ -5,15 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from ensuite import catalog, laws
-from ensuite.candidates import Settings, Trained, baselines, choose, model_options, sort_settings
-from ensuite.comparison.cell import Cell, identity, run_cell
+from ensuite.candidates import (
+    Settings,
+    Trained,
+    baselines,
+    choose,
+    is_run,
+    model_options,
+    require_metric,
+    sort_settings,
+)
+from ensuite.comparison.cell import Cell, identity, read_identity, run_cell
 from ensuite.comparison.experiment import Comparison, choose_folder, make_row, run_comparison
 from ensuite.comparison.insight import comparison_page, run_page
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.errors import RunError, UsageError
-from ensuite.core.files import hold, read_json, write_text
+from ensuite.core.files import hold, write_text
 from ensuite.core.task import Model, rank
-from ensuite.predictor import RUN, Predictor
+from ensuite.predictor import RUN, Predictor, find_run
 from ensuite.problem import Problem, find_task, open_problem, task_options
 from ensuite.report.card import comparison_card, run_card
 from ensuite.report.page import comparison_html, run_html
@@ -39,7 +48,7 @@ def open_sorted(
     options = [
         each if isinstance(each, BackboneOptions) else model_options(each, task)[1]
         for each in names
-        if isinstance(each, BackboneOptions) or not Path(each).is_dir()
+        if not is_run(each)
     ]
     mine = sort_settings(settings, task_options(find_task(task)), options)
     return open_problem(task, data, settings=mine.task, **how), mine
@@ -64,7 +73,8 @@ def compare_models(
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: give 1 or more.")
     problem, mine = open_sorted(task, data, models, settings, **how)
-    start = Path(init_from) if init_from else None
+    start = find_run(Path(init_from)) if init_from else None
+    require_metric(problem)
     entrants = [*choose(models, problem, mine, where, start), *baselines(problem)]
     for finding in problem.findings:
         watch.say(f"{finding.topic:12s} {finding.sentence}")
@@ -113,7 +123,8 @@ def train_model(
     """Train one model, and write its run folder."""
     watch, amount, where = watch or Watch(), Budget.parse(budget), choose_device(device)
     problem, mine = open_sorted(task, data, [model], settings, **how)
-    start = Path(init_from) if init_from else None
+    start = find_run(Path(init_from)) if init_from else None
+    require_metric(problem)
     candidate = choose([model], problem, mine, where, start)[0]
     for finding in problem.findings:
         watch.say(f"{finding.topic:12s} {finding.sentence}")
@@ -165,8 +176,8 @@ def claim(folder: Path, mine: Mapping[str, Any], problem: Problem, resume: bool)
         raise RunError(
             f"{folder} already holds a run; go on with --resume, or choose another --out."
         )
-    theirs = read_json(folder / RUN)["identity"]
-    if theirs["data"] != mine["data"]:
+    theirs = read_identity(folder)
+    if theirs.get("data") != mine["data"]:
         raise RunError(
             f"{folder} was trained on other data or task options: {problem.data} has changed. "
             "Train anew, or give the old file."

@@ -1,25 +1,26 @@
 """What stands in a comparison: 'lstm:layers=2', a folder, a baseline -> a Candidate."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import torch
 
 from ensuite import catalog
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline
-from ensuite.core.errors import EnsuiteError, RunError, UsageError, nearest
+from ensuite.core.errors import DataError, EnsuiteError, RunError, UsageError, nearest
 from ensuite.core.files import read_tensors, write_text
 from ensuite.core.options import differences, option_names, set_options, to_json
 from ensuite.core.recipe import Recipe
-from ensuite.core.task import Task, check_fit
+from ensuite.core.registry import load
+from ensuite.core.task import Task, check_fit, rank
 from ensuite.predictor import WEIGHTS, Predictor, find_run
-from ensuite.problem import Problem
+from ensuite.problem import Problem, verify
 from ensuite.training.budget import Budget
 from ensuite.training.evaluate import predict
 from ensuite.training.loop import fit
@@ -95,9 +96,9 @@ class Trained:
     seeded: bool = True
 
     def describe(self) -> dict[str, Any]:
-        start = str(self.start) if self.start else None
         return {
-            "model": to_json(self.options), "recipe": to_json(self.recipe), "init_from": start,
+            "model": to_json(self.options), "recipe": to_json(self.recipe),
+            "init_from": fingerprint(self.start),
         }  # fmt: skip
 
     def begin(self, problem: Problem, budget: Budget, seed: int) -> Training:
@@ -147,6 +148,11 @@ class Trained:
         return Fitted(predictor, place.spent.seconds, share, training.converged)
 
 
+def fingerprint(run: Path | None) -> str | None:
+    """Return what tells the weights of a run from all others."""
+    return hashlib.sha256((find_run(run) / WEIGHTS).read_bytes()).hexdigest() if run else None
+
+
 def save(training: Training, folder: Path) -> None:
     """Write a checkpoint, and the scores so far as JSON lines."""
     training.save(folder / "checkpoints")
@@ -167,8 +173,8 @@ def start_from(training: Training, run: Path) -> None:
         training.model.backbone.load_state_dict(weights)
     except RuntimeError as error:
         raise RunError(
-            f"--init-from {run}: its backbone is not of the same shape ({str(error)[:200]}); "
-            "give the same model options and vocabulary."
+            f"--init-from {run}: its backbone is not of the same shape; give the same model "
+            "options, and data with the same vocabulary."
         ) from error
 
 
@@ -199,22 +205,37 @@ class Saved:
     """A run that competes as it is."""
 
     name: str
-    folder: Path
+    predictor: Predictor
     kind: Kind = "saved"
     seeded: bool = False
 
+    @classmethod
+    def open(cls, path: str, problem: Problem) -> Self:
+        """Load a run, or a comparison's winner, that can answer the problem's test rows.
+
+        Raises:
+            RunError: If it is no whole run.
+            UsageError: If it was trained for another task, other inputs or other labels.
+        """
+        predictor = Predictor.load(path)
+        theirs, mine = (predictor.task_name, predictor.task.unit), (problem.name, problem.unit)
+        if theirs != mine:
+            raise UsageError(
+                f"{path} was trained to {theirs[0]} by {theirs[1]}, not to {mine[0]} by {mine[1]}."
+            )
+        try:
+            verify(predictor.task, problem.parts["test"], "test", None)
+        except DataError as error:
+            raise UsageError(f"{path} cannot be judged on {problem.data}. {error}") from error
+        return cls(path, replace(predictor, name=path))
+
     def describe(self) -> dict[str, Any]:
-        return {"run": str(self.folder)}
+        return {"run": self.name, "weights": fingerprint(self.predictor.folder)}
 
     def fit(
         self, problem: Problem, *, budget: Budget, seed: int, folder: Path, watch: Watch
     ) -> Fitted:
-        predictor = Predictor.load(self.folder)
-        if predictor.task_name != problem.name:
-            raise UsageError(
-                f"{self.folder} was trained for {predictor.task_name}, not for {problem.name}."
-            )
-        return Fitted(replace(predictor, name=self.name))
+        return Fitted(self.predictor)
 
 
 @dataclass(frozen=True)
@@ -268,6 +289,11 @@ def _owner(key: str, known: Mapping[str, set[str]]) -> str:
     )
 
 
+def is_run(spec: str | BackboneOptions) -> bool:
+    """Tell a folder from the name of a model; a name of the catalog is that, whatever lies here."""
+    return isinstance(spec, str) and spec not in catalog.backbones and Path(spec).is_dir()
+
+
 def model_options(spec: str, task: str = "") -> tuple[str, BackboneOptions]:
     """Return the options that 'lstm:layers=2,width=128' names, and a label for the table.
 
@@ -311,8 +337,8 @@ def choose(
     """
     chosen: list[Candidate] = []
     for spec in specs or fitting(problem.task):
-        if isinstance(spec, str) and (Path(spec) / "config.json").exists():
-            chosen.append(Saved(spec, Path(spec)))
+        if is_run(spec):
+            chosen.append(Saved.open(str(spec), problem))
             continue
         if isinstance(spec, str):
             name, options = model_options(spec, problem.name)
@@ -352,12 +378,19 @@ def refuse_misfit(name: str, options: BackboneOptions, problem: Problem) -> None
         ) from None
 
 
-def baselines(problem: Problem) -> list[Candidate]:
+def require_metric(problem: Problem) -> None:
+    """Refuse a metric that the task does not have, before anything is trained by it.
+
+    Raises:
+        UsageError: Names the nearest.
+    """
+    if problem.metric and (simple := baselines(problem)):
+        few = problem.parts["valid"][:1]
+        model = simple[0].method.fit(problem.task, problem.parts["train"], few, 0)
+        rank(problem.task.score(model.predict(problem.task, few), few), problem.metric)
+
+
+def baselines(problem: Problem) -> list[Simple]:
     """Return the simple methods of the task that can read its inputs."""
-    found: list[Candidate] = []
-    for target in catalog.BASELINES.get(problem.name, ()):
-        module, _, name = target.partition(":")
-        method: type[Baseline] = getattr(import_module(module), name)
-        if method.fits(problem.task):
-            found.append(Simple(method.name, method))
-    return found
+    methods: list[type[Baseline]] = [load(b) for b in catalog.tasks[problem.name].baselines]
+    return [Simple(method.name, method) for method in methods if method.fits(problem.task)]

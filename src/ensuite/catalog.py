@@ -45,14 +45,11 @@ TASKS: dict[str, Row] = {
     "classify": Row(
         target="ensuite.tasks.classify:Classify",
         caption="sequence, image or table classification, one label or several",
-    ),
-}
-
-BASELINES: dict[str, tuple[str, ...]] = {
-    "classify": (
-        "ensuite.baselines.classify:MostFrequent",
-        "ensuite.baselines.classify:TfidfLogistic",
-        "ensuite.baselines.classify:NumberLogistic",
+        baselines=(
+            "ensuite.baselines.classify:MostFrequent",
+            "ensuite.baselines.classify:TfidfLogistic",
+            "ensuite.baselines.classify:NumberLogistic",
+        ),
     ),
 }
 

@@ -78,12 +78,13 @@ def open_problem(
     tables = open_tables(data, test=test, valid=valid)
     keys = split_keys(tables["train"], how, given)
     reader, examples = read_tables(empty, tables, given, settings, task, but=keys and keys[0])
-    parts, said = split_parts(reader, tables, examples, how, keys and keys[1])
+    parts, said = split_parts(reader, examples, how, keys and keys[1])
     prepared = reader.prepare(parts["train"])
     for part in ("valid", "test"):
         verify(prepared, parts[part], part, tables.get(part))
-    read = [how, [table.fingerprint for table in tables.values()], to_json(prepared)]
-    digest = hashlib.sha256(json.dumps(read).encode()).hexdigest()
+    prints = {part: table.fingerprint for part, table in tables.items()}
+    read = [how, dict(given), prints, to_json(prepared)]
+    digest = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
     findings = check(prepared, tables, parts, said)
     name = tables["train"].name
     return Problem(task, prepared, name, parts, findings, digest, metric)
@@ -158,7 +159,11 @@ def read_tables(
     """
     readers, examples = [], {}
     for part, table in tables.items():
-        roles = {role: columns.named(table, column, role) for role, column in given.items()}
+        roles = {
+            role: columns.named(table, column, role)  # before a column is taken out of the count
+            for role, column in given.items()
+            if role not in ("group", "time")
+        }
         kept = {name: cells for name, cells in table.columns.items() if name != but}
         reader, examples[part] = read_table(
             task, replace(table, columns=kept), roles, settings, name
@@ -196,7 +201,6 @@ def task_options(task: Task[Any, Any, Any]) -> set[str]:
 
 def split_parts(
     task: Task[Any, Any, Any],
-    tables: Mapping[str, Table],
     examples: Mapping[str, list[Any]],
     how: str,
     keys: Sequence[Any] | None,

@@ -246,3 +246,12 @@ def test_peepholes_start_as_a_plain_lstm():
     peeping.load_state_dict(plain.state_dict(), strict=False)
     inputs = torch.randn(2, 5, FEATURES)
     torch.testing.assert_close(peeping(inputs), plain(inputs), **TOLERANCE)
+
+
+def test_relu_does_not_grow_through_padding():
+    cell = RNN(FEATURES, WIDTH, activation="relu")
+    torch.nn.init.constant_(cell.from_hidden.weight, 1.0)  # four times as large at every step
+    mask = torch.arange(100) < torch.tensor([[3], [5]])
+    outputs, state = cell(torch.randn(2, 100, FEATURES), mask)
+    (outputs.sum() + state.hidden.sum()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in cell.parameters())

@@ -12,6 +12,7 @@ from typing import Any
 
 from ensuite.candidates import METRICS, Candidate
 from ensuite.comparison.measure import disk_bytes, measure, peak_memory, reset_peak_memory
+from ensuite.core.errors import RunError
 from ensuite.core.files import read_json, write_json
 from ensuite.core.score import Score
 from ensuite.predictor import RUN, Predictor
@@ -50,11 +51,12 @@ def run_cell(
 ) -> Cell:
     """Return a cell: the finished one in ``folder``, or else one that is trained now."""
     mine = identity(candidate, problem, budget, seed)
-    known = read_json(folder / RUN) if (folder / RUN).exists() else {"identity": mine}
-    if known["identity"] != mine:
-        shutil.rmtree(folder)  # the run of other options
-    elif "figures" in known:
-        return reopen(problem, seed, folder, known["figures"])
+    if (folder / RUN).exists():
+        known = read_json(folder / RUN)
+        if read_identity(folder) != mine:
+            shutil.rmtree(folder)  # the run of other options
+        elif "figures" in known:
+            return reopen(problem, seed, folder, known["figures"])
     write_json(folder / RUN, {"identity": mine})
     reset_peak_memory()
     fitted = candidate.fit(problem, budget=budget, seed=seed, folder=folder, watch=watch)
@@ -90,6 +92,19 @@ def identity(candidate: Candidate, problem: Problem, budget: Budget, seed: int) 
     }  # fmt: skip
 
 
+def read_identity(folder: Path) -> dict[str, Any]:
+    """Return the identity of the run in a folder.
+
+    Raises:
+        RunError: If its file is not one that a run writes.
+    """
+    known = read_json(folder / RUN)
+    if not (isinstance(known, dict) and isinstance(known.get("identity"), dict)):
+        raise RunError(f"{folder / RUN} is not what a run writes; choose another --out.")
+    identity: dict[str, Any] = known["identity"]
+    return identity
+
+
 def capsule(problem: Problem, seeds: Sequence[int]) -> values.Capsule:
     """Return all that is needed to run it again."""
     typed = Path(sys.argv[0]).stem in ("ensuite", "__main__")
@@ -112,10 +127,18 @@ def reopen(problem: Problem, seed: int, folder: Path, figures: Mapping[str, Any]
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """Return the validation scores of a run over its budget; none of a baseline."""
+    """Return the validation scores of a run over its budget; none of a baseline.
+
+    Raises:
+        RunError: If the file is damaged.
+    """
     path = folder / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        points = [json.loads(line) for line in lines]
+        return [{**each, "scores": dict(each["scores"])} for each in points]
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path} cannot be read ({error}); take it away.") from error
 
 
 def validation_score(cell: Cell, metric: str, higher_is_better: bool) -> float:

@@ -13,7 +13,7 @@ from ensuite.candidates import Candidate, Trained
 from ensuite.comparison.cell import Cell, run_cell, validation_score
 from ensuite.comparison.statistics import smallest_visible_difference, spread, tie_groups
 from ensuite.core.errors import RunError
-from ensuite.core.files import hold, read_json, write_json
+from ensuite.core.files import hold, read_json, write_bytes, write_json
 from ensuite.core.task import rank
 from ensuite.problem import Problem
 from ensuite.report import values
@@ -88,10 +88,10 @@ def claim(problem: Problem, folder: Path) -> None:
     mine = {"task": problem.name, "data": problem.data, "fingerprint": problem.fingerprint}
     if (folder / COMPARISON).exists():
         theirs = read_json(folder / COMPARISON)
-        if theirs["fingerprint"] != mine["fingerprint"]:
+        if not isinstance(theirs, dict) or theirs.get("fingerprint") != mine["fingerprint"]:
             raise RunError(
-                f"{folder} compares on other data or options ({theirs['data']} as it was then). "
-                "Choose another --out."
+                f"{folder} compares on other data or options: {problem.data} has changed, or they "
+                "have. Choose another --out."
             )
     write_json(folder / COMPARISON, mine)
 
@@ -202,7 +202,8 @@ def keep_best(cells: Sequence[Cell], board: values.Leaderboard, folder: Path) ->
     best = max(cells, key=lambda c: validation_score(c, board.metric, board.higher_is_better))
     draft = folder / ".best"
     shutil.rmtree(draft, ignore_errors=True)
-    shutil.copytree(best.folder, draft)
+    for file in filter(Path.is_file, best.folder.iterdir()):
+        write_bytes(draft / file.name, file.read_bytes())
     shutil.rmtree(folder / "best", ignore_errors=True)
     draft.rename(folder / "best")
 

@@ -20,6 +20,7 @@ class Row:
         preset: Options that this name fixes; the others keep the defaults of the class.
         traits: What a backbone offers, or a task needs.
         reads: The kinds of input that a backbone reads.
+        baselines: The simple methods that a task is always compared with, as ``target``.
         paper: Where it was published.
         year: When.
     """
@@ -29,20 +30,26 @@ class Row:
     preset: Mapping[str, Any] = field(default_factory=dict)
     traits: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    baselines: tuple[str, ...] = ()
     paper: str = ""
     year: int | None = None
 
     def load(self) -> Any:
-        """Import the target.
+        """Import the target."""
+        return load(self.target)
 
-        Raises:
-            UsageError: If the plug-in that offers it cannot be imported.
-        """
-        module, _, name = self.target.partition(":")
-        try:
-            return getattr(import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"{self.target} cannot be imported: {error}.") from error
+
+def load(target: str) -> Any:
+    """Import what "module:Class" names.
+
+    Raises:
+        UsageError: If the package that offers it cannot be imported.
+    """
+    module, _, name = target.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"{target} cannot be imported: {error}.") from error
 
 
 class Registry(Mapping[str, Row]):
@@ -59,6 +66,7 @@ class Registry(Mapping[str, Row]):
     def rows(self) -> dict[str, Row]:
         """All rows; a name offered twice is an error, since runs are saved by name."""
         rows: dict[str, Row] = {}
+        owners: dict[str, str] = {}
         for point in entry_points(group=self.group):
             try:
                 offered: Mapping[str, Row] = point.load()
@@ -67,11 +75,14 @@ class Registry(Mapping[str, Row]):
                     f"{point.value}, which offers more {self.kind}s, cannot be imported ({error}): "
                     "repair or uninstall its package."
                 ) from error
-            if taken := rows.keys() & offered.keys():
+            package = point.module.partition(".")[0]
+            if taken := sorted(rows.keys() & offered.keys()):
                 raise UsageError(
-                    f"Two packages offer the {self.kind} {', '.join(sorted(taken))}: uninstall one."
+                    f"Two packages offer the {self.kind} {', '.join(taken)}: uninstall one of "
+                    f"{owners[taken[0]]} and {package}."
                 )
             rows.update(offered)
+            owners |= dict.fromkeys(offered, package)
         return rows
 
     def __getitem__(self, name: str) -> Row:

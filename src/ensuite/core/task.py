@@ -133,6 +133,8 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         if seed is None:
             numbers = np.argsort(-lengths, kind="stable")
             return [numbers[i : i + size].tolist() for i in range(0, len(items), size)]
+        if not len(items):
+            return []
         generator = np.random.default_rng((seed, epoch))
         numbers = generator.permutation(len(items))
         pool = 50 * size  # batches of one length, yet no two epochs with the same neighbours

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ensuite.core.errors import DataError, nearest
+from ensuite.core.errors import DataError, UsageError, nearest
 from ensuite.core.task import Table
 
 
@@ -142,6 +142,26 @@ def is_numeric(table: Table, column: str) -> bool:
         return False
     cells = parse(values)
     return bool(not cells.words.any() and not cells.empty.all())
+
+
+def is_words(table: Table, column: str) -> bool:
+    """Say whether most cells are words: one among numbers is a mistake to be told, not a text."""
+    cells = parse(table.columns[column][:100])
+    return bool(2 * cells.words.sum() > (~cells.empty).sum())
+
+
+def only(given: Mapping[str, str], roles: Sequence[str]) -> None:
+    """Refuse a role that no column can play.
+
+    Raises:
+        UsageError: Names the nearest.
+    """
+    for role in given:
+        if role not in roles:
+            raise UsageError(
+                f"--column {role}={given[role]}: nothing is called {role} here"
+                f"{nearest(role, roles) or '.'} There is: {', '.join(roles)}."
+            )
 
 
 def numeric_columns(table: Table, but: Collection[str]) -> list[str]:

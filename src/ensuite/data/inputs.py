@@ -18,6 +18,10 @@ PAIR_NAMES = ("text_pair", "sentence2", "hypothesis")
 SERIES_NAMES = ("series", "values", "sequence")
 
 
+ROLES = ("text", "text_pair", "series", "group", "time")
+"""What a column of inputs can be; the last two only split."""
+
+
 def read(
     table: Table, given: Mapping[str, str], kind: str, processor: Processor, *, but: str | None
 ) -> tuple[list[Any], Processor]:
@@ -67,7 +71,7 @@ def _text_column(table: Table, given: Mapping[str, str], but: str | None) -> str
     named = columns.find(table, "text", TEXT_NAMES, given)
     if named:
         return named
-    words = [n for n in table.columns if n != but and not columns.is_numeric(table, n)]
+    words = [n for n in table.columns if n != but and columns.is_words(table, n)]
     return words[0] if len(words) == 1 else None
 
 

@@ -104,6 +104,7 @@ class Classify(Task[Example, Item, Prediction]):
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
+        columns.only(given, ("label", *inputs.ROLES))
         find = columns.find if asking else columns.require
         label = find(table, "label", LABEL_NAMES, given)
         raws, processor = inputs.read(table, given, self.input, self.processor, but=label)

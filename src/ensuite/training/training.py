@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.batch import Batch, Carry, Loss, check_ranges
-from ensuite.core.errors import NonFiniteGradientError, RunError
+from ensuite.core.errors import DataError, NonFiniteGradientError, RunError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.core.recipe import Recipe
 from ensuite.core.task import Model, Task, rank
@@ -71,6 +71,9 @@ class Training:
         seed: Of the order of examples, of noise and of dropout.
         device: Where to compute.
         metric: What the best weights are best by; None for the task's first.
+
+    Raises:
+        DataError: If there is nothing to learn from.
     """
 
     def __init__(
@@ -89,6 +92,8 @@ class Training:
         self.device = device or torch.device("cpu")
         self.task, self.model = task, model.to(self.device)
         self.items = task.items(train)
+        if not len(self.items):
+            raise DataError("There is no example to learn from; give at least one row to train on.")
         self.valid, self.valid_items = valid, task.items(valid)
         self.recipe, self.budget, self.seed, self.metric = recipe, budget, seed, metric
         self.optimizer = make_optimizer(self.model, recipe, self.device)
@@ -259,7 +264,7 @@ class Training:
         tensors = read_tensors(found[-1] / "state.safetensors")
         try:
             self._load(place, tensors)
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise RunError(f"{found[-1]} is not a checkpoint of this model ({error}).") from error
         return True
 

@@ -10,6 +10,7 @@ import torch
 
 from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Inputs, Tokens
+from ensuite.core.errors import RunError
 from ensuite.core.task import Finding, Ledger
 from ensuite.data.processors.processor import Processor, Window
 
@@ -183,7 +184,14 @@ def _each_text(raws: Sequence[RawText]) -> Iterator[str]:
 
 @lru_cache(maxsize=8)
 def load_tokenizer(text: str) -> "Tokenizer":
-    """Return the tokenizer that ``text`` describes."""
+    """Return the tokenizer that ``text`` describes.
+
+    Raises:
+        RunError: If it describes none.
+    """
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_str(text)
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing more precise
+        raise RunError(f"tokenizer.json is missing or damaged: {error}") from error

@@ -1,0 +1,81 @@
+"""The first losses and the last score of every backbone: what a change moves without meaning to.
+
+python -m tests.golden.test_losses            writes losses.json anew
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ensuite.candidates import model_options
+from ensuite.catalog import BACKBONES
+from ensuite.data.readers import read
+from ensuite.tasks.classify import Classify
+from ensuite.training.budget import Budget
+from ensuite.training.loop import fit
+from ensuite.training.training import Training
+
+GOLDEN = Path(__file__).with_name("losses.json")
+RENEW = "If that is meant: python -m tests.golden.test_losses, and say why in CHANGELOG.md."
+
+UPDATES, SHOWN, ROWS, VALID = 20, 5, 80, 16
+
+CLOSE = 1e-4
+"""Processors and numbers of threads add float32 numbers in different orders: 1e-6 relative after
+twenty updates, as measured. The smallest change that matters (another seed, rate or gate) moves
+the numbers by 1e-2."""
+
+CASES = [(name, kind) for name, row in BACKBONES.items() for kind in row.reads]
+
+
+def rows(kind: str) -> list[dict[str, Any]]:
+    """Return inputs of one kind, two classes that their numbers or words tell apart."""
+    random = np.random.default_rng(0)
+    made = []
+    for number in range(ROWS):
+        label, length = number % 2, int(random.integers(4, 9))
+        if kind == "tokens":
+            words = random.choice(("film", "very", "seen", ("good", "bad")[label]), length)
+            made.append({"text": " ".join(words)})
+        elif kind == "values":
+            made.append({"series": (random.normal(size=(length, 2)) + label).tolist()})
+        else:
+            made.append(dict(zip("abc", random.normal(size=3) + label, strict=True)))
+        made[-1]["label"] = "no" if label else "yes"
+    return made
+
+
+def measure(name: str, kind: str) -> dict[str, Any]:
+    """Train the smallest model of a name: no dropout, whose masks differ between processors."""
+    task, examples = Classify().read(read(rows(kind)), {})
+    train, valid = examples[VALID:], examples[:VALID]
+    options = model_options(name)[1].tiny()
+    training = Training.start(
+        task.prepare(train), options, train, valid,
+        recipe=options.recipe(), budget=Budget(UPDATES, "steps", None), seed=0,
+    )  # fmt: skip
+    progress = list(fit(training))
+    losses = [float(each.loss.value.detach()) for each in progress[:SHOWN]]
+    return {"losses": losses, "log_loss": progress[-1].scores["log_loss"]}
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_training_goes_as_it_did(name: str, kind: str) -> None:
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert f"{name} {kind}" in golden, f"There is no golden number yet. {RENEW}"
+    found, expected = measure(name, kind), golden[f"{name} {kind}"]
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=CLOSE, err_msg=f"{key}. {RENEW}")
+
+
+def test_nothing_golden_is_left_of_what_is_gone() -> None:
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert set(golden) == {f"{name} {kind}" for name, kind in CASES}, RENEW
+
+
+if __name__ == "__main__":
+    numbers = {f"{name} {kind}": measure(name, kind) for name, kind in CASES}
+    GOLDEN.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,63 @@
+import pytest
+import torch
+
+from ensuite.core.errors import DataError
+from ensuite.training.evaluate import predict
+from stress import test_masked_words as masked
+from training.line import Line, examples, start
+
+
+class Noisy(Line):
+    def collate(self, items, generator=None):
+        batch = super().collate(items)
+        batch.inputs["row"].add_(torch.rand(len(items), 1, generator=generator))
+        return batch
+
+
+class Longest(Line):
+    """Reads the largest rows first, as a task of texts reads the longest."""
+
+    def length(self, item):
+        return item[1]
+
+
+def ask(task, examples, **how):
+    return predict(task, start().model, examples, **how)
+
+
+def test_predictions_stand_in_the_order_of_the_examples_whatever_the_batches():
+    asked = examples(10)
+    expected = ask(Line(), asked, size=1)
+    for size in (3, 10, 64):
+        torch.testing.assert_close(ask(Longest(), asked, size=size), expected)
+    items = [*asked]
+    torch.testing.assert_close(ask(Line(), asked, items=items), expected)
+
+
+def test_nothing_asked_is_nothing_answered():
+    assert ask(Line(), []) == []
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_model_answers_without_dropout_and_is_left_as_it_was(training):
+    model = start().model.train(training)
+    assert predict(Line(), model, examples(4)) == predict(Line(), model, examples(4))
+    assert model.training == training
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_noise_is_the_same_each_time_and_no_other_number_is_drawn():
+    state = torch.get_rng_state()
+    model = start().model
+    torch.set_rng_state(state)
+    once = predict(Noisy(), model, examples(9), size=2)
+    assert once == predict(Noisy(), model, examples(9), size=2)
+    assert once != predict(Line(), model, examples(9), size=2)
+    assert torch.get_rng_state().equal(state)
+
+
+def test_an_id_without_an_embedding_is_refused_before_the_model_sees_it():
+    model = masked.start().model
+    words, follows, _ = masked.VALID[0]
+    with pytest.raises(DataError, match="the id 99 in tokens"):
+        predict(masked.Fill(), model, [([99, *words[1:]], follows, 3)])

@@ -1,0 +1,289 @@
+import errno
+import os
+from math import nan
+
+import pytest
+import torch
+from torch import nn
+
+from ensuite.core.errors import DataError, EnsuiteError, RunError, UsageError
+from ensuite.core.files import read_json, read_tensors
+from ensuite.training.budget import Budget
+from ensuite.training.loop import fit
+from ensuite.training.training import checkpoints, make_optimizer
+from stress.harness import check_equal
+from training.line import Line, Pass, exact, start
+
+
+def finish(training):
+    for _ in fit(training):
+        pass
+    return training
+
+
+def weights(training):
+    return {name: t.clone() for name, t in training.model.state_dict().items()}
+
+
+def steps(training):
+    return [each["steps"] for each in training.place.history]
+
+
+# Evaluation and the best weights
+
+
+def test_the_schedule_of_evaluations_repeats_for_a_budget_of_steps():
+    one, other = finish(start(budget="200steps")), finish(start(budget="200steps"))
+    assert steps(one) == steps(other)
+    assert len(steps(one)) == pytest.approx(20, abs=1)
+    assert steps(one)[-1] == 200
+
+
+def test_short_epochs_are_not_evaluated_each():
+    training = start(budget="1000epochs")  # five updates each; a twentieth is 250 updates
+    for progress in fit(training):
+        if progress.update == 120:
+            break
+    assert steps(training) == [50, 100]
+
+
+def test_training_stops_when_evaluations_bring_no_gain():
+    task = Line(script=[0.1, 0.3, 0.2, 0.3, 0.25, 0.9])
+    training = finish(start(task, budget=Budget(100, "steps", patience=3)))
+    assert len(steps(training)) == 5  # 0.9 was never reached
+    assert training.place.best == 0.3
+    assert training.converged
+
+
+def test_the_best_weights_are_kept_and_come_back():
+    training, seen = start(Line(script=[0.1, 0.9, 0.5, 0.2]), budget="4steps"), []
+    for _ in fit(training):
+        seen.append(weights(training))
+    assert not seen[1]["head.weight"].equal(seen[3]["head.weight"])
+    training.restore_best()
+    torch.testing.assert_close(weights(training), seen[1], rtol=0, atol=0)
+    assert training.place.best_share == 0.5
+    assert training.converged
+
+
+def test_among_equals_the_one_trained_longest_is_best():
+    training, seen = start(Line(script=[0.1, 0.9, 0.9, 0.2]), budget="4steps"), []
+    for _ in fit(training):
+        seen.append(weights(training))
+    torch.testing.assert_close(training.best_weights, seen[2], rtol=0, atol=0)
+    assert training.place.best_share == 0.5  # an equal is no gain
+
+
+@pytest.mark.parametrize(
+    ("script", "higher", "best"),
+    [
+        ([3, 1, 2], False, 1),
+        ([3, 1, 2], True, 0),
+        ([nan, 1, nan], True, 1),
+        ([nan, nan, 1], False, 2),
+    ],
+)
+def test_best_means_what_the_metric_means_and_is_never_nan(script, higher, best):
+    task = Line(script=[float(each) for each in script], higher_is_better=higher)
+    training, seen = start(task, budget="3steps"), []
+    for _ in fit(training):
+        seen.append(weights(training))
+    torch.testing.assert_close(training.best_weights, seen[best], rtol=0, atol=0)
+
+
+def test_without_a_number_to_judge_by_the_last_weights_stay():
+    training = finish(start(Line(script=[nan] * 3), budget="3steps"))
+    last = weights(training)
+    training.restore_best()
+    torch.testing.assert_close(weights(training), last, rtol=0, atol=0)
+    assert training.place.history[0]["scores"] == {"quality": None}  # as JSON has it
+
+
+def test_another_metric_may_rank():
+    training = finish(start(metric="constant", budget="3steps"))
+    assert training.place.best == 1.0
+    with pytest.raises(UsageError, match='no metric "constent"; did you mean constant'):
+        finish(start(metric="constent", budget="3steps"))
+
+
+# What a beginning is made of
+
+
+def test_a_seed_decides_everything():
+    one, same, other = (finish(start(seed=seed)) for seed in (3, 3, 4))
+    torch.testing.assert_close(weights(one), weights(same), rtol=0, atol=0)
+    assert not weights(one)["head.weight"].equal(weights(other)["head.weight"])
+
+
+def test_the_noise_of_a_batch_depends_on_seed_epoch_and_place():
+    drawn = []
+
+    class Noisy(Line):
+        def collate(self, items, generator=None):
+            drawn.append(torch.rand((), generator=generator).item())
+            return super().collate(items)
+
+    for seed in (0, 1):
+        for _ in range(2):
+            training = start(Noisy(), seed=seed)
+            drawn.clear()
+            for _ in range(2):
+                for _ in range(5):
+                    training.next_batches()
+                training.place.epoch, training.place.batch = 1, 0
+            assert len(set(drawn)) == 10
+            if seed == 0:
+                first = [*drawn]
+    assert first != drawn
+
+
+def test_nothing_to_learn_from_is_refused():
+    class Nothing(Line):
+        def items(self, examples):
+            return []
+
+    with pytest.raises(DataError, match="no example to learn from"):
+        start(Nothing())
+
+
+def test_only_matrices_decay():
+    groups = make_optimizer(
+        exact({}), start(weight_decay=0.5).recipe, torch.device("cpu")
+    ).param_groups
+    decays = {p.dim(): group["weight_decay"] for group in groups for p in group["params"]}
+    assert decays == {2: 0.5, 1: 0.0}
+
+
+@pytest.mark.parametrize("make", [Pass, exact])
+def test_bfloat16_trains_and_keeps_weights_and_losses_in_float32(make):
+    training = start(make=make, precision="bfloat16", budget="40steps")
+    losses = [progress.loss.value for progress in fit(training)]
+    assert {t.dtype for t in [*losses, *training.model.parameters()]} == {torch.float32}
+    assert sum(losses[-10:]) < sum(losses[:10])
+    whole = start(make=make, budget="40steps")
+    assert next(fit(whole)).loss.value.item() == pytest.approx(losses[0].item(), rel=0.05)
+
+
+# On disk
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("updates", range(1, 12))
+def test_resuming_at_any_update_changes_nothing(tmp_path, optimizer, updates):
+    whole = finish(start(optimizer=optimizer))
+    for progress in fit(first := start(optimizer=optimizer)):
+        if progress.update == updates:
+            first.save(tmp_path)
+            break
+    training = start(optimizer=optimizer)
+    torch.rand(7)
+    assert training.resume(tmp_path)
+    assert training.place == first.place
+    check_equal(whole, finish(training), tmp_path)
+
+
+def test_patience_outlives_a_checkpoint_even_without_a_score(tmp_path):
+    budget = Budget(100, "steps", patience=4)
+    for progress in fit(first := start(Line(script=[nan] * 9), budget=budget)):
+        if progress.scores and len(first.place.history) == 2:
+            first.save(tmp_path)
+            break
+    training = start(Line(script=[nan] * 9), budget=budget)
+    training.resume(tmp_path)
+    assert len(finish(training).place.history) == 4
+
+
+def test_frozen_weights_stay_and_resume(tmp_path):
+    def frozen(inputs):
+        return exact(inputs).requires_grad_(False)
+
+    training = start(make=frozen)
+    before = weights(training)
+    finish(training).save(tmp_path)
+    after = weights(training)
+    assert after["backbone.layer.0.weight"].equal(before["backbone.layer.0.weight"])
+    assert not after["head.weight"].equal(before["head.weight"])
+    assert start(make=frozen).resume(tmp_path)
+
+
+def test_a_checkpoint_is_safetensors_and_json_and_only_the_newest_is_kept(tmp_path):
+    training = start()
+    for _ in fit(training):
+        training.save(tmp_path)
+    (newest,) = tmp_path.iterdir()
+    assert checkpoints(tmp_path) == [newest]
+    assert {each.name for each in newest.iterdir()} == {"state.safetensors", "place.json"}
+    assert read_json(newest / "place.json")["spent"]["steps"] == 12
+    assert "model.head.weight" in read_tensors(newest / "state.safetensors")
+
+
+def test_the_last_one_saved_is_the_newest_whatever_stood_there(tmp_path):
+    finish(start(budget="9steps")).save(tmp_path)
+    finish(start(budget="2steps")).save(tmp_path)  # begun anew in the same folder
+    training = start()
+    training.resume(tmp_path)
+    assert training.place.spent.steps == 2
+
+
+def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path):
+    assert not start().resume(tmp_path)
+    assert not start().resume(tmp_path / "never made")
+
+
+def test_a_half_written_checkpoint_is_ignored_and_cleared_away(tmp_path, monkeypatch):
+    training = finish(start(budget="3steps"))
+    training.save(tmp_path)
+    before = weights(training)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(EnsuiteError, match="No space left"):
+            training.save(tmp_path)
+    assert (tmp_path / ".draft").exists()
+    (tmp_path / ".draft" / "state.safetensors").write_bytes(b"half")
+    again = start()
+    assert again.resume(tmp_path)
+    torch.testing.assert_close(weights(again), before, rtol=0, atol=0)
+    again.save(tmp_path)
+    assert [*tmp_path.iterdir()] == checkpoints(tmp_path)
+
+
+def wider(inputs):
+    backbone = exact(inputs)
+    backbone.layer = nn.Linear(3, 8)
+    backbone.width = 8
+    return backbone
+
+
+def deeper(inputs):
+    backbone = exact(inputs)
+    backbone.more = nn.Linear(4, 4)
+    return backbone
+
+
+@pytest.mark.parametrize("make", [wider, deeper])
+def test_the_checkpoint_of_another_model_is_refused(tmp_path, make):
+    finish(start(make=exact)).save(tmp_path)
+    with pytest.raises(RunError, match="is not a checkpoint of this model"):
+        start(make=make).resume(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("state.safetensors", None, "cannot be read"),  # cut in the middle
+        ("place.json", b"{", "cannot be read"),
+        ("place.json", b"[]", "is not a checkpoint"),
+        ("place.json", b'{"spent": {}, "mood": 1}', "is not a checkpoint"),
+    ],
+)
+def test_a_damaged_checkpoint_is_a_sentence(tmp_path, name, content, message):
+    finish(start()).save(tmp_path)
+    path = checkpoints(tmp_path)[0] / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(RunError, match=message):
+        start().resume(tmp_path)
