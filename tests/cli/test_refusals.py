@@ -38,9 +38,9 @@ ONE_CLASS = texts(*(f"a film number {n},good" for n in range(30)))
 FILES = {
     "empty.csv": ("", "empty.csv is empty", "give a file with rows"),
     "header.csv": ("text,label\n", "header.csv has a header and no rows"),
-    "bars.csv": (
-        "text;label\n\na good, long film;x\n",
-        "row 2 of bars.csv has 2 cells where the header has 1", "mend its delimiters",
+    "mixed.csv": (
+        "text,label\na good film;x\nb;y\n",
+        "row 1 of mixed.csv has 1 cells where the header has 2", "mend its delimiters",
     ),
     "unlabelled.csv": (
         "text,kind\na,b\n",
@@ -147,7 +147,7 @@ def test_a_wrong_word_is_told(line: str, reviews: Path, tmp_path: Path, refused:
 def test_what_the_parser_refuses_is_usage(line: str, ensuite: Command) -> None:
     done = ensuite(line)
     assert done.code == 2
-    assert "Usage: ensuite" in done.err
+    assert done.err.startswith("Usage: ")
     assert "Traceback" not in done.err
 
 
@@ -262,7 +262,7 @@ def test_a_run_of_other_inputs_or_labels_cannot_compete(
     reviews: Path, whole: Path, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / "numbers.csv").write_text(numbers(), encoding="utf-8")
-    line = f"compare classify {{}} --models {whole} {FAST} --out here"
+    line = f"compare classify {{}} --models {whole} --out here"
     refused(line.format("numbers.csv"), 2, "was trained to classify by text", "by row")
     refused(line.format("reviews.csv"), 2, "cannot be judged on reviews.csv", "trained on: bad")
     assert not (tmp_path / "here").exists()

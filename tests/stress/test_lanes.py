@@ -9,8 +9,10 @@ from torch import nn
 
 from ensuite.core.backbone import Backbone
 from ensuite.core.batch import IGNORE, Batch, Loss, States, Tokens
+from ensuite.core.files import read_json
 from ensuite.core.task import group
 from ensuite.training.loop import fit
+from ensuite.training.training import checkpoints
 from stress.harness import SequenceHead, Toy, check, counted, entropy, pad, starter
 
 CHUNK, KEYS = 3, 4  # the first word of a document is its key, asked for at the end
@@ -98,11 +100,13 @@ def documents(count):
 
 
 HOW = {"learning_rate": 1e-2, "batch_size": 8, "accumulate": 2}
-start = starter(Remember(), Carrier, documents(200), documents(40), budget="61steps", **HOW)
+start = starter(Remember(), Carrier, documents(200), documents(40), budget="47steps", **HOW)
 
 
 def test_toy(tmp_path):
     check(start, tmp_path, least=0.9)
+    (cut,) = checkpoints(tmp_path / "cut")
+    assert read_json(cut / "place.json")["batch"] > 0  # the cut was within the lanes
 
 
 def test_a_checkpoint_holds_the_carry(tmp_path):

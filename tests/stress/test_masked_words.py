@@ -4,8 +4,9 @@ from operator import eq
 
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
-from ensuite.core.batch import IGNORE, Batch, Loss, Tokens
+from ensuite.core.batch import IGNORE, Batch, Loss, Tokens, sum_counts
 from stress.harness import Reader, Toy, check, counted, entropy, gradients, rows, starter
 
 MASK, FIRST, TOPIC = 1, 2, 4  # two topics of four words; a sentence is three that count on
@@ -63,6 +64,15 @@ start = starter(Fill(), Reader, TRAIN, VALID, budget="5epochs", **HOW)
 
 def test_toy(tmp_path):
     check(start, tmp_path, least=0.9)
+
+
+def test_each_part_is_the_mean_over_what_it_counts():
+    training = start()
+    whole = training.task.collate(TRAIN[:8], torch.Generator().manual_seed(1))
+    values, targets = training.model.eval()(whole).values, whole.targets
+    means = [cross_entropy(values[name].movedim(-1, 1), targets[name]) for name in targets]
+    loss = training.forward(whole) / sum_counts([whole])
+    torch.testing.assert_close(loss.value, sum(means))
 
 
 def test_accumulated_parts_equal_the_whole():

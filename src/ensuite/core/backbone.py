@@ -93,7 +93,10 @@ class Steps(Protocol):
         ...
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
-        """Take one position, each input (batch, ...) without time, into the state."""
+        """Take one position into the state: inputs and states are (batch, ...), without time.
+
+        A head for sequences reads ``sequence``, so that it is (batch, width) here.
+        """
         ...
 
 
