@@ -8,7 +8,7 @@ demo: .venv/demo
 	$(BIN)/ensuite compare classify memory --models rnn,lstm,gru --budget 12s --seeds 3
 
 test: .venv/dev
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # a thread each: two processes share two cores
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .

@@ -23,13 +23,14 @@ from ensuite.predictor import WEIGHTS, Predictor, find_run
 from ensuite.problem import Problem, verify
 from ensuite.training.budget import Budget
 from ensuite.training.evaluate import predict
+from ensuite.training.interrupt import held_interrupt
 from ensuite.training.loop import fit
 from ensuite.training.training import Training
 from ensuite.training.watch import Watch
 
 METRICS = "metrics.jsonl"
 
-SAVE_EVERY = 15.0
+SAVE_EVERY = 10.0
 """Seconds between two checkpoints: what a kill can cost at most."""
 
 Kind = Literal["baseline", "trained", "prompted", "saved"]
@@ -122,15 +123,15 @@ class Trained:
         training.resume(keep)
         watch.begin(self.name, training)
         saved = monotonic()
-        try:
+        with held_interrupt() as interrupted:
             for progress in fit(training):
                 watch.update(training, progress)
+                if interrupted():
+                    save(training, folder)
+                    raise KeyboardInterrupt
                 if monotonic() - saved > SAVE_EVERY:
                     save(training, folder)
                     saved = monotonic()
-        except KeyboardInterrupt:
-            save(training, folder)
-            raise
         save(training, folder)
         watch.end(self.name, training)
         return self.finish(problem, training)

@@ -67,12 +67,17 @@ def refused(ensuite: Command) -> Callable[..., None]:
 
 @pytest.fixture
 def reviews(tmp_path: Path) -> Path:
+    """Return a file of reviews in the folder where commands run."""
+    return write_reviews(tmp_path)
+
+
+def write_reviews(folder: Path) -> Path:
     """Write 60 short texts, half of them of either label."""
     rows = [
         f'"a {word} film, number {n} of them",{label}'
         for n in range(30)
         for word, label in (("good", "positive"), ("bad", "negative"))
     ]
-    path = tmp_path / "reviews.csv"
+    path = folder / "reviews.csv"
     path.write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
     return path

@@ -40,7 +40,7 @@ def test_answers_come_in_order_and_in_three_forms(
     works("predict run --file reviews.csv --out answers.jsonl")
     texts = (tmp_path / "answers.jsonl").read_text().splitlines()
     objects = [json.loads(line) for line in texts]
-    given = [row["text"] for row in csv.DictReader(reviews.open())]
+    given = [row["text"] for row in csv.DictReader(io.StringIO(reviews.read_text()))]
     assert [row["input"] for row in rows] == [each["input"] for each in objects] == given
     assert [row["answer"] for row in rows] == [each["answer"] for each in objects]
     assert json.loads(works("predict run --file reviews.csv --json").out) == objects
@@ -48,7 +48,10 @@ def test_answers_come_in_order_and_in_three_forms(
 
 def test_an_input_can_be_a_file_of_text(run: str, tmp_path: Path, works: Command) -> None:
     (tmp_path / "letter.txt").write_text("a good film", encoding="utf-8")
-    typed, named = works('predict run "a good film" --json'), works("predict run @letter.txt --json")
+    typed, named = (
+        works('predict run "a good film" --json'),
+        works("predict run @letter.txt --json"),
+    )
     assert json.loads(typed.out) == json.loads(named.out)
 
 
@@ -56,7 +59,7 @@ def test_evaluate_agrees_with_the_answers(run: str, reviews: Path, works: Comman
     document = json.loads(works("evaluate run reviews.csv --json").out)
     assert document.keys() == {"task", "data", "metrics"}
     answers = json.loads(works("predict run --file reviews.csv --json").out)
-    truths = [row["label"] for row in csv.DictReader(reviews.open())]
+    truths = [row["label"] for row in csv.DictReader(io.StringIO(reviews.read_text()))]
     right = sum(a["answer"] == truth for a, truth in zip(answers, truths, strict=True))
     assert document["metrics"]["accuracy"] == pytest.approx(right / 60)
     assert "lstm on 60 rows, 0 truncated" in works("evaluate run reviews.csv").out

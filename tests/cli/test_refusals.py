@@ -205,7 +205,9 @@ HARM = ["missing", "truncated", "foreign", "null"]
 
 
 @pytest.mark.parametrize("how", HARM)
-@pytest.mark.parametrize("name", ["config.json", "task.json", "model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "task.json", "model.safetensors", "tokenizer.json"]
+)
 def test_a_damaged_run_is_told(
     name: str, how: str, whole: Path, tmp_path: Path, refused: Refused
 ) -> None:

@@ -1,0 +1,50 @@
+"""Series and rows to scaled tensors; scales come from training alone."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as some
+
+from ensuite.core.errors import DataError
+from ensuite.data.processors.numbers import Columns, Series
+
+FINITE = some.floats(-1e6, 1e6)
+
+
+@given(some.lists(some.tuples(FINITE, FINITE), min_size=2, max_size=9))
+def test_training_columns_have_mean_0_and_deviation_1(rows: list[tuple[float, float]]) -> None:
+    raws = [np.array(row) for row in rows]
+    scaled = np.stack([window for (window,) in Columns().prepare(raws).windows(raws)])
+    assert np.isfinite(scaled).all()
+    for column, given_ in zip(scaled.T, np.stack(raws).T, strict=True):
+        assert column.mean() == pytest.approx(0, abs=1e-3)
+        if given_.std() > 1e-3:
+            assert column.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_series_of_any_length_share_their_scale() -> None:
+    raws = [np.array([[0.0, 1], [2, 1]]), np.array([[4.0, 1]])]
+    series = Series().prepare(raws)
+    assert series.mean == (2.0, 1.0)
+    assert series.deviation == (pytest.approx(np.std([0, 2, 4])), 1.0)  # one never changes
+    batch = series.collate([window for (window,) in series.windows(raws)])
+    assert batch.inputs["values"].dtype == torch.float32
+    assert batch.inputs["values"][1, 1].tolist() == [0, 0]
+    assert batch.mask is not None
+    assert batch.mask.tolist() == [[True, True], [True, False]]
+
+
+def test_other_columns_and_numbers_that_are_none_are_told() -> None:
+    columns = Columns().prepare([np.array([1.0, 2]), np.array([2.0, 3])])
+    with pytest.raises(DataError, match="An input has 3 columns, but the model was trained on 2"):
+        columns.windows([np.array([1.0, 2, 3])])
+    with pytest.raises(DataError, match="NaN or infinite"):
+        columns.windows([np.array([1.0, np.nan])])
+
+
+def test_the_check_says_what_there_is() -> None:
+    raws = [np.zeros((3, 2)), np.zeros((1200, 2))]
+    assert Series().check(raws)[0].sentence == "3 to 1,200 steps of 2 values; nothing will be cut"
+    assert Columns().check([np.zeros(4)])[0].sentence == "4 numbers each"
+    assert Columns().show(np.arange(10.0)) == "0 1 2 3 4 5 6 7 ..."

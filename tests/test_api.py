@@ -1,0 +1,157 @@
+"""The same words from Python: train, compare, load; data in memory; a backbone of one's own."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+import ensuite
+from ensuite.core.backbone import Backbone, BackboneOptions, Trait
+from ensuite.core.batch import Batch, Inputs, States, Tokens
+from ensuite.core.errors import PaddingLeakError, RunError, UsageError
+
+ROWS = [
+    {"text": f"a {word} film, number {n}", "label": label}
+    for n in range(30)
+    for word, label in (("good", "positive"), ("bad", "negative"))
+]
+
+FAST: dict[str, Any] = {"budget": "4steps", "settings": {"width": 4}}
+
+
+class Frame:
+    """What pandas, polars and datasets have in common."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        self.columns = list(rows[0])
+        self._rows = rows
+
+    def __getitem__(self, name: str) -> list[Any]:
+        return [row[name] for row in self._rows]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BagOptions(BackboneOptions):
+    """A sum of embeddings; with ``leaks``, of those of padding too."""
+
+    width: int = 4
+    leaks: bool = False
+
+    reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
+
+    @property
+    def traits(self) -> frozenset[Trait]:
+        return frozenset()
+
+    def build(self, inputs: Inputs) -> "Bag":
+        return Bag(self, inputs)
+
+    def tiny(self) -> "BagOptions":
+        return replace(self, width=4)
+
+
+class Bag(Backbone):
+    def __init__(self, options: BagOptions, inputs: Inputs) -> None:
+        super().__init__()
+        kind = inputs["tokens"]
+        assert isinstance(kind, Tokens)
+        self.leaks, self.width = options.leaks, options.width
+        self.embed = nn.Embedding(kind.size, options.width)
+
+    def forward(self, batch: Batch) -> States:
+        embedded = self.embed(batch.inputs["tokens"])
+        assert batch.mask is not None
+        return States((embedded if self.leaks else embedded * batch.mask[..., None]).sum(1))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    yield
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(ROWS, id="rows"),
+        pytest.param({key: [row[key] for row in ROWS] for key in ROWS[0]}, id="columns"),
+        pytest.param(Frame(ROWS), id="frame"),
+    ],
+)
+def test_the_form_of_the_data_changes_nothing(data: Any) -> None:
+    predictor = ensuite.train("classify", data, model="lstm", out="here", **FAST)
+    expected = ensuite.train("classify", ROWS, model="lstm", out="there", **FAST)
+    texts = ["a good film", "a bad film", ""]
+    assert predictor.predict(texts) == expected.predict(texts)
+
+
+def test_train_hands_back_what_it_saved() -> None:
+    predictor = ensuite.train("classify", ROWS, model="gru", seed=3, **FAST)
+    assert predictor.folder == Path("runs/classify-the-data-1")
+    assert ensuite.load("runs/classify-the-data-1").predict(["a good film"]) == predictor.predict(
+        ["a good film"]
+    )
+
+
+def test_the_seed_decides_everything() -> None:
+    def weights(seed: int, out: str) -> dict[str, torch.Tensor]:
+        torch.rand(seed + len(out))  # what was drawn before is no matter
+        model = ensuite.train("classify", ROWS, model="gru", seed=seed, out=out, **FAST).model
+        assert isinstance(model, nn.Module)
+        return model.state_dict()
+
+    one, same, other = weights(1, "one"), weights(1, "again"), weights(2, "other")
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_backbone_of_ones_own_competes() -> None:
+    board = ensuite.compare(
+        "classify", ROWS, models=["lstm", BagOptions()], seeds=1, out="out", **FAST
+    )
+    names = {row.name for row in board.rows}
+    assert {"lstm", "BagOptions"} < names
+    assert "BagOptions" in str(board)
+    assert "BagOptions" in board._repr_html_()
+    saved = ensuite.load("out/cells/bagoptions/0")
+    assert saved.options == BagOptions(width=4)
+    assert saved.predict(["a good film"])[0].label in ("positive", "negative")
+
+
+def test_a_model_that_leaks_padding_is_refused() -> None:
+    with pytest.raises(PaddingLeakError, match=r"answers of Bag .*ignores batch\.mask"):
+        ensuite.train("classify", ROWS, model=BagOptions(leaks=True), **FAST)
+    verdict = next(ensuite_check("runs/classify-the-data-1"))
+    assert not verdict.holds
+
+
+def ensuite_check(folder: str) -> Iterator[Any]:
+    from ensuite import laws
+
+    return laws.check(ensuite.load(folder))
+
+
+def test_resume_goes_on_only_with_the_same() -> None:
+    ensuite.train("classify", ROWS, model="lstm", out="run", **FAST)
+    before = Path("run/model.safetensors").stat().st_mtime_ns
+    ensuite.train("classify", ROWS, model="lstm", out="run", resume=True, **FAST)
+    assert Path("run/model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(RunError, match="trained on other data"):
+        ensuite.train("classify", ROWS[:-2], model="lstm", out="run", resume=True, **FAST)
+    with pytest.raises(RunError, match="trained with another candidate"):
+        ensuite.train("classify", ROWS, model="gru", out="run", resume=True, **FAST)
+
+
+def test_what_is_public_is_said() -> None:
+    assert set(ensuite.__all__) == {"Predictor", "compare", "load", "train"}
+    with pytest.raises(AttributeError, match="no attribute 'tarin'"):
+        ensuite.tarin  # noqa: B018
+    with pytest.raises(UsageError, match="did you mean lstm"):
+        ensuite.train("classify", ROWS, model="lstmm")

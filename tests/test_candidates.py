@@ -1,0 +1,114 @@
+"""Who competes: names and options as typed, settings by whose they are, what fits."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as some
+
+from ensuite.candidates import (
+    baselines, choose, fitting, model_options, require_metric, sort_settings,
+)  # fmt: skip
+from ensuite.candidates import Settings, is_run
+from ensuite.core.errors import EnsuiteError, UsageError
+from ensuite.models.mlp import MLPOptions
+from ensuite.models.recurrent import RecurrentOptions
+from ensuite.problem import Problem, open_problem
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def texts() -> Problem:
+    rows = [{"text": f"a {w} film {n}", "label": w} for n in range(20) for w in ("good", "bad")]
+    return open_problem("classify", rows)
+
+
+@pytest.fixture(scope="module")
+def flowers() -> Problem:
+    return open_problem("classify", "iris")
+
+
+def test_a_name_and_its_options() -> None:
+    assert model_options("lstm") == ("lstm", RecurrentOptions(cell="lstm"))
+    name, options = model_options("gru:layers=2,bidirectional=true")
+    assert name == "gru layers=2 bidirectional"
+    assert options == RecurrentOptions(cell="gru", layers=2, bidirectional=True)
+
+
+@given(some.text())
+def test_any_other_text_is_refused_in_a_sentence(text: str) -> None:
+    try:
+        model_options(text)
+    except EnsuiteError as error:
+        assert error.exit_code == 2
+
+
+@given(some.lists(some.text()))
+def test_settings_are_sorted_or_refused(settings: list[str]) -> None:
+    try:
+        sort_settings(settings, {"window"}, [MLPOptions()])
+    except UsageError as error:
+        assert str(error).startswith("--set ")
+
+
+def test_settings_go_to_their_owner() -> None:
+    typed = ["width=8", "window=20", "clip=0.5", "task.window=30", "recipe.precision=bfloat16"]
+    assert sort_settings(typed, {"window"}, [MLPOptions()]) == Settings(
+        model={"width": "8"},
+        task={"window": "30"},
+        recipe={"clip": "0.5", "precision": "bfloat16"},
+    )
+    with pytest.raises(UsageError, match=r"two things: write model\.width or task\.width"):
+        sort_settings(["width=8"], {"width"}, [MLPOptions()])
+
+
+def test_a_value_may_hold_an_equals_sign() -> None:
+    assert sort_settings(["separator=="], {"separator"}, []).task == {"separator": "="}
+
+
+def test_without_names_all_that_fit_oldest_first(texts: Problem, flowers: Problem) -> None:
+    assert fitting(texts.task) == ["rnn", "lstm", "gru"]
+    assert fitting(flowers.task) == ["mlp"]
+    assert [c.name for c in choose([], flowers, Settings(), CPU)] == ["mlp"]
+
+
+def test_baselines_read_the_inputs(texts: Problem, flowers: Problem) -> None:
+    assert [b.name for b in baselines(texts)] == ["most frequent", "TF-IDF + logistic"]
+    assert [b.name for b in baselines(flowers)] == ["most frequent", "logistic regression"]
+
+
+def test_each_starts_from_its_own_recipe(texts: Problem) -> None:
+    rnn, lstm = choose(["rnn", "lstm"], texts, Settings(recipe={"clip": "0.5"}), CPU)
+    for candidate, cell in ((rnn, "rnn"), (lstm, "lstm")):
+        own = RecurrentOptions(cell=cell).recipe()
+        described = candidate.describe()["recipe"]
+        assert described["learning_rate"] == own.learning_rate
+        assert described["clip"] == 0.5
+
+
+def test_a_name_of_the_catalog_wins_over_a_folder(
+    texts: Problem, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "lstm").mkdir()
+    (folder / "mine").mkdir()
+    monkeypatch.chdir(folder)
+    assert not is_run("lstm")
+    assert is_run("mine")
+    assert [c.kind for c in choose(["lstm"], texts, Settings(), CPU)] == ["trained"]
+
+
+def test_a_metric_is_known_before_anything_is_trained() -> None:
+    require_metric(open_problem("classify", "iris", metric="macro_f1"))
+    with pytest.raises(UsageError, match="did you mean accuracy"):
+        require_metric(open_problem("classify", "iris", metric="acuracy"))
+
+
+def test_a_seed_gives_the_same_order_to_every_candidate(texts: Problem) -> None:
+    from ensuite.training.budget import Budget
+
+    chosen = choose(["rnn", "lstm"], texts, Settings(model={"width": "4"}), CPU)
+    orders = [c.begin(texts, Budget.parse("1steps"), 5).order for c in chosen]  # type: ignore[attr-defined]
+    assert orders[0] == orders[1]
+    other = chosen[0].begin(texts, Budget.parse("1steps"), 6).order  # type: ignore[attr-defined]
+    assert other != orders[0]
