@@ -110,9 +110,10 @@ def announce(
         about = "at most" if budget.patience else "about"
         total = f", {about} {counted(minutes, 'minute')} of training in all"
     watch.say(f"budget       {budget} for each of {models}{total}")
-    bought = [f"{epochs(each, problem, budget):.1f} epochs of {each.name}" for each in trained]
     if budget.unit == "seconds":
-        watch.say(f"             it buys up to {', '.join(bought)}")
+        bought = [(epochs(each, problem, budget), each.name) for each in trained]
+        said = [f"{count:,.{0 if count >= 10 else 1}f} epochs of {name}" for count, name in bought]
+        watch.say(f"             it buys up to {', '.join(said)}")
 
 
 def epochs(candidate: Trained, problem: Problem, budget: Budget) -> float:

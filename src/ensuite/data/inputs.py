@@ -40,7 +40,7 @@ def read(
     arrays = _arrays(table, given, but)
     text = None if arrays is not None else _text_column(table, given, but)
     if kind == "auto":
-        kind = _kind(arrays, text)
+        kind = _kind(table, arrays, text)
     if kind == "text":
         raws = _texts(table, given, text)
     elif kind == "series":
@@ -50,10 +50,10 @@ def read(
     return raws, processor if processor.kind == kind else BY_KIND[kind]()
 
 
-def _kind(arrays: Any, text: str | None) -> str:
+def _kind(table: Table, arrays: Any, text: str | None) -> str:
     if arrays is None:
         return "text" if text else "row"
-    return "series" if np.ndim(arrays[0]) == 2 else "row"
+    return "series" if _array(table, 0, arrays[0]).ndim == 2 else "row"
 
 
 def _arrays(table: Table, given: Mapping[str, str], but: str | None) -> Any:

@@ -1,5 +1,6 @@
 """The labels of a task: names a person gave, and their numbers, in one fixed order."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -18,7 +19,7 @@ class Labels:
     def learn(cls, given: Iterable[str]) -> Self:
         """Take every distinct label, numbers in their order, words in theirs."""
         distinct = set(given)
-        if all(name.lstrip("-").isdigit() for name in distinct):
+        if all(re.fullmatch(r"-?\d+", name) for name in distinct):
             return cls(tuple(sorted(distinct, key=lambda name: (int(name), name))))
         return cls(tuple(sorted(distinct)))
 

@@ -100,7 +100,7 @@ def _sureness(leaderboard: Leaderboard, examples: str) -> str:
 def _limit(leaderboard: Leaderboard, scores: Sequence[float]) -> str:
     """Say what difference could have been seen; one wider than all the scores is none."""
     smallest = leaderboard.smallest_visible_difference
-    if smallest is None:
+    if not smallest:  # not known, or all answered alike
         return ""
     if smallest > max(scores) - min(scores) and leaderboard.seeds > 1:
         more = 2 * leaderboard.seeds
