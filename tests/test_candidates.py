@@ -6,9 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ensuite.candidates import (
-    baselines, choose, fitting, model_options, require_metric, sort_settings,
+    Settings,
+    baselines,
+    choose,
+    fitting,
+    is_run,
+    model_options,
+    require_metric,
+    sort_settings,
 )  # fmt: skip
-from ensuite.candidates import Settings, is_run
 from ensuite.core.errors import EnsuiteError, UsageError
 from ensuite.models.mlp import MLPOptions
 from ensuite.models.recurrent import RecurrentOptions

@@ -72,7 +72,7 @@ def test_balanced_classes_weigh_the_same_in_the_loss() -> None:
     targets = torch.tensor([task.labels.encode(e.label) for e in rows])  # type: ignore[arg-type]
     batch = Batch(inputs={}, mask=None, targets={"label": targets}, counts={"label": 10})
     loss = task.loss(Outputs(logits, States(logits)), batch).parts["label"]
-    assert float(loss.value) == pytest.approx(np.log(2) * sum(shares), rel=1e-5)
+    assert float(loss.total) == pytest.approx(np.log(2) * sum(shares), rel=1e-5)
     with pytest.raises(UsageError, match="one label each"):
         Classify(class_weight="balanced", several=True).prepare(PAIRS)
 

@@ -1,0 +1,107 @@
+"""A cell is run once, found again, and never taken for another."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ensuite.candidates import Candidate, Settings, choose
+from ensuite.comparison.cell import (
+    Cell,
+    identity,
+    read_history,
+    read_identity,
+    run_cell,
+    validation_score,
+)
+from ensuite.core.errors import RunError
+from ensuite.problem import Problem, open_problem
+from ensuite.training.budget import Budget
+from ensuite.training.watch import Watch
+
+
+@pytest.fixture
+def problem() -> Problem:
+    return open_problem("classify", "iris")
+
+
+def candidate(problem: Problem, spec: str = "mlp:width=4") -> Candidate:
+    return choose([spec], problem, Settings(), torch.device("cpu"))[0]
+
+
+def run(problem: Problem, folder: Path, spec: str = "mlp:width=4", seed: int = 0) -> Cell:
+    return run_cell(
+        candidate(problem, spec), problem, Budget.parse("4steps"), seed, folder, Watch()
+    )
+
+
+def test_it_is_a_whole_run_folder(problem: Problem, tmp_path: Path) -> None:
+    cell = run(problem, tmp_path / "cell")
+    names = {path.name for path in cell.folder.iterdir()}
+    assert names == {"run.json", "config.json", "task.json", "model.safetensors", "metrics.jsonl"}
+    facts = json.loads((cell.folder / "run.json").read_text(encoding="utf-8"))
+    assert facts["fingerprint"] == problem.fingerprint
+    assert facts["seeds"] == [0]
+    assert facts["versions"].keys() >= {"python", "torch", "ensuite"}
+    assert facts["figures"] == cell.figures
+    needed = ("model.safetensors", "config.json", "task.json")
+    assert cell.figures["disk_bytes"] == sum((cell.folder / n).stat().st_size for n in needed)
+
+
+def test_a_finished_one_is_opened_and_scores_the_same(problem: Problem, tmp_path: Path) -> None:
+    first = run(problem, tmp_path)
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = run(problem, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
+    assert again.answers == first.answers
+    assert again.history == first.history != []
+    assert {n: s.value for n, s in again.scores.items()} == {
+        n: s.value for n, s in first.scores.items()
+    }
+
+
+@pytest.mark.parametrize("change", [{"spec": "mlp:width=5"}, {"seed": 1}])
+def test_one_of_other_options_is_replaced(
+    change: dict[str, Any], problem: Problem, tmp_path: Path
+) -> None:
+    run(problem, tmp_path / "cell")
+    run(problem, tmp_path / "cell", **change)
+    run(problem, tmp_path / "alone", **change)
+    name = "model.safetensors"
+    assert (tmp_path / "cell" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_all_that_decides_a_result_is_in_its_identity(problem: Problem) -> None:
+    usual = (candidate(problem), problem, Budget.parse("4steps"), 0)
+    others = [
+        (candidate(problem, "mlp:width=5"), *usual[1:]),
+        (usual[0], replace(problem, fingerprint="other"), *usual[2:]),
+        (usual[0], replace(problem, metric="log_loss"), *usual[2:]),
+        (*usual[:2], Budget.parse("5steps"), 0),
+        (*usual[:3], 1),
+    ]
+    known = [json.dumps(identity(*each), sort_keys=True) for each in (usual, *others)]
+    assert len(set(known)) == 6
+
+
+def test_damaged_files_are_told(tmp_path: Path) -> None:
+    for content in ("[]", "{}", '{"identity": 3}'):
+        (tmp_path / "run.json").write_text(content, encoding="utf-8")
+        with pytest.raises(RunError, match="is not what a run writes"):
+            read_identity(tmp_path)
+    assert read_history(tmp_path) == []
+    for content in ("null\n", "{}\n", '{"scores": 3}\n', '{"scores": {'):
+        (tmp_path / "metrics.jsonl").write_text(content, encoding="utf-8")
+        with pytest.raises(RunError, match=r"metrics\.jsonl cannot be read"):
+            read_history(tmp_path)
+
+
+def test_the_validation_score_is_the_best_of_the_history(problem: Problem, tmp_path: Path) -> None:
+    points = [{"scores": {"loss": value}} for value in (0.5, None, 0.2, 0.9)]
+    cell = replace(run(problem, tmp_path), history=points)
+    assert validation_score(cell, "loss", higher_is_better=True) == 0.9
+    assert validation_score(cell, "loss", higher_is_better=False) == -0.2
+    assert validation_score(replace(cell, history=[]), "loss", higher_is_better=True) == 0.0

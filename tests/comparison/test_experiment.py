@@ -1,0 +1,149 @@
+"""The experiment: every candidate alike, finished cells kept, the winner's best seed in best/."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from ensuite.candidates import Candidate, Fitted, Settings, baselines, choose
+from ensuite.comparison.cell import validation_score
+from ensuite.comparison.experiment import Comparison, average, choose_folder, place, run_comparison
+from ensuite.core.errors import RunError
+from ensuite.core.files import hold
+from ensuite.problem import Problem, open_problem
+from ensuite.training.budget import Budget
+from ensuite.training.watch import Watch
+
+ROWS = [{"x": n, "z": n % 5, "label": "ab"[n % 3 == 0]} for n in range(60)]
+
+
+class Ear(Watch):
+    """Remember what is said, and who was trained."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.trained: list[str] = []
+
+    def say(self, sentence: str) -> None:
+        self.said.append(sentence)
+
+    def begin(self, name: str, training: Any) -> None:
+        self.trained.append(f"{name} {training.seed}")
+
+
+@pytest.fixture
+def problem() -> Problem:
+    return open_problem("classify", ROWS)
+
+
+def run(problem: Problem, folder: Path, watch: Watch, seeds: int = 2, more: int = 0) -> Comparison:
+    specs = ["mlp:width=4", "mlp:width=5"][: 1 + more]
+    entrants: list[Candidate] = [
+        *choose(specs, problem, Settings(), torch.device("cpu")), *baselines(problem),
+    ]  # fmt: skip
+    budget = Budget.parse("4steps")
+    return run_comparison(problem, entrants, budget=budget, seeds=seeds, folder=folder, watch=watch)
+
+
+def test_each_trained_candidate_has_each_seed_and_a_baseline_one(
+    problem: Problem, tmp_path: Path
+) -> None:
+    ear = Ear()
+    comparison = run(problem, tmp_path, ear, seeds=3, more=1)
+    assert ear.trained == [f"mlp width={w} {seed}" for w in (4, 5) for seed in range(3)]
+    counts = {name: len(cells) for name, cells in comparison.cells.items()}
+    assert counts == {
+        "mlp width=4": 3,
+        "mlp width=5": 3,
+        "most frequent": 1,
+        "logistic regression": 1,
+    }
+    assert "4 steps for each of 2 models x 3 seeds" in ear.said[0]
+
+
+def test_a_row_is_the_mean_over_its_seeds(problem: Problem, tmp_path: Path) -> None:
+    comparison = run(problem, tmp_path, Watch())
+    (row,) = [row for row in comparison.leaderboard.rows if row.kind == "trained"]
+    cells = comparison.cells[row.name]
+    scores = [cell.scores["accuracy"].value for cell in cells]
+    assert row.score == pytest.approx(sum(scores) / 2)
+    assert row.spread == pytest.approx(torch.tensor(scores).std().item(), abs=1e-6)
+    assert row.parameters == cells[0].predictor.parameters
+    assert row.budget_used == 1.0
+    assert row.folder == "cells/mlp-width=4"
+
+
+def test_finished_cells_are_not_trained_again(problem: Problem, tmp_path: Path) -> None:
+    first = run(problem, tmp_path, Watch()).leaderboard
+    ear = Ear()
+    again = run(problem, tmp_path, ear, more=1).leaderboard
+    assert ear.trained == ["mlp width=5 0", "mlp width=5 1"]
+    rows = {row.name: row for row in again.rows}
+    for row in first.rows:
+        assert rows[row.name].metrics == row.metrics
+        assert rows[row.name].train_seconds == row.train_seconds
+
+
+def test_the_best_seed_of_the_winner_is_chosen_without_the_test_rows(
+    problem: Problem, tmp_path: Path
+) -> None:
+    comparison = run(problem, tmp_path, Watch(), seeds=3)
+    board = comparison.leaderboard
+    cells = comparison.cells[board.winner]
+    best = max(cells, key=lambda cell: validation_score(cell, board.metric, True))
+    for name in ("model.safetensors", "config.json", "task.json"):
+        assert (tmp_path / "best" / name).read_bytes() == (best.folder / name).read_bytes()
+    assert not (tmp_path / ".best").exists()
+
+
+def test_a_folder_is_of_one_problem_and_one_process(problem: Problem, tmp_path: Path) -> None:
+    run(problem, tmp_path, Watch(), seeds=1)
+    other = open_problem("classify", ROWS[:-1])
+    with pytest.raises(RunError, match="other data or options"):
+        run(other, tmp_path, Watch(), seeds=1)
+    with hold(tmp_path), pytest.raises(RunError, match="is being trained by process"):
+        run(problem, tmp_path, Watch(), seeds=1)
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A candidate that stops in the middle."""
+
+    name: str = "broken"
+    kind: str = "trained"
+    seeded: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def fit(self, *_: Any, **__: Any) -> Fitted:
+        raise KeyboardInterrupt
+
+
+def test_an_unfinished_comparison_is_found_again(
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = choose_folder(problem, None)
+    assert folder == Path("runs/classify-the-data-1")
+    how: dict[str, Any] = {"budget": Budget.parse("1steps"), "seeds": 1, "watch": Watch()}
+    with pytest.raises(KeyboardInterrupt):
+        run_comparison(problem, [Broken()], folder=folder, **how)  # type: ignore[list-item]
+    assert choose_folder(problem, None) == folder
+    assert choose_folder(open_problem("classify", ROWS[:-1]), None).name == "classify-the-data-2"
+    run_comparison(problem, baselines(problem), folder=folder, **how)
+    assert choose_folder(problem, None).name == "classify-the-data-2"
+    assert json.loads((folder / "leaderboard.json").read_text())["task"] == "classify"
+
+
+def test_names_become_folders_that_any_system_takes() -> None:
+    assert place("TF-IDF + logistic", 0) == "cells/tf-idf-logistic/0"
+    assert ".." not in Path(place("../../etc", 1)).parts
+
+
+def test_an_average_of_what_does_not_apply_is_none() -> None:
+    assert average([1.0, 2.0]) == 1.5
+    assert average([1.0, None]) is None

@@ -1,0 +1,73 @@
+"""What is shown beyond the table agrees with the answers it is drawn from."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ensuite.comparison.cell import Cell
+from ensuite.comparison.insight import MOST_WORDS, confusion, curves, mistakes, only_right
+from ensuite.predictor import Predictor
+from ensuite.problem import Problem, open_problem
+
+LABELS = ("no", "yes")
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    rows = [{"x": n, "z": -n, "label": LABELS[n % 2]} for n in range(40)]
+    return open_problem("classify", rows, test=rows[:4])
+
+
+def answering(problem: Problem, *yes: float, history: Any = ()) -> Cell:
+    """Return a cell that gave these probabilities of yes."""
+    answers = problem.task.predictions(np.array([[1 - p, p] for p in yes]))
+    predictor = Predictor("model", "classify", problem.task, None)  # type: ignore[arg-type]
+    return Cell(0, Path("cell"), {}, answers, {}, history, predictor)
+
+
+def test_the_confusion_counts_truths_by_answers(problem: Problem) -> None:
+    matrix = confusion(problem, "model", answering(problem, 0.1, 0.2, 0.9, 0.9))
+    assert matrix is not None
+    assert matrix.labels == LABELS
+    assert matrix.counts == ((1, 1), (1, 1))
+
+
+def test_too_many_words_make_no_matrix() -> None:
+    rows = [{"x": n, "z": n, "label": str(n % 60)} for n in range(300)]
+    problem = open_problem("classify", rows, test=rows[:60])
+    answers = problem.task.predictions(np.eye(60))
+    assert len(problem.task.labels) > MOST_WORDS
+    cell = replace(answering(problem), answers=answers)
+    assert confusion(problem, "model", cell) is None
+
+
+def test_the_surest_mistakes_come_first(problem: Problem) -> None:
+    found = mistakes(problem, "model", answering(problem, 0.7, 0.9, 0.8, 0.1))
+    assert [(m.truth, m.prediction, m.text) for m in found] == [
+        ("yes", "no", "3 -3"), ("no", "yes", "2 -2"), ("no", "yes", "0 -0"),
+    ]  # fmt: skip
+    assert [m.probability for m in found] == pytest.approx([0.9, 0.8, 0.7])
+
+
+def test_only_right_is_what_no_other_answered(problem: Problem) -> None:
+    cells = {
+        "one": answering(problem, 0.1, 0.9, 0.9, 0.9),  # right on 0, 1 and 3
+        "two": answering(problem, 0.9, 0.9, 0.9, 0.1),  # right on 1
+        "six": answering(problem, 0.9, 0.1, 0.1, 0.1),  # right on 2
+    }
+    found = {each.name: each for each in only_right(problem, cells)}
+    assert {name: each.count for name, each in found.items()} == {"one": 2, "six": 1}
+    assert found["six"].cases[0].others == {"one": "yes", "two": "yes"}
+    assert only_right(problem, {"one": cells["one"]}) == []
+
+
+def test_curves_leave_out_what_was_not_finite(problem: Problem) -> None:
+    points = [
+        {"share": share, "seconds": 1.0, "scores": {"accuracy": value}}
+        for share, value in ((0.5, 0.4), (0.75, None), (1.0, 0.6))
+    ]
+    (curve,) = curves("model", [answering(problem, history=points), answering(problem)], "accuracy")
+    assert curve.points == ((0.5, 1.0, 0.4), (1.0, 1.0, 0.6))
