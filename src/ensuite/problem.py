@@ -256,7 +256,11 @@ def check(
     rows = sum(table.rows for table in tables.values())
     names = ", ".join(tables["train"].columns)
     findings = [Finding(tables["train"].name, f"{rows:,} rows: {names}")]
-    findings += [Finding("reading", note) for table in tables.values() for note in table.notes]
+    findings += [
+        Finding("reading", f"{table.name}: {note}")
+        for table in tables.values()
+        for note in table.notes
+    ]
     findings += task.check(parts)
     findings.append(Finding("duplicates", say_duplicates(task, parts)))
     findings.append(Finding("split", said))

@@ -23,7 +23,7 @@ def problem() -> Problem:
 
 def answering(problem: Problem, *yes: float, history: Any = ()) -> Cell:
     """Return a cell that gave these probabilities of yes."""
-    answers = problem.task.predictions(np.array([[1 - p, p] for p in yes]))
+    answers = problem.task.predictions(np.array([[1 - p, p] for p in yes]).reshape(-1, 2))
     predictor = Predictor("model", "classify", problem.task, None)  # type: ignore[arg-type]
     return Cell(0, Path("cell"), {}, answers, {}, history, predictor)
 
@@ -47,7 +47,7 @@ def test_too_many_words_make_no_matrix() -> None:
 def test_the_surest_mistakes_come_first(problem: Problem) -> None:
     found = mistakes(problem, "model", answering(problem, 0.7, 0.9, 0.8, 0.1))
     assert [(m.truth, m.prediction, m.text) for m in found] == [
-        ("yes", "no", "3 -3"), ("no", "yes", "2 -2"), ("no", "yes", "0 -0"),
+        ("yes", "no", "3 -3"), ("no", "yes", "2 -2"), ("no", "yes", "0 0"),
     ]  # fmt: skip
     assert [m.probability for m in found] == pytest.approx([0.9, 0.8, 0.7])
 
