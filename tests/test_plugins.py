@@ -107,7 +107,7 @@ def test_its_backbone_competes_at_our_task(ensuite: Run, reviews: str) -> None:
     words = ("--model", "bag:width=16", "--model", "rnn", "--seeds", "1", "--budget", "20steps")
     said = ensuite("compare", "classify", reviews, *words, "--out", "run", "--json").stdout
     rows = {row["name"]: row for row in json.loads(said)["rows"]}
-    assert rows["bag width=16"]["kind"] == rows["rnn"]["kind"] == "trained"
+    assert rows["bag"]["kind"] == rows["rnn"]["kind"] == "trained"
     assert rows["most frequent"]["kind"] == "baseline"
     (run,) = (path for path in Path("run/cells").glob("bag*/0"))
     assert "good" in ensuite("predict", str(run), "a good film").stdout

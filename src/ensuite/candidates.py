@@ -59,6 +59,11 @@ class Candidate(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def variant(self) -> str:
+        """Its name and all its options: where its runs are kept, whoever stands beside it."""
+        ...
+
+    @property
     def kind(self) -> Kind: ...
     @property
     def seeded(self) -> bool:
@@ -82,6 +87,7 @@ class Trained:
 
     Args:
         name: As the table shows it.
+        variant: The name, and every option that is not the preset's.
         options: Of the backbone.
         recipe: How it is trained.
         start: A run whose backbone's weights it starts from.
@@ -89,6 +95,7 @@ class Trained:
     """
 
     name: str
+    variant: str
     options: BackboneOptions
     recipe: Recipe
     start: Path | None = None
@@ -188,6 +195,10 @@ class Simple:
     kind: Kind = "baseline"
     seeded: bool = False
 
+    @property
+    def variant(self) -> str:
+        return self.name
+
     def describe(self) -> dict[str, Any]:
         return {"baseline": self.name}
 
@@ -209,6 +220,10 @@ class Saved:
     predictor: Predictor
     kind: Kind = "saved"
     seeded: bool = False
+
+    @property
+    def variant(self) -> str:
+        return self.name
 
     @classmethod
     def open(cls, path: str, problem: Problem) -> Self:
@@ -324,6 +339,23 @@ def label(name: str, options: BackboneOptions, standard: BackboneOptions) -> str
     return " ".join([name, *words])
 
 
+def tell_apart(names: Sequence[str]) -> list[str]:
+    """Drop from each label what all variants of its model have in common.
+
+    >>> tell_apart(["lstm layers=2 bidirectional", "lstm layers=2", "gru layers=2"])
+    ['lstm bidirectional', 'lstm', 'gru']
+    """
+    variants = [name.split(" ") for name in names]
+    shared = {
+        base: set.intersection(*(set(words) for other, *words in variants if other == base))
+        for base, *_ in variants
+    }
+    return [
+        " ".join([base, *(word for word in words if word not in shared[base])])
+        for base, *words in variants
+    ]
+
+
 def choose(
     specs: Sequence[str | BackboneOptions],
     problem: Problem,
@@ -336,10 +368,10 @@ def choose(
     Raises:
         UsageError: If one is unknown, or does not fit the task.
     """
-    chosen: list[Candidate] = []
+    saved, trained = list[Candidate](), list[Trained]()
     for spec in specs or fitting(problem.task):
         if is_run(spec):
-            chosen.append(Saved.open(str(spec), problem))
+            saved.append(Saved.open(str(spec), problem))
             continue
         if isinstance(spec, str):
             name, options = model_options(spec, problem.name)
@@ -348,7 +380,10 @@ def choose(
         options = set_options(options, settings.model, f"the model {name}")
         refuse_misfit(name, options, problem)
         recipe = set_options(options.recipe(), settings.recipe, "the recipe")
-        chosen.append(Trained(name, options, recipe, start, device))
+        trained.append(Trained(name, name, options, recipe, start, device))
+    short = tell_apart([candidate.name for candidate in trained])
+    named = [replace(each, name=name) for each, name in zip(trained, short, strict=True)]
+    chosen = [*named, *saved]
     names = [candidate.name for candidate in chosen]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"{', '.join(sorted(twice))} is named twice; let the options differ.")

@@ -81,10 +81,10 @@ def test_finished_cells_are_not_trained_again(problem: Problem, tmp_path: Path) 
     ear = Ear()
     again = run(problem, tmp_path, ear, more=1).leaderboard
     assert ear.trained == ["mlp width=5 0", "mlp width=5 1"]
-    rows = {row.name: row for row in again.rows}
+    rows = {row.folder: row for row in again.rows}
     for row in first.rows:
-        assert rows[row.name].metrics == row.metrics
-        assert rows[row.name].train_seconds == row.train_seconds
+        assert rows[row.folder].metrics == row.metrics
+        assert rows[row.folder].train_seconds == row.train_seconds
 
 
 def test_the_best_seed_of_the_winner_is_chosen_without_the_test_rows(
@@ -113,6 +113,7 @@ class Broken:
     """A candidate that stops in the middle."""
 
     name: str = "broken"
+    variant = "broken"
     kind: str = "trained"
     seeded: bool = False
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,3 +34,13 @@ def test_the_rate_is_never_beyond_its_highest(schedule, warmup, share):
 def test_warmup_rises_to_the_highest_rate(schedule):
     at = Recipe(learning_rate=1.0, schedule=schedule, warmup=0.2).learning_rate_at
     assert [at(0.05), at(0.1), at(0.2)] == pytest.approx([0.25, 0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch_size": 0}, {"accumulate": 0}, {"learning_rate": -1.0}, {"clip": 0.0}, {"warmup": 2.0},
+     {"weight_decay": -0.1}],
+)  # fmt: skip
+def test_a_number_that_cannot_train_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Recipe(**wrong)

@@ -58,7 +58,9 @@ def run_comparison(
         announce(problem, entrants, budget, seeds, watch)
         cells = {
             entrant.name: [
-                run_cell(entrant, problem, budget, seed, folder / place(entrant.name, seed), watch)
+                run_cell(
+                    entrant, problem, budget, seed, folder / place(entrant.variant, seed), watch
+                )
                 for seed in range(seeds if entrant.seeded else 1)
             ]
             for entrant in entrants

@@ -31,6 +31,14 @@ class Recipe:
     weight_decay: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
 
+    def __post_init__(self) -> None:
+        if min(self.batch_size, self.accumulate) < 1:
+            raise ValueError("batch_size and accumulate must be 1 or more")
+        if self.learning_rate <= 0 or self.clip <= 0 or self.weight_decay < 0:
+            raise ValueError("learning_rate and clip must be more than 0, weight_decay 0 or more")
+        if not 0 <= self.warmup <= 1:
+            raise ValueError("warmup is a share of the budget, from 0 to 1")
+
     def learning_rate_at(self, share: float) -> float:
         """Return the learning rate when ``share`` (0 to 1) of the budget is spent.
 
