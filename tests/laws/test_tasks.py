@@ -122,7 +122,6 @@ class TestLaws:
         task, examples = make(case)
         task = task.prepare(examples)
         asked = [example._replace(label=None) for example in examples]
-        assert task.unlabelled(asked) == list(range(len(asked)))
         batch = task.collate(task.items(asked))
         assert set(batch.counts.values()) == {0}
         assert len(predict(task, build(task), asked)) == len(asked)

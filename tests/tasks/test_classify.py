@@ -137,7 +137,6 @@ def test_without_a_label_nothing_is_counted() -> None:
     task = Classify().prepare(ROWS)
     batch = task.collate(task.items([Example("a film"), ROWS[0]]))
     assert batch.counts == {"label": 1}
-    assert task.unlabelled([Example("a"), ROWS[0]]) == [0]
 
 
 def test_a_prepared_task_keeps_to_its_kind_of_input() -> None:

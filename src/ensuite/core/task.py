@@ -214,10 +214,6 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         """Return the class of which training must see at least one example."""
         return None
 
-    def unlabelled(self, examples: Sequence[Example]) -> list[int]:
-        """Return the numbers of the examples that have nothing to learn from."""
-        return []
-
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         """Return what a person should know of the data before it costs anything."""
         return []

@@ -281,9 +281,6 @@ class Classify(Task[Example, Item, Prediction]):
     def stratum(self, example: Example) -> str | None:
         return example.label if isinstance(example.label, str) else None
 
-    def unlabelled(self, examples: Sequence[Example]) -> list[int]:
-        return [number for number, e in enumerate(examples) if e.label is None]
-
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         everything = [e for part in parts.values() for e in part]
         counts = Counter(name for e in everything for name in each_label(e.label))
