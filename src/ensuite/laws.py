@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ensuite.core.baseline import Baseline
 from ensuite.core.batch import Batch, Image, Inputs, Tokens, Values
 from ensuite.core.errors import PaddingLeakError
 from ensuite.core.task import Model, Task
@@ -37,6 +38,8 @@ def check(predictor: Predictor, examples: Sequence[Any] | None = None) -> Iterat
         yield padding_changes_nothing(model, batch)
         yield alone_as_in_a_batch(model, batch)
         yield saved_values(predictor, batch)
+    else:
+        yield saved_arrays(predictor)
     if examples:
         yield one_answer_each(predictor, examples[:ROWS])
         yield saved_answers(predictor, examples[:ROWS])
@@ -103,6 +106,17 @@ def saved_values(predictor: Predictor, batch: Batch) -> Verdict:
         values(again.model, batch.to("cpu")), values(predictor.model.cpu(), batch.to("cpu"))
     )
     return Verdict("saved = loaded", same, "bit for bit" if same else "other values")
+
+
+def saved_arrays(predictor: Predictor) -> Verdict:
+    """Save a baseline, load it, and compare what it has learned bit for bit."""
+    with tempfile.TemporaryDirectory() as folder:
+        again = Predictor.load(predictor.save(folder))
+    assert isinstance(predictor.model, Baseline)
+    assert isinstance(again.model, Baseline)
+    one, other = predictor.model.arrays(), again.model.arrays()
+    same = one.keys() == other.keys() and all((one[k] == other[k]).all() for k in one)
+    return Verdict("saved = loaded", same, "bit for bit" if same else "other numbers")
 
 
 def saved_answers(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
