@@ -64,14 +64,14 @@ def test_a_finished_one_is_opened_and_scores_the_same(problem: Problem, tmp_path
 
 
 @pytest.mark.parametrize("change", [{"spec": "mlp:width=5"}, {"seed": 1}])
-def test_one_of_other_options_is_replaced(
+def test_one_of_other_options_is_kept(
     change: dict[str, Any], problem: Problem, tmp_path: Path
 ) -> None:
     run(problem, tmp_path / "cell")
-    run(problem, tmp_path / "cell", **change)
-    run(problem, tmp_path / "alone", **change)
-    name = "model.safetensors"
-    assert (tmp_path / "cell" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+    before = {path: path.read_bytes() for path in (tmp_path / "cell").iterdir()}
+    with pytest.raises(RunError, match=r"holds a run with another \w+, and is kept"):
+        run(problem, tmp_path / "cell", **change)
+    assert {path: path.read_bytes() for path in (tmp_path / "cell").iterdir()} == before
 
 
 def test_all_that_decides_a_result_is_in_its_identity(problem: Problem) -> None:

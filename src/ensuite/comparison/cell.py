@@ -49,13 +49,22 @@ class Cell:
 def run_cell(
     candidate: Candidate, problem: Problem, budget: Budget, seed: int, folder: Path, watch: Watch
 ) -> Cell:
-    """Return a cell: the finished one in ``folder``, or else one that is trained now."""
+    """Return a cell: the finished one in ``folder``, or else one that is trained now.
+
+    Raises:
+        RunError: If the folder holds a trained run of other options, which is never thrown away.
+    """
     mine = identity(candidate, problem, budget, seed)
     if (folder / RUN).exists():
         known = read_json(folder / RUN)
-        if read_identity(folder) != mine:
-            shutil.rmtree(folder)  # the run of other options
-        elif "figures" in known:
+        theirs = read_identity(folder)
+        different = [key for key in mine if theirs.get(key) != mine[key]]
+        if different and candidate.seeded:  # it cost training; whatever did not is made anew
+            raise RunError(
+                f"{folder} holds a run with another {', '.join(different)}, and is kept; choose "
+                "another --out."
+            )
+        if "figures" in known and not different:
             return reopen(problem, seed, folder, known["figures"])
     write_json(folder / RUN, {"identity": mine})
     reset_peak_memory()

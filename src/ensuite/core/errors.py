@@ -40,10 +40,6 @@ class PaddingLeakError(EnsuiteError):
     """A backbone gives other answers when padding is added."""
 
 
-class MissingExtraError(EnsuiteError):
-    """An optional dependency is not installed; the message says what to type."""
-
-
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return '; did you mean X?' for the closest known word, or nothing where none is close.
 

@@ -265,7 +265,7 @@ class Classify(Task[Example, Item, Prediction]):
         if self.several:
             return self
         probabilities = np.array([p.probabilities for p in predictions])
-        targets = np.array([self.labels.encode(e.label) for e in held_out])  # type: ignore[arg-type]
+        targets = np.array([self._target(e.label) for e in held_out])
         temperature = best_temperature(probabilities, targets)
         return replace(self, temperature=self.temperature * temperature)
 
