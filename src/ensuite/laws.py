@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ensuite.core.baseline import Baseline
-from ensuite.core.batch import Batch, Image, Inputs, Tokens, Values
+from ensuite.core.batch import Batch, Characters, Image, Inputs, Tokens, Values
 from ensuite.core.errors import PaddingLeakError
 from ensuite.core.task import Model, Task
 from ensuite.predictor import Predictor
@@ -17,6 +17,7 @@ from ensuite.predictor import Predictor
 ROWS = 64
 PADS = (0, 1, 7, 64)
 LONGEST = 40
+LONGEST_WORD = 9
 
 TOLERANCE = 1e-4
 """Largest difference that rounding alone makes in float32 outputs after hundreds of steps."""
@@ -63,6 +64,11 @@ def random_batch(inputs: Inputs, rows: int = ROWS, longest: int = LONGEST, seed:
         if isinstance(kind, Tokens):
             drawn = torch.randint(1, kind.size, (rows, longest), generator=generator)
             fields[name] = drawn * mask
+        elif isinstance(kind, Characters):
+            shape = (rows, longest, LONGEST_WORD)
+            ends = torch.randint(1, LONGEST_WORD + 1, shape[:2], generator=generator)
+            spelled = (torch.arange(LONGEST_WORD) < ends[..., None]) & mask[..., None]
+            fields[name] = torch.randint(1, kind.size, shape, generator=generator) * spelled
         elif isinstance(kind, Values):
             drawn = torch.randn(rows, longest, kind.features, generator=generator)
             fields[name] = drawn * mask[..., None]
@@ -71,7 +77,7 @@ def random_batch(inputs: Inputs, rows: int = ROWS, longest: int = LONGEST, seed:
             fields[name] = torch.rand(shape, generator=generator)
         else:
             fields[name] = torch.randn(rows, kind.features, generator=generator)
-    timed = any(isinstance(kind, Tokens | Values) for kind in inputs.values())
+    timed = any(isinstance(kind, Tokens | Characters | Values) for kind in inputs.values())
     return Batch(inputs=fields, mask=mask if timed else None)
 
 
@@ -186,9 +192,21 @@ def rows_of(batch: Batch) -> Iterator[Batch]:
 
 @torch.inference_mode()
 def values(model: Model, batch: Batch) -> Tensor:
-    """Return what the head reads, without dropout; several heads side by side."""
+    """Return what the head reads, without dropout: of each row, or of each real position.
+
+    Several heads stand side by side; what has no row of the batch, a parameter, is left out.
+    """
     found: Any = model.eval()(batch).values
-    return found if isinstance(found, Tensor) else torch.cat([f.flatten(1) for f in found], 1)
+    if isinstance(found, Tensor):
+        found = (found,)
+    read = [_real(f, batch.mask).flatten(1) for f in found if len(f) == len(batch)]
+    return torch.cat(read, dim=1)
+
+
+def _real(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Drop the padded positions of (batch, time, ...) values; others stay as they are."""
+    timed = mask is not None and values.dim() > 2 and values.shape[:2] == mask.shape
+    return values[mask] if timed else values
 
 
 def difference(one: Tensor, other: Tensor) -> float:

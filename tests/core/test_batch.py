@@ -7,6 +7,7 @@ from torch import tensor
 from ensuite.core.batch import (
     ROWS,
     Batch,
+    Characters,
     Image,
     Loss,
     Part,
@@ -110,6 +111,12 @@ def test_ids_without_an_embedding_are_refused(wrong):
     batch = Batch(inputs={"tokens": torch.tensor([[1, wrong]])})
     with pytest.raises(DataError, match=rf"the id {wrong} in tokens, but .* has 10, 0 to 9"):
         check_ranges(batch, {"tokens": Tokens(10)})
+
+
+def test_a_spelling_out_of_range_is_named():
+    batch = Batch(inputs={"characters": tensor([[[3, 7]]])})
+    with pytest.raises(DataError, match="the id 7 in characters, but its vocabulary has 5"):
+        check_ranges(batch, {"characters": Characters(5)})
 
 
 def test_ranges_are_checked_of_tokens_that_are_there_only():

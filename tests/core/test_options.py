@@ -93,6 +93,18 @@ def test_json_gives_back_what_it_was_made_of(drawing, apart):
     assert not apart or files == ({"document.txt": drawing.document} if drawing.document else {})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Memo:
+    title: str = ""
+    scratch: object = field(default=None, metadata={"saved": False})
+
+
+def test_what_is_not_saved_is_its_default_again():
+    written = to_json(Memo(title="a", scratch=object()))
+    assert "scratch" not in written
+    assert from_json(Memo, written) == Memo(title="a")
+
+
 @given(st.sampled_from(["", *Drawing.__annotations__]), DOCUMENTS)
 def test_foreign_json_is_an_error_of_ours_or_a_drawing(name, value):
     with suppress(EnsuiteError):

@@ -39,7 +39,7 @@ def test_warmup_rises_to_the_highest_rate(schedule):
 @pytest.mark.parametrize(
     "wrong",
     [{"batch_size": 0}, {"accumulate": 0}, {"learning_rate": -1.0}, {"clip": 0.0}, {"warmup": 2.0},
-     {"weight_decay": -0.1}],
+     {"weight_decay": -0.1}, {"clip_value": 0.0}],
 )  # fmt: skip
 def test_a_number_that_cannot_train_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -91,6 +91,24 @@ def test_a_long_gradient_is_shortened_and_its_length_told():
     assert moved.norm().item() == pytest.approx(1e-3, rel=1e-3)
 
 
+def test_large_numbers_of_a_gradient_are_cut():
+    limits = {"clip": None, "clip_value": 1e-3}
+    training = start(make=exact, optimizer="sgd", learning_rate=1.0, budget="1steps", **limits)
+    before = weights(training)
+    (progress,) = fit(training)
+    moved = torch.cat([(t - before[name]).flatten() for name, t in weights(training).items()])
+    assert progress.norm > 1e-3
+    assert moved.abs().max().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_without_a_limit_the_gradient_is_as_long_as_it_is():
+    training = start(make=exact, optimizer="sgd", learning_rate=1.0, budget="1steps", clip=None)
+    before = weights(training)
+    (progress,) = fit(training)
+    moved = torch.cat([(t - before[name]).flatten() for name, t in weights(training).items()])
+    assert moved.norm().item() == pytest.approx(progress.norm.item(), rel=1e-5)
+
+
 def test_the_rate_follows_the_share_of_the_budget_and_tasks_are_told_it():
     task, rates = Line(), []
     training = start(task, budget="4steps", learning_rate=1.0)

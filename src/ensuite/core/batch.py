@@ -29,10 +29,26 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Tokens:
-    """Whole numbers below ``size``, one a position; 0 is padding."""
+    """Whole numbers below ``size``, one a position; 0 is padding.
+
+    Args:
+        size: How many there are.
+        width: Of the vectors to start from; None where the backbone chooses one.
+        vectors: (size, width), what to start from; None of a saved run, whose weights hold them.
+    """
 
     size: int
+    width: int | None = None
+    vectors: Tensor | None = field(default=None, compare=False, repr=False)
     kind: ClassVar[str] = "tokens"
+
+
+@dataclass(frozen=True)
+class Characters:
+    """The spelling of each position: (batch, time, character) below ``size``; 0 is padding."""
+
+    size: int
+    kind: ClassVar[str] = "characters"
 
 
 @dataclass(frozen=True)
@@ -61,7 +77,7 @@ class Row:
     kind: ClassVar[str] = "row"
 
 
-Kind = Tokens | Values | Image | Row
+Kind = Tokens | Characters | Values | Image | Row
 Inputs = Mapping[str, Kind]
 """All that a backbone learns of the data: its input fields and their sizes."""
 
@@ -209,7 +225,7 @@ def check_ranges(batch: Batch, inputs: Inputs) -> None:
         DataError: Names the field, the id and the size.
     """
     for name, kind in inputs.items():
-        if not isinstance(kind, Tokens) or name not in batch.inputs:
+        if not isinstance(kind, Tokens | Characters) or name not in batch.inputs:
             continue
         if not batch.inputs[name].numel():  # rows of empty texts
             continue

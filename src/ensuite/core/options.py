@@ -20,11 +20,14 @@ def to_json(value: Any, files: dict[str, str] | None = None) -> Any:
     """Return ``value`` as what ``json`` can write.
 
     A dataclass field with ``metadata={"file": NAME}`` holds a whole document: where ``files`` is
-    given, the document goes there under its name.
+    given, the document goes there under its name. One with ``metadata={"saved": False}`` is left
+    out, and is its default when read again.
     """
     if is_dataclass(value) and not isinstance(value, type):
         written: dict[str, Any] = {CLASS: type(value).__name__}
         for each in fields(value):
+            if not each.metadata.get("saved", True):
+                continue
             content = getattr(value, each.name)
             name = each.metadata.get("file")
             if name and files is not None and content:

@@ -16,7 +16,8 @@ class Recipe:
         warmup: Share of the budget over which the learning rate first rises from 0.
         batch_size: Rows in one forward pass.
         accumulate: Forward passes in one update; exact, whatever each of them counts.
-        clip: Largest norm of the gradient; longer ones are shortened to it.
+        clip: Largest norm of the gradient; longer ones are shortened to it. None: any.
+        clip_value: Largest size of each of its numbers; larger ones are cut to it. None: any.
         weight_decay: Decoupled decay of matrices (AdamW); 0 for none.
         precision: Numbers of the forward pass; weights stay float32.
     """
@@ -27,15 +28,19 @@ class Recipe:
     warmup: float = 0.0
     batch_size: int = 32
     accumulate: int = 1
-    clip: float = 1.0
+    clip: float | None = 1.0
+    clip_value: float | None = None
     weight_decay: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         if min(self.batch_size, self.accumulate) < 1:
             raise ValueError("batch_size and accumulate must be 1 or more")
-        if self.learning_rate <= 0 or self.clip <= 0 or self.weight_decay < 0:
-            raise ValueError("learning_rate and clip must be more than 0, weight_decay 0 or more")
+        limits = [limit for limit in (self.clip, self.clip_value) if limit is not None]
+        if min(self.learning_rate, *limits, 1) <= 0 or self.weight_decay < 0:
+            raise ValueError(
+                "learning_rate, clip and clip_value must be more than 0, weight_decay 0 or more"
+            )
         if not 0 <= self.warmup <= 1:
             raise ValueError("warmup is a share of the budget, from 0 to 1")
 

@@ -15,6 +15,7 @@ class Embedding(nn.Module):
         dropout: Share of the vectors' numbers dropped while training, the same ones at every
             position of a row.
         word_dropout: Share of the tokens whose whole vector is zero while training.
+        vectors: (size, width), what to start from; None: small random numbers.
 
     Sources:
         Gal & Ghahramani (2016), https://arxiv.org/abs/1512.05287, section 4; they drop all
@@ -22,12 +23,20 @@ class Embedding(nn.Module):
     """
 
     def __init__(
-        self, size: int, width: int, *, dropout: float = 0.0, word_dropout: float = 0.0
+        self,
+        size: int,
+        width: int,
+        *,
+        dropout: float = 0.0,
+        word_dropout: float = 0.0,
+        vectors: Float[Tensor, "size width"] | None = None,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(size, width))
         self.dropout, self.word_dropout = dropout, word_dropout
         nn.init.normal_(self.weight, std=0.1)
+        if vectors is not None:
+            self.weight.data.copy_(vectors)
         nn.init.zeros_(self.weight[0])
 
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time width"]:

@@ -5,13 +5,16 @@ print, plot, save, or stop by leaving the ``for``. At every yield ``training`` i
 saves there goes on bit for bit.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from time import perf_counter
 
 import torch
-from torch.nn.utils import clip_grad_norm_
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from ensuite.core.batch import Loss, sum_counts
+from ensuite.core.recipe import Recipe
 from ensuite.training.device import deterministic
 from ensuite.training.training import Progress, Training
 
@@ -27,7 +30,7 @@ def fit(training: Training) -> Iterator[Progress]:
         with deterministic():  # the first time it imports for a second: not charged
             began = perf_counter()
             loss = add_gradients(training)
-            norm = clip_grad_norm_(training.model.parameters(), training.recipe.clip)
+            norm = clip_gradients(training.model.parameters(), training.recipe)
             training.update(norm)  # not finite: the weights stay as they were
             training.advance(began)
         scores = training.evaluate_if_due()
@@ -48,3 +51,16 @@ def add_gradients(training: Training) -> Loss:
         torch.autograd.backward(loss.value)
         losses.append(loss.detach())
     return sum(losses, Loss())
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], recipe: Recipe) -> Tensor:
+    """Cut the gradients as the recipe says, and return the norm they had.
+
+    Source:
+        Pascanu, Mikolov & Bengio (2013), https://arxiv.org/abs/1211.5063, algorithm 1 (norm).
+    """
+    parameters = list(parameters)
+    norm = clip_grad_norm_(parameters, math.inf if recipe.clip is None else recipe.clip)
+    if recipe.clip_value is not None:
+        clip_grad_value_(parameters, recipe.clip_value)
+    return norm
