@@ -3,6 +3,7 @@
 from ensuite.core.registry import Registry, Row
 
 _CAUSAL = ("sequence", "causal", "steps", "carries")
+_POSITIONS = ("tokens", "characters", "values", "image")
 
 BACKBONES: dict[str, Row] = {
     "mlp": Row(
@@ -17,7 +18,7 @@ BACKBONES: dict[str, Row] = {
         preset={"cell": "rnn"},
         caption="plain recurrent network: one state, updated at each step",
         traits=_CAUSAL,
-        reads=("tokens", "values"),
+        reads=_POSITIONS,
         paper="Elman, Cognitive Science 14",
         year=1990,
     ),
@@ -26,7 +27,7 @@ BACKBONES: dict[str, Row] = {
         preset={"cell": "lstm"},
         caption="long short-term memory: a cell that three gates guard",
         traits=_CAUSAL,
-        reads=("tokens", "values"),
+        reads=_POSITIONS,
         paper="Hochreiter & Schmidhuber, Neural Computation 9",
         year=1997,
     ),
@@ -35,7 +36,7 @@ BACKBONES: dict[str, Row] = {
         preset={"cell": "gru"},
         caption="gated recurrent unit: two gates, no cell of its own",
         traits=_CAUSAL,
-        reads=("tokens", "values"),
+        reads=_POSITIONS,
         paper="Cho et al., EMNLP",
         year=2014,
     ),

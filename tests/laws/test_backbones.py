@@ -11,14 +11,16 @@ from torch import Tensor
 
 from ensuite.catalog import backbones
 from ensuite.core.backbone import Backbone, BackboneOptions, Steps, Trait
-from ensuite.core.batch import Batch, Inputs, Row, States, Tokens, Values
+from ensuite.core.batch import Batch, Characters, Image, Inputs, Row, States, Tokens, Values
 from ensuite.core.files import read_tensors, write_tensors
 from ensuite.core.options import from_json, to_json
 from ensuite.laws import pad, random_batch, rows_of
 
 KINDS: dict[str, Inputs] = {
     "tokens": {"tokens": Tokens(12)},
+    "characters": {"tokens": Tokens(12), "characters": Characters(7)},
     "values": {"values": Values(3)},
+    "image": {"image": Image(2, 9, 5)},
     "row": {"row": Row(5)},
 }
 

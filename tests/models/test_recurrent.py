@@ -31,9 +31,9 @@ def batch() -> Batch:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"width": 0}, "width, layers and embedding must be 1 or more"),
-        ({"layers": 0}, "width, layers and embedding must be 1 or more"),
-        ({"embedding": -1}, "width, layers and embedding must be 1 or more"),
+        ({"width": 0}, "width, layers, embedding and spelling must be 1 or more"),
+        ({"layers": 0}, "width, layers, embedding and spelling must be 1 or more"),
+        ({"embedding": -1}, "width, layers, embedding and spelling must be 1 or more"),
         ({"dropout": 1.0}, "dropout and word_dropout must be from 0 to less than 1"),
         ({"word_dropout": -0.1}, "dropout and word_dropout must be from 0 to less than 1"),
         ({"span": 2}, "span must be 3 or more"),
@@ -48,7 +48,7 @@ def test_impossible_options_are_refused(wrong: dict[str, Any], sentence: str) ->
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        ({"width": "0"}, "the model lstm: width, layers and embedding must be 1 or more"),
+        ({"width": "0"}, "the model lstm: width, layers, embedding and spelling must be 1 or more"),
         ({"cell": "lstn"}, "cell=lstn: choose one of rnn, lstm, gru"),
         ({"summary": "sum"}, "choose one of last, mean, max, mean-max"),
         ({"bidirectional": "perhaps"}, "expected true or false"),

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
-from ensuite.core.batch import Batch, Carry, Inputs, States, Tokens, Values
+from ensuite.core.batch import Batch, Carry, Characters, Image, Inputs, Kind, States, Tokens
 from ensuite.core.recipe import Recipe
 from ensuite.nn.embed import Embedding
 from ensuite.nn.gru import GRU
@@ -18,6 +18,7 @@ from ensuite.nn.lstm import LSTM
 from ensuite.nn.pooling import pool
 from ensuite.nn.recurrent import Recurrent
 from ensuite.nn.rnn import RNN
+from ensuite.nn.spelling import Spelling
 
 CellStates = tuple[Any, ...]
 """The named state of every cell, as ``nn.recurrent`` hands them over."""
@@ -27,14 +28,15 @@ CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentOptions(BackboneOptions):
-    """A recurrent network over embedded tokens or series of values.
+    """A recurrent network over embedded tokens, series of values, or an image row by row.
 
     Args:
         cell: What is repeated over time.
         width: Size of the state of one direction.
         layers: How many are stacked, each reading the states of the one below.
         bidirectional: Whether a second network reads from the end.
-        embedding: Size of the vector of a token.
+        embedding: Size of the vector of a token, where the data brings none.
+        spelling: Size of the vector that the characters of a token make, where the data has them.
         summary: What a row becomes: its last state (of each direction), the mean or the largest of
             its states, or mean and largest side by side.
         span: Steps over which the gates of an lstm or gru remember at first (chrono
@@ -49,16 +51,17 @@ class RecurrentOptions(BackboneOptions):
     layers: int = 1
     bidirectional: bool = False
     embedding: int = 64
+    spelling: int = 50
     summary: Literal["last", "mean", "max", "mean-max"] = "last"
     span: int | None = None
     dropout: float = 0.3
     word_dropout: float = 0.0
 
-    reads: ClassVar[frozenset[str]] = frozenset({"tokens", "values"})
+    reads: ClassVar[frozenset[str]] = frozenset({"tokens", "characters", "values", "image"})
 
     def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.embedding) < 1:
-            raise ValueError("width, layers and embedding must be 1 or more")
+        if min(self.width, self.layers, self.embedding, self.spelling) < 1:
+            raise ValueError("width, layers, embedding and spelling must be 1 or more")
         if not 0 <= self.dropout < 1 or not 0 <= self.word_dropout < 1:
             raise ValueError("dropout and word_dropout must be from 0 to less than 1")
         if self.span is not None and (self.span < 3 or self.cell == "rnn"):
@@ -76,7 +79,7 @@ class RecurrentOptions(BackboneOptions):
         return RecurrentBackbone(self, inputs)
 
     def tiny(self) -> "RecurrentOptions":
-        return replace(self, width=8, embedding=8, dropout=0.0, word_dropout=0.0)
+        return replace(self, width=8, embedding=8, spelling=4, dropout=0.0, word_dropout=0.0)
 
     def recipe(self) -> Recipe:
         # A plain RNN diverges at the rates that suit gated cells (Pascanu et al. 2013, section 3).
@@ -91,20 +94,8 @@ class RecurrentBackbone(Backbone):
         super().__init__()
         self.options = options
         self.fields = tuple(inputs)
-        self.embed = nn.ModuleDict(
-            {
-                name: Embedding(
-                    kind.size,
-                    options.embedding,
-                    dropout=options.dropout,
-                    word_dropout=options.word_dropout,
-                )
-                for name, kind in inputs.items()
-                if isinstance(kind, Tokens)
-            }
-        )
-        features = options.embedding * len(self.embed)
-        features += sum(kind.features for kind in inputs.values() if isinstance(kind, Values))
+        self.readers = nn.ModuleList(self.reader(kind) for kind in inputs.values())
+        features = sum(size(kind, options) for kind in inputs.values())
         self.recurrent = Recurrent(
             CELLS[options.cell],
             features,
@@ -121,11 +112,25 @@ class RecurrentBackbone(Backbone):
         self.width = options.width * directions * pools
         self.dropout = nn.Dropout(options.dropout)
 
-    def read(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "... features"]:
-        """Turn the fields of a batch, or of one position, into one vector a position."""
-        fields = {name: inputs[name] for name in self.fields}
-        fields |= {name: embed(inputs[name]) for name, embed in self.embed.items()}
-        return torch.cat(list(fields.values()), dim=-1)
+    def reader(self, kind: Kind) -> nn.Module:
+        """Return what turns a field of one kind into one vector a position."""
+        options = self.options
+        if isinstance(kind, Tokens):
+            return Embedding(
+                kind.size,
+                kind.width or options.embedding,
+                dropout=options.dropout,
+                word_dropout=options.word_dropout,
+                vectors=kind.vectors,
+            )
+        if isinstance(kind, Characters):
+            return Spelling(kind.size, options.spelling, dropout=options.dropout)
+        return Scanlines() if isinstance(kind, Image) else nn.Identity()
+
+    def read(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch time features"]:
+        """Turn the fields of a batch into one vector a position."""
+        fields = zip(self.fields, self.readers, strict=True)
+        return torch.cat([read(inputs[name]) for name, read in fields], dim=-1)
 
     def forward(self, batch: Batch) -> States:
         features = self.read(batch.inputs)
@@ -159,6 +164,29 @@ class RecurrentBackbone(Backbone):
             type(state)(*(carry[f"{number}.{name}"] for name in names(state)))
             for number, state in enumerate(self.recurrent.begin(1))
         )
+
+
+class Scanlines(nn.Module):
+    """An image as a sequence: its rows from top to bottom."""
+
+    def forward(
+        self, image: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch height features"]:
+        """Return all channels of a row side by side."""
+        return image.transpose(1, 2).flatten(2)
+
+
+def size(kind: Kind, options: RecurrentOptions) -> int:
+    """Return how long the vector of a position of one field is."""
+    match kind:
+        case Tokens():
+            return kind.width or options.embedding
+        case Characters():
+            return options.spelling
+        case Image():
+            return kind.channels * kind.width
+        case _:
+            return kind.features
 
 
 def pack(states: CellStates) -> Carry:
