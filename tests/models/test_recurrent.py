@@ -10,7 +10,6 @@ from ensuite.core.errors import UsageError
 from ensuite.core.options import set_options
 from ensuite.laws import random_batch
 from ensuite.models.recurrent import RecurrentOptions
-from ensuite.nn.gru import GRU
 
 TINY = RecurrentOptions(width=6, embedding=4, dropout=0.0)
 TOKENS = {"tokens": Tokens(9)}
@@ -34,10 +33,23 @@ def batch() -> Batch:
         ({"width": 0}, "width, layers, embedding and spelling must be 1 or more"),
         ({"layers": 0}, "width, layers, embedding and spelling must be 1 or more"),
         ({"embedding": -1}, "width, layers, embedding and spelling must be 1 or more"),
-        ({"dropout": 1.0}, "dropout and word_dropout must be from 0 to less than 1"),
-        ({"word_dropout": -0.1}, "dropout and word_dropout must be from 0 to less than 1"),
+        ({"dropout": 1.0}, "dropout, recurrent_dropout and word_dropout must be from 0 to less"),
+        ({"recurrent_dropout": 1.5}, "recurrent_dropout and word_dropout must be from 0 to less"),
+        (
+            {"word_dropout": -0.1},
+            "recurrent_dropout and word_dropout must be from 0 to less than 1",
+        ),
         ({"span": 2}, "span must be 3 or more"),
         ({"span": 30, "cell": "rnn"}, "only lstm and gru have gates to remember by"),
+        ({"truncate": 0}, "truncate must be 1 position or more, or none"),
+        ({"combine": "sum"}, "combine=sum needs two directions: bidirectional=true"),
+        ({"initial": "identity"}, "initial=identity is for the rnn; lstm and gru remember by span"),
+        (
+            {"peepholes": "full", "cell": "gru"},
+            "peepholes is an option of the lstm, not of the gru",
+        ),
+        ({"reset": "before"}, "reset is an option of the gru, not of the lstm"),
+        ({"activation": "relu"}, "activation is an option of the rnn, not of the lstm"),
     ],
 )
 def test_impossible_options_are_refused(wrong: dict[str, Any], sentence: str) -> None:
@@ -51,6 +63,9 @@ def test_impossible_options_are_refused(wrong: dict[str, Any], sentence: str) ->
         ({"width": "0"}, "the model lstm: width, layers, embedding and spelling must be 1 or more"),
         ({"cell": "lstn"}, "cell=lstn: choose one of rnn, lstm, gru"),
         ({"summary": "sum"}, "choose one of last, mean, max, mean-max"),
+        ({"peepholes": "true"}, "peepholes=true: choose one of none, diagonal, full"),
+        ({"truncate": "some"}, "truncate=some: expected a whole number"),
+        ({"combine": "mean"}, "the model lstm: combine=mean needs two directions"),
         ({"bidirectional": "perhaps"}, "expected true or false"),
         ({"layer": "2"}, 'the model lstm has no option "layer"; did you mean layers'),
     ],
@@ -98,6 +113,8 @@ class TestSummaries:
     [
         ({}, 6),
         ({"bidirectional": True}, 12),
+        ({"bidirectional": True, "combine": "sum"}, 6),
+        ({"bidirectional": True, "combine": "mean", "summary": "mean-max"}, 12),
         ({"layers": 3, "bidirectional": True}, 12),
         ({"summary": "mean-max"}, 12),
         ({"summary": "mean-max", "bidirectional": True}, 24),
@@ -117,7 +134,7 @@ def test_the_second_direction_reads_from_the_end(batch: Batch) -> None:
     assert not torch.equal(one[:, 0, 6:], two[:, 0, 6:])
 
 
-@pytest.mark.parametrize("option", ["dropout", "word_dropout"])
+@pytest.mark.parametrize("option", ["dropout", "recurrent_dropout", "word_dropout"])
 def test_dropout_only_while_training(option: str, batch: Batch) -> None:
     backbone = replace(TINY, **{option: 0.5}).build(TOKENS)
     assert not torch.equal(backbone(batch).summary, backbone(batch).summary)
@@ -138,14 +155,19 @@ def test_word_dropout_takes_whole_tokens(batch: Batch) -> None:
 # The course counts one bias a gate. So do we: of torch's two the sum is all that acts. The one
 # exception is the GRU that resets after the matrix (as torch and Keras do, for speed): there the
 # bias of the candidate's recurrent product is reset with it, so it acts on its own, 50 more.
-@pytest.mark.parametrize(("cell", "count"), [("rnn", 2_600), ("lstm", 10_400), ("gru", 7_850)])
-def test_parameters_as_the_course_counts_them(cell: Any, count: int) -> None:
-    backbone = RecurrentOptions(cell=cell, width=50).build({"values": Values(1)})
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({"cell": "rnn"}, 2_600),
+        ({"cell": "lstm"}, 10_400),
+        ({"cell": "lstm", "peepholes": "full"}, 17_900),
+        ({"cell": "gru"}, 7_850),
+        ({"cell": "gru", "reset": "before"}, 7_800),
+    ],
+)
+def test_parameters_as_the_course_counts_them(options: dict[str, Any], count: int) -> None:
+    backbone = RecurrentOptions(width=50, **options).build({"values": Values(1)})
     assert sum(parameter.numel() for parameter in backbone.parameters()) == count
-
-
-def test_parameters_of_the_published_gru() -> None:
-    assert sum(parameter.numel() for parameter in GRU(1, 50, reset="before").parameters()) == 7_800
 
 
 def test_fields_are_read_side_by_side() -> None:
@@ -169,3 +191,129 @@ def test_span_spreads_what_the_gates_remember(cell: Any) -> None:
         steps = 1 / (1 - gate)
         assert 2 <= steps.min() < 5
         assert 45 < steps.max() <= 50
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cell": "rnn", "activation": "gelu", "initial": "identity"},
+        {"cell": "lstm", "peepholes": "full", "normalize": True, "recurrent_dropout": 0.25},
+        {"cell": "gru", "reset": "before", "learn_start": True, "initial": "orthogonal"},
+    ],
+)
+def test_options_reach_every_cell(options: dict[str, Any]) -> None:
+    both = RecurrentOptions(
+        width=6, layers=2, bidirectional=True, combine="mean", truncate=4, **options
+    )
+    recurrent = both.build(TOKENS).recurrent
+    assert (recurrent.combine, recurrent.truncate, len(recurrent.cells)) == ("mean", 4, 4)
+    for cell in recurrent.cells:
+        assert cell.recurrent_dropout == both.recurrent_dropout
+        assert (cell.from_hidden.gain is not None) == both.normalize
+        assert (cell.start is not None) == both.learn_start
+        hidden = cell.from_hidden.weight[:6]
+        if both.initial == "identity":
+            assert torch.equal(hidden, torch.eye(6))
+            assert cell.activation is torch.nn.functional.gelu
+        elif both.initial == "orthogonal":
+            torch.testing.assert_close(hidden @ hidden.T, torch.eye(6))
+            assert cell.reset_bias is None
+        else:
+            assert cell.peepholes.shape == (3, 6, 6)
+
+
+CARRIED = [
+    {"cell": "rnn"},
+    {"cell": "lstm", "learn_start": True, "layers": 2},
+    {"cell": "gru", "truncate": 2},
+]
+
+
+@pytest.mark.parametrize("options", CARRIED)
+class TestDocuments:
+    """Two rows: documents 4 (all 7 positions of it), 2, 2 and 1, and padding on either side."""
+
+    tokens = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8, 1, 0], [0, 3, 1, 4, 1, 5, 0, 2, 6, 5]])
+    numbers = torch.tensor([[4, 4, 4, 4, 4, 4, 4, 2, 2, 9], [9, 2, 2, 1, 1, 1, 9, 1, 4, 4]])
+
+    def whole(self) -> Batch:
+        return Batch(inputs={"tokens": self.tokens}, mask=self.tokens > 0, documents=self.numbers)
+
+    def build(self, options: dict[str, Any]) -> Any:
+        torch.manual_seed(0)
+        backbone = replace(TINY, **options).build(TOKENS).eval()
+        for cell in backbone.recurrent.cells:
+            if cell.start is not None:
+                torch.nn.init.normal_(cell.start)
+        return backbone
+
+    @torch.no_grad()
+    def test_equal_each_document_alone(self, options: dict[str, Any]) -> None:
+        backbone, states = self.build(options), None
+        found = backbone(self.whole())
+        for row in range(2):
+            for number in self.numbers[row].unique():
+                chosen = (self.numbers[row] == number) & (self.tokens[row] > 0)
+                if not chosen.any():
+                    continue
+                states = backbone(Batch(inputs={"tokens": self.tokens[row, chosen][None]}))
+                torch.testing.assert_close(found.sequence[row, chosen], states.sequence[0])
+                if number == self.numbers[row][self.tokens[row] > 0][-1]:
+                    torch.testing.assert_close(found.summary[row], states.summary[0])
+
+    @torch.no_grad()
+    @pytest.mark.parametrize("cut", range(1, 10))
+    def test_carried_from_batch_to_batch_are_read_at_once(
+        self, options: dict[str, Any], cut: int
+    ) -> None:
+        backbone, whole, carry, sequence = self.build(options), self.whole(), None, []
+        for piece in (slice(0, cut), slice(cut, 10)):
+            tokens = self.tokens[:, piece]
+            batch = Batch(
+                inputs={"tokens": tokens}, mask=tokens > 0, documents=self.numbers[:, piece]
+            )
+            states = backbone(batch.after(carry))
+            carry = states.carry
+            sequence.append(states.sequence)
+        at_once = backbone(whole)
+        real = self.tokens > 0
+        torch.testing.assert_close(torch.cat(sequence, 1)[real], at_once.sequence[real])
+        torch.testing.assert_close(states.summary, at_once.summary)
+        assert carry.keys() == at_once.carry.keys()
+        for name, tensor in at_once.carry.items():
+            torch.testing.assert_close(carry[name], tensor)
+
+
+def test_a_carry_without_documents_goes_on() -> None:
+    backbone = TINY.build(TOKENS).eval()
+    tokens = torch.tensor([[1, 2, 3, 4]])
+    first = backbone(Batch(inputs={"tokens": tokens[:, :2]}))
+    one = Batch(inputs={"tokens": tokens[:, 2:]}, carry=first.carry)
+    other = replace(one, documents=torch.tensor([[5, 5]]))
+    torch.testing.assert_close(backbone(other).sequence, backbone(one).sequence)
+    assert "document" not in first.carry
+
+
+@pytest.mark.parametrize(
+    ("other", "sentence"),
+    [
+        ({"width": 8}, "from a state of width 6, 0.hidden, 0.cell, but was handed 0.hidden of 8"),
+        ({"cell": "gru"}, "0.hidden, 0.cell, but was handed 0.hidden of 6: give it what"),
+        ({"layers": 2}, "1.hidden of 6, 1.cell of 6"),
+    ],
+)
+def test_the_state_of_another_network_is_refused(other: dict[str, Any], sentence: str) -> None:
+    batch = random_batch(TOKENS, rows=3, longest=4)
+    carry = replace(TINY, **other).build(TOKENS)(batch).carry
+    backbone = TINY.build(TOKENS)
+    with pytest.raises(UsageError, match=sentence):
+        backbone(replace(batch, carry=carry))
+    with pytest.raises(UsageError, match=sentence):
+        backbone.step({"tokens": batch.inputs["tokens"][:, 0]}, carry)
+
+
+def test_the_state_of_other_rows_is_refused() -> None:
+    backbone = TINY.build(TOKENS)
+    carry = backbone(random_batch(TOKENS, rows=3, longest=4)).carry
+    with pytest.raises(UsageError, match="2 rows of width 6, but it was handed"):
+        backbone(replace(random_batch(TOKENS, rows=2, longest=4), carry=carry))

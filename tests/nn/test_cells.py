@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,7 +10,8 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from ensuite.core.errors import UsageError
-from ensuite.nn import GRU, LSTM, RNN, Cell, unroll
+from ensuite.nn import GRU, LSTM, RNN, Cell, GRUState, LSTMState, unroll
+from ensuite.nn.rnn import ACTIVATIONS
 
 FEATURES, WIDTH = 3, 4
 
@@ -21,10 +21,18 @@ TOLERANCE = {"rtol": 1e-6, "atol": 1e-6}
 CELLS = {
     "rnn": RNN,
     "rnn-relu": partial(RNN, activation="relu"),
+    "rnn-gelu": partial(RNN, activation="gelu"),
+    "rnn-function": partial(RNN, activation=torch.atan),
+    "rnn-normalized": partial(RNN, normalize=True),
     "lstm": LSTM,
-    "lstm-peepholes": partial(LSTM, peepholes=True),
+    "lstm-diagonal": partial(LSTM, peepholes="diagonal"),
+    "lstm-full": partial(LSTM, peepholes="full"),
+    "lstm-normalized": partial(LSTM, normalize=True),
+    "lstm-all": partial(LSTM, peepholes="full", normalize=True, learn_start=True),
     "gru": GRU,
     "gru-before": partial(GRU, reset="before"),
+    "gru-normalized": partial(GRU, normalize=True),
+    "gru-before-all": partial(GRU, reset="before", normalize=True, learn_start=True),
 }
 cells = pytest.mark.parametrize("make", CELLS.values(), ids=CELLS.keys())
 masks = st.integers(1, 7).flatmap(
@@ -34,7 +42,15 @@ masks = st.integers(1, 7).flatmap(
 )
 
 
-@pytest.mark.parametrize("make", [partial(RNN, activation="sine"), partial(GRU, reset="never")])
+@pytest.mark.parametrize(
+    "make",
+    [
+        partial(RNN, activation="sine"),
+        partial(GRU, reset="never"),
+        partial(LSTM, peepholes="half"),
+        partial(LSTM, recurrent_dropout=1.0),
+    ],
+)
 def test_an_unknown_option_is_refused(make):
     # the hook that checks types while testing stands before our own check
     with pytest.raises((UsageError, TypeCheckError)):
@@ -54,6 +70,11 @@ def any_state(cell: Cell, rows: int):
     return type(zeros)(*(torch.randn_like(part) for part in zeros))
 
 
+def weights(cell: Cell):
+    """Return the parameters of a cell that is told where to start."""
+    return [parameter for name, parameter in cell.named_parameters() if name != "start"]
+
+
 def results(outputs: Tensor, state, inputs: Tensor, start, cell: Cell) -> list[Tensor]:
     """Return outputs, last state, and the gradients of a random sum of them."""
     values = [outputs, *state]
@@ -61,7 +82,7 @@ def results(outputs: Tensor, state, inputs: Tensor, start, cell: Cell) -> list[T
     total = sum(
         (v * torch.randn(v.shape, generator=generator, dtype=v.dtype)).sum() for v in values
     )
-    gradients = torch.autograd.grad(total, [inputs, *start, *cell.parameters()])
+    gradients = torch.autograd.grad(total, [inputs, *start, *weights(cell)])
     return [*values, *gradients]
 
 
@@ -159,7 +180,7 @@ def test_bfloat16_is_the_definition_within_its_rounding(make, autocast):
         outputs, state = cell(inputs, mask, start)
         exact, last = unroll(cell.step, cell.from_input(inputs), start, mask)
     sum(part.float().sum() for part in (outputs, *state)).backward()
-    assert all(parameter.grad.isfinite().all() for parameter in cell.parameters())
+    assert all(parameter.grad.isfinite().all() for parameter in weights(cell))
     for one, other in zip((outputs, *state), (exact, *last), strict=True):
         torch.testing.assert_close(one.float(), other.float(), rtol=0.05, atol=0.05)
 
@@ -195,54 +216,14 @@ def test_gradients_agree_with_finite_differences(make):
     assert torch.autograd.gradcheck(outputs, (inputs, *parameters))
 
 
-def sigmoid(x):
-    return 1 / (1 + np.exp(-x))
-
-
-def test_peepholes_are_the_equations_in_numpy():
-    cell = any_cell(partial(LSTM, peepholes=True), torch.float64)
-    inputs = torch.randn(2, 5, FEATURES, dtype=torch.float64)
-    outputs, state = cell(inputs)
-    W, b, U, p = (
-        each.detach().numpy()
-        for each in (
-            cell.from_input.weight,
-            cell.from_input.bias,
-            cell.from_hidden.weight,
-            cell.peepholes,
-        )
-    )
-    h, c = np.zeros((2, 2, WIDTH))
-    for time, x in enumerate(inputs.numpy().swapaxes(0, 1)):
-        i, f, g, o = np.split(x @ W.T + h @ U.T + b, 4, axis=1)
-        i, f = sigmoid(i + p[0] * c), sigmoid(f + p[1] * c)
-        c = f * c + i * np.tanh(g)
-        h = sigmoid(o + p[2] * c) * np.tanh(c)
-        np.testing.assert_allclose(outputs[:, time].detach(), h, rtol=1e-12)
-    np.testing.assert_allclose(state.cell.detach(), c, rtol=1e-12)
-
-
-def test_reset_before_is_the_equations_in_numpy():
-    cell = any_cell(partial(GRU, reset="before"), torch.float64)
-    inputs = torch.randn(2, 5, FEATURES, dtype=torch.float64)
-    outputs, _ = cell(inputs)
-    W, b = cell.from_input.weight.detach().numpy(), cell.from_input.bias.detach().numpy()
-    U_r, U_z, U_n = np.split(cell.from_hidden.weight.detach().numpy(), 3)
-    h = np.zeros((2, WIDTH))
-    for time, x in enumerate(inputs.numpy().swapaxes(0, 1)):
-        r, z, n = np.split(x @ W.T + b, 3, axis=1)
-        r, z = sigmoid(r + h @ U_r.T), sigmoid(z + h @ U_z.T)
-        h = z * h + (1 - z) * np.tanh(n + (r * h) @ U_n.T)
-        np.testing.assert_allclose(outputs[:, time].detach(), h, rtol=1e-12)
-
-
 def test_an_lstm_starts_by_remembering():
     bias = LSTM(FEATURES, WIDTH).from_input.bias
     assert bias.tolist() == WIDTH * [0] + WIDTH * [1] + 2 * WIDTH * [0]
 
 
-def test_peepholes_start_as_a_plain_lstm():
-    plain, peeping = LSTM(FEATURES, WIDTH), LSTM(FEATURES, WIDTH, peepholes=True)
+@pytest.mark.parametrize("peepholes", ["diagonal", "full"])
+def test_peepholes_start_as_a_plain_lstm(peepholes):
+    plain, peeping = LSTM(FEATURES, WIDTH), LSTM(FEATURES, WIDTH, peepholes=peepholes)
     peeping.load_state_dict(plain.state_dict(), strict=False)
     inputs = torch.randn(2, 5, FEATURES)
     torch.testing.assert_close(peeping(inputs), plain(inputs), **TOLERANCE)
@@ -255,3 +236,162 @@ def test_relu_does_not_grow_through_padding():
     outputs, state = cell(torch.randn(2, 100, FEATURES), mask)
     (outputs.sum() + state.hidden.sum()).backward()
     assert all(parameter.grad.isfinite().all() for parameter in cell.parameters())
+
+
+# Parameters as the course counts them, 50 units over one feature. The bias that only "after" has
+# is 50 more, and full peepholes are three matrices of 50 by 50.
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (RNN, 2_600),
+        (LSTM, 10_400),
+        (partial(LSTM, peepholes="diagonal"), 10_550),
+        (partial(LSTM, peepholes="full"), 17_900),
+        (partial(GRU, reset="before"), 7_800),
+        (GRU, 7_850),
+    ],
+)
+def test_parameters_are_counted(make, count):
+    assert sum(parameter.numel() for parameter in make(1, 50).parameters()) == count
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_activation_is_what_its_name_says(name):
+    x = torch.linspace(-3, 3, 13)
+    phi = (1 + (x / 2**0.5).erf()) / 2  # of the normal distribution
+    expected = {
+        "tanh": 1 - 2 / ((2 * x).exp() + 1),
+        "relu": x.clamp(min=0),
+        "sigmoid": 1 / (1 + (-x).exp()),
+        "gelu": x * phi,
+        "silu": x / (1 + (-x).exp()),
+        "identity": x,
+    }
+    cell = RNN(1, 1, activation=name)
+    for parameter, value in zip(cell.parameters(), (1.0, 0.0, 0.0), strict=True):
+        torch.nn.init.constant_(parameter, value)  # h' = f(x)
+    outputs, _ = cell(x[None, :, None])
+    torch.testing.assert_close(outputs[0, :, 0], expected[name], **TOLERANCE)
+
+
+@cells
+def test_same_mask_dropout_multiplies_every_hidden_state_by_one_mask(make):
+    cell = any_cell(partial(make, recurrent_dropout=0.5))
+    inputs, mask = torch.randn(3, 6, FEATURES), torch.rand(3, 6) < 0.7
+    torch.manual_seed(3)
+    outputs, last = cell(inputs, mask)
+    torch.manual_seed(3)
+    kept = cell.draw(3)
+    assert set(kept.unique().tolist()) == {0.0, 2.0}
+    step = partial(cell.step, kept=kept)
+    expected, end = unroll(step, cell.from_input(inputs), cell.begin(3), mask)
+    torch.testing.assert_close((outputs, last), (expected, end), **TOLERANCE)
+    torch.testing.assert_close(cell(inputs, mask, None, kept)[0], expected, **TOLERANCE)
+
+
+@cells
+def test_same_mask_dropout_is_for_training_and_for_what_a_matrix_sees(make):
+    cell = any_cell(partial(make, recurrent_dropout=0.5))
+    inputs = torch.randn(3, 6, FEATURES)
+    assert not torch.equal(cell(inputs)[0], cell(inputs)[0])
+    cell.eval()
+    assert cell.draw(3) is None
+    assert torch.equal(cell(inputs)[0], cell(inputs)[0])
+    nothing = torch.zeros(3, WIDTH)
+    torch.nn.init.zeros_(cell.from_hidden.weight)
+    state = any_state(cell, 3)  # with no matrix to see it, it makes no difference
+    torch.testing.assert_close(cell(inputs, None, state, nothing), cell(inputs, None, state))
+
+
+def test_same_mask_dropout_keeps_the_mean():
+    cell = RNN(FEATURES, 100, recurrent_dropout=0.3)
+    kept = cell.draw(1000)
+    assert kept.mean().item() == pytest.approx(1, abs=0.01)  # 5 sigma of 100 000 draws
+    assert (kept == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
+
+
+@cells
+def test_a_learned_start_is_handed_out_and_gets_a_gradient(make):
+    cell = make(FEATURES, WIDTH, learn_start=True)
+    assert all((part == 0).all() for part in cell.begin(2))  # it starts where the others stay
+    torch.nn.init.normal_(cell.start)
+    begun = cell.begin(2)
+    for part, learned in zip(begun, cell.start, strict=True):
+        assert torch.equal(part, learned.expand(2, -1))
+    inputs = torch.randn(2, 3, FEATURES)
+    torch.testing.assert_close(cell(inputs), cell(inputs, None, begun), rtol=0, atol=0)
+    cell(inputs)[0].sum().backward()
+    assert (cell.start.grad != 0).all()
+
+
+def norm(x):
+    """Layer norm without gain or bias, as its paper defines it."""
+    return (x - x.mean(-1, keepdim=True)) / (x.var(-1, keepdim=True, correction=0) + 1e-5).sqrt()
+
+
+def normalized_rnn(cell, x, h):
+    total = cell.from_input.gain * norm(x @ cell.from_input.weight.T)
+    total = total + cell.from_hidden.gain * norm(h @ cell.from_hidden.weight.T)
+    return ((total + cell.from_input.bias).tanh(),)
+
+
+def normalized_lstm(cell, x, h, c):
+    """All gates are normalised together, and the cell only where it is shown."""
+    total = cell.from_input.gain * norm(x @ cell.from_input.weight.T)
+    total = total + cell.from_hidden.gain * norm(h @ cell.from_hidden.weight.T)
+    i, f, g, o = (total + cell.from_input.bias).split(WIDTH, -1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    shown = cell.cell_norm.weight * norm(c) + cell.cell_norm.bias
+    return o.sigmoid() * shown.tanh(), c
+
+
+def normalized_gru(cell, x, h):
+    """The two gates are normalised together, and the candidate by itself."""
+    cut = [2 * WIDTH]
+    W, U, b = cell.from_input.weight, cell.from_hidden.weight, cell.from_input.bias
+    read = torch.cat([norm(x @ part.T) for part in W.tensor_split(cut)], -1)
+    gates, candidate = (cell.from_input.gain * read + b).tensor_split(cut, -1)
+    to_gates, to_candidate = cell.from_hidden.gain.tensor_split(cut)
+    r, z = (gates + to_gates * norm(h @ U[: 2 * WIDTH].T)).sigmoid().chunk(2, -1)
+    recalled = to_candidate * norm(h @ U[2 * WIDTH :].T) + cell.reset_bias
+    return (z * h + (1 - z) * (candidate + r * recalled).tanh(),)
+
+
+@pytest.mark.parametrize(
+    ("make", "equations"), [(RNN, normalized_rnn), (LSTM, normalized_lstm), (GRU, normalized_gru)]
+)
+def test_layer_norm_is_the_equations_of_its_paper(make, equations):
+    cell = any_cell(partial(make, normalize=True), torch.float64)
+    inputs, state = torch.randn(2, 5, FEATURES, dtype=torch.float64), any_state(cell, 2)
+    outputs, _ = cell(inputs, None, state)
+    for time in range(5):
+        state = equations(cell, inputs[:, time], *state)
+        torch.testing.assert_close(outputs[:, time], state[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [RNN, LSTM, GRU])
+def test_layer_norm_makes_the_scale_of_weights_and_inputs_matter_nothing(make):
+    cell = any_cell(partial(make, normalize=True), torch.float64)
+    inputs = torch.randn(2, 5, FEATURES, dtype=torch.float64)
+    start = any_state(cell, 2)
+    expected = cell(inputs, None, start)
+    with torch.no_grad():
+        cell.from_hidden.weight *= 100
+    found = cell(300 * inputs, None, start)
+    # the 1e-5 that the norm adds to a variance of about 1
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        (LSTMState(torch.zeros(2, 5), torch.zeros(2, 5)), r"2 rows of width 4.*\(2, 5\)"),
+        (LSTMState(torch.zeros(3, 4), torch.zeros(3, 4)), r"2 rows of width 4.*\(3, 4\)"),
+        (LSTMState(torch.zeros(2, 4), torch.zeros(2, 5)), "The cell state of this LSTM"),
+        (GRUState(torch.zeros(2, 4)), r"LSTMState\(hidden, cell\).*GRUState\(hidden\)"),
+    ],
+)
+def test_a_foreign_state_is_refused(state, sentence):
+    # the hook that checks types while testing knows the class of a state, not its width
+    with pytest.raises((UsageError, TypeCheckError), match=sentence):
+        LSTM(FEATURES, WIDTH)(torch.zeros(2, 6, FEATURES), None, state)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ensuite.core.errors import UsageError
 from ensuite.nn import GRU, LSTM, RNN, Recurrent, unroll
@@ -54,19 +55,37 @@ def test_values_and_gradients(ours, torchs, options, dtype):
 @pairs
 @dtypes
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_stacks(ours, torchs, options, dtype, bidirectional):
+@pytest.mark.parametrize("lengths", [(6, 6, 6), (3, 6, 1)])
+def test_stacks(ours, torchs, options, dtype, bidirectional, lengths):
     theirs = torchs(3, 4, 2, batch_first=True, bidirectional=bidirectional, dtype=dtype, **options)
     parts = iter(split(theirs, torchs, options))
     stack = Recurrent(
         lambda *_: ours.from_torch(next(parts)), 3, 4, layers=2, bidirectional=bidirectional
     )
-    inputs = torch.randn(2, 6, 3, dtype=dtype)
-    outputs, states = stack(inputs)
-    expected, last = theirs(inputs)
-    torch.testing.assert_close(outputs, expected, **TOLERANCE[dtype])
-    expected_states = last if isinstance(last, tuple) else (last,)
-    for part, whole in zip(zip(*states, strict=True), expected_states, strict=True):
-        torch.testing.assert_close(torch.stack(part), whole, **TOLERANCE[dtype])
+    inputs = torch.randn(3, 6, 3, dtype=dtype, requires_grad=True)
+    mask = torch.arange(6) < torch.tensor(lengths)[:, None]
+    outputs, states = stack(inputs, mask)
+    packed = pack_padded_sequence(inputs, torch.tensor(lengths), True, enforce_sorted=False)
+    packed, last = theirs(packed)
+    expected, _ = pad_packed_sequence(packed, batch_first=True)
+    values = [outputs[mask], *(torch.stack(part) for part in zip(*states, strict=True))]
+    wanted = [expected[mask], *(last if isinstance(last, tuple) else (last,))]
+    for one, other in zip(values, wanted, strict=True):
+        torch.testing.assert_close(one, other, **TOLERANCE[dtype])
+
+    our_weights = [w for cell in stack.cells for w in (cell.from_input, cell.from_hidden)]
+    biases = [cell.from_input.bias for cell in stack.cells] if theirs.bias else []
+    gradients = torch.autograd.grad(
+        sum(value.sin().sum() for value in values),
+        [inputs, *(layer.weight for layer in our_weights), *biases],
+    )
+    their_weights = [w for name, w in theirs.named_parameters() if name.startswith("weight")]
+    their_biases = [w for name, w in theirs.named_parameters() if name.startswith("bias_ih")]
+    expected_gradients = torch.autograd.grad(
+        sum(value.sin().sum() for value in wanted), [inputs, *their_weights, *their_biases]
+    )
+    for one, other in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(one, other, **TOLERANCE[dtype])
 
 
 def split(whole, torchs, options):

@@ -1,6 +1,6 @@
 """Recurrent networks: plain RNN, LSTM and GRU, stacked and in both directions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -11,19 +11,24 @@ from torch import Tensor, nn
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
 from ensuite.core.batch import Batch, Carry, Characters, Image, Inputs, Kind, States, Tokens
 from ensuite.core.recipe import Recipe
+from ensuite.nn.documents import edges
 from ensuite.nn.embed import Embedding
 from ensuite.nn.gru import GRU
-from ensuite.nn.initial import chrono_
-from ensuite.nn.lstm import LSTM
+from ensuite.nn.initial import chrono_, initialize_
+from ensuite.nn.lstm import LSTM, Peepholes
 from ensuite.nn.pooling import pool
-from ensuite.nn.recurrent import Recurrent
-from ensuite.nn.rnn import RNN
+from ensuite.nn.recurrent import CellStates, Combine, Recurrent
+from ensuite.nn.rnn import RNN, Activation
 from ensuite.nn.spelling import Spelling
+from ensuite.nn.unroll import Cell, choose
 
-CellStates = tuple[Any, ...]
-"""The named state of every cell, as ``nn.recurrent`` hands them over."""
+CELLS: dict[str, Callable[..., Cell[Any]]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
-CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+OWN = {"activation": "rnn", "peepholes": "lstm", "reset": "gru"}
+"""Options that one cell alone has."""
+
+DOCUMENT = "document"
+"""The number of the document that a row ended in, beside the states in a carry."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +42,26 @@ class RecurrentOptions(BackboneOptions):
         bidirectional: Whether a second network reads from the end.
         embedding: Size of the vector of a token, where the data brings none.
         spelling: Size of the vector that the characters of a token make, where the data has them.
+        characters: What reads them: a convolution, or an lstm from either end.
         summary: What a row becomes: its last state (of each direction), the mean or the largest of
             its states, or mean and largest side by side.
+        combine: How the states of two directions become one: side by side, added, or their mean.
+        activation: What the sum of an rnn goes through.
+        peepholes: Whether the gates of an lstm see its cell: each number its own, or all of it.
+        reset: Where the reset gate of a gru stands: after the matrix, as in PyTorch, or before.
+        normalize: Whether the sums within the cell go through layer norm (Ba et al. 2016).
+        learn_start: Whether the state before the first position is learned; else it is 0.
+        initial: How the matrices of the hidden state start: uniform as in PyTorch; Glorot's;
+            orthogonal; or, of an rnn, the identity, which with relu remembers (Le et al. 2015).
+            All but uniform give the input's matrices Glorot's.
         span: Steps over which the gates of an lstm or gru remember at first (chrono
             initialisation); None: few, as usual. For answers that hang on what stands far back.
+        truncate: Positions that a gradient goes back through (truncated back-propagation through
+            time); none: all of them.
         dropout: Share of the embedding, of states between layers and of the summary that is set to
-            0 while training; one mask for all positions (Gal & Ghahramani 2016).
+            0 while training.
+        recurrent_dropout: Share of the hidden state that the next position does not see while
+            training; the same numbers at every position (Gal & Ghahramani 2016).
         word_dropout: Share of whole tokens that are set to 0 while training.
     """
 
@@ -52,9 +71,19 @@ class RecurrentOptions(BackboneOptions):
     bidirectional: bool = False
     embedding: int = 64
     spelling: int = 50
+    characters: Literal["convolution", "lstm"] = "convolution"
     summary: Literal["last", "mean", "max", "mean-max"] = "last"
+    combine: Combine = "concat"
+    activation: Activation = "tanh"
+    peepholes: Peepholes = "none"
+    reset: Literal["after", "before"] = "after"
+    normalize: bool = False
+    learn_start: bool = False
+    initial: Literal["uniform", "glorot", "orthogonal", "identity"] = "uniform"
     span: int | None = None
+    truncate: int | None = None
     dropout: float = 0.3
+    recurrent_dropout: float = 0.0
     word_dropout: float = 0.0
 
     reads: ClassVar[frozenset[str]] = frozenset({"tokens", "characters", "values", "image"})
@@ -62,12 +91,26 @@ class RecurrentOptions(BackboneOptions):
     def __post_init__(self) -> None:
         if min(self.width, self.layers, self.embedding, self.spelling) < 1:
             raise ValueError("width, layers, embedding and spelling must be 1 or more")
-        if not 0 <= self.dropout < 1 or not 0 <= self.word_dropout < 1:
-            raise ValueError("dropout and word_dropout must be from 0 to less than 1")
+        if self.characters == "lstm" and self.spelling % 2:
+            raise ValueError("spelling must be even where an lstm reads the characters")
+        shares = (self.dropout, self.recurrent_dropout, self.word_dropout)
+        if min(shares) < 0 or max(shares) >= 1:
+            raise ValueError(
+                "dropout, recurrent_dropout and word_dropout must be from 0 to less than 1"
+            )
+        if self.truncate is not None and self.truncate < 1:
+            raise ValueError("truncate must be 1 position or more, or none")
         if self.span is not None and (self.span < 3 or self.cell == "rnn"):
             raise ValueError(
                 "span must be 3 or more, and only lstm and gru have gates to remember by"
             )
+        if self.combine != "concat" and not self.bidirectional:
+            raise ValueError(f"combine={self.combine} needs two directions: bidirectional=true")
+        if self.initial == "identity" and self.cell != "rnn":
+            raise ValueError("initial=identity is for the rnn; lstm and gru remember by span")
+        for option, cell in OWN.items():
+            if self.cell != cell and getattr(self, option) != getattr(type(self), option):
+                raise ValueError(f"{option} is an option of the {cell}, not of the {self.cell}")
 
     @property
     def traits(self) -> frozenset[Trait]:
@@ -75,11 +118,29 @@ class RecurrentOptions(BackboneOptions):
             return frozenset({Trait.SEQUENCE, Trait.TWO_SIDED})
         return frozenset({Trait.SEQUENCE, Trait.CAUSAL, Trait.STEPS, Trait.CARRIES})
 
+    def make(self, features: int, width: int) -> Cell[Any]:
+        """Return one cell with its weights as they start."""
+        own = {option: getattr(self, option) for option, cell in OWN.items() if cell == self.cell}
+        cell: Cell[Any] = CELLS[self.cell](
+            features,
+            width,
+            normalize=self.normalize,
+            recurrent_dropout=self.recurrent_dropout,
+            learn_start=self.learn_start,
+            **own,
+        )
+        if self.initial != "uniform":
+            initialize_(cell, self.initial)
+        if self.span is not None and isinstance(cell, LSTM | GRU):
+            chrono_(cell, self.span)
+        return cell
+
     def build(self, inputs: Inputs) -> "RecurrentBackbone":
         return RecurrentBackbone(self, inputs)
 
     def tiny(self) -> "RecurrentOptions":
-        return replace(self, width=8, embedding=8, spelling=4, dropout=0.0, word_dropout=0.0)
+        still = replace(self, dropout=0.0, recurrent_dropout=0.0, word_dropout=0.0)
+        return replace(still, width=8, embedding=8, spelling=4)
 
     def recipe(self) -> Recipe:
         # A plain RNN diverges at the rates that suit gated cells (Pascanu et al. 2013, section 3).
@@ -97,19 +158,16 @@ class RecurrentBackbone(Backbone):
         self.readers = nn.ModuleList(self.reader(kind) for kind in inputs.values())
         features = sum(size(kind, options) for kind in inputs.values())
         self.recurrent = Recurrent(
-            CELLS[options.cell],
+            options.make,
             features,
             options.width,
             layers=options.layers,
             bidirectional=options.bidirectional,
+            combine=options.combine,
             dropout=options.dropout,
+            truncate=options.truncate,
         )
-        for cell in self.recurrent.cells:
-            if options.span is not None and isinstance(cell, LSTM | GRU):
-                chrono_(cell, options.span)
-        directions = 2 if options.bidirectional else 1
-        pools = 2 if options.summary == "mean-max" else 1
-        self.width = options.width * directions * pools
+        self.width = self.recurrent.width * (2 if options.summary == "mean-max" else 1)
         self.dropout = nn.Dropout(options.dropout)
 
     def reader(self, kind: Kind) -> nn.Module:
@@ -124,7 +182,9 @@ class RecurrentBackbone(Backbone):
                 vectors=kind.vectors,
             )
         if isinstance(kind, Characters):
-            return Spelling(kind.size, options.spelling, dropout=options.dropout)
+            return Spelling(
+                kind.size, options.spelling, options.characters, dropout=options.dropout
+            )
         return Scanlines() if isinstance(kind, Image) else nn.Identity()
 
     def read(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch time features"]:
@@ -133,11 +193,31 @@ class RecurrentBackbone(Backbone):
         return torch.cat([read(inputs[name]) for name, read in fields], dim=-1)
 
     def forward(self, batch: Batch) -> States:
+        """Return the states of a batch; each of its documents is read as if it stood alone."""
         features = self.read(batch.inputs)
-        state = self.unpack(batch.carry) if batch.carry else None
-        sequence, state = self.recurrent(features, batch.mask, state)
+        start, mark = self.start(batch)
+        sequence, state = self.recurrent(features, batch.mask, start, batch.documents)
         summary = self.dropout(self.summarise(sequence, batch.mask, state))
-        return States(summary, sequence, carry=pack(state))
+        return States(summary, sequence, carry={**self.recurrent.pack(state), **mark})
+
+    def start(self, batch: Batch) -> tuple[CellStates, Carry]:
+        """Return the state that each row goes on from, and the number of its last document.
+
+        A row whose first document is not the one that the batch before ended in starts anew.
+        """
+        begun, carry = self.recurrent.begin(len(batch)), batch.carry or {}
+        state = self.recurrent.unpack(carry) if carry else begun
+        if batch.documents is None:
+            return state, {}
+        mask, before = batch.mask, carry.get(DOCUMENT)
+        real = torch.ones_like(batch.documents, dtype=torch.bool) if mask is None else mask
+        first, last = edges(batch.documents, real)
+        if before is not None:
+            empty = ~real.any(1)  # nothing was read: all stays as it was
+            last = torch.where(empty, before, last)
+            goes_on = (first == before) | empty
+            state = tuple(choose(goes_on, *pair) for pair in zip(state, begun, strict=True))
+        return state, {DOCUMENT: last}
 
     def summarise(self, sequence: Tensor, mask: Tensor | None, state: CellStates) -> Tensor:
         """Return one vector a row, as ``options.summary`` says."""
@@ -149,21 +229,14 @@ class RecurrentBackbone(Backbone):
         return pool(sequence, mask, how)
 
     def begin(self, batch: Batch) -> Carry:
-        """Return the state before the first position: zeros."""
-        return pack(self.recurrent.begin(len(batch)))
+        """Return the state before the first position: zeros, or what was learned."""
+        return self.recurrent.pack(self.recurrent.begin(len(batch)))
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
         """Take one position into the state."""
         embedded = self.read({name: tensor[:, None] for name, tensor in inputs.items()})[:, 0]
-        output, state = self.recurrent.step(embedded, self.unpack(carry))
-        return States(output, output[:, None]), pack(state)
-
-    def unpack(self, carry: Carry) -> CellStates:
-        """Return the state of every cell that :func:`pack` wrote."""
-        return tuple(
-            type(state)(*(carry[f"{number}.{name}"] for name in names(state)))
-            for number, state in enumerate(self.recurrent.begin(1))
-        )
+        output, state = self.recurrent.step(embedded, self.recurrent.unpack(carry))
+        return States(output, output[:, None]), {**carry, **self.recurrent.pack(state)}
 
 
 class Scanlines(nn.Module):
@@ -187,18 +260,3 @@ def size(kind: Kind, options: RecurrentOptions) -> int:
             return kind.channels * kind.width
         case _:
             return kind.features
-
-
-def pack(states: CellStates) -> Carry:
-    """Write the state of every cell as tensors by name."""
-    return {
-        f"{number}.{name}": tensor
-        for number, state in enumerate(states)
-        for name, tensor in zip(names(state), state, strict=True)
-    }
-
-
-def names(state: Any) -> tuple[str, ...]:
-    """Return what the tensors of a cell's state are called."""
-    fields: tuple[str, ...] = state._fields
-    return fields

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
 from ensuite.nn.kernels import dense
-from ensuite.nn.unroll import Cell, unroll
+from ensuite.nn.unroll import Cell
 
 
 class GRUState(NamedTuple):
@@ -25,14 +25,22 @@ class GRU(Cell[GRUState]):
         z = σ(W_z x + U_z h + b_z)       n = tanh(W_n x + b_n + r ⊙ (U_n h + u))      after
         h' = z ⊙ h + (1 - z) ⊙ n
 
-    The update gate z keeps the old state, as in PyTorch; other texts let it take the new one.
+    The update gate z keeps the old state: z = 1 carries h on, z = 0 writes n, as in Cho et al.
+    (2014), PyTorch and Keras. Other texts swap the two, h' = (1 - z) ⊙ h + z ⊙ n (Chung et al.
+    2014); their z is 1 minus ours, so negate W_z, U_z and b_z to go from one to the other.
+
     "before" resets the state before the matrix, as Cho et al. do; "after" resets the product, as
-    PyTorch and cuDNN do, so that all three products are one.
+    PyTorch and cuDNN do, so that all three products are one. Only "after" has the bias u, which is
+    reset with the product.
 
     Args:
         features: Size of one input vector.
         width: Size of the hidden state.
         reset: Where the reset gate stands.
+        normalize: Whether the products W x and U h go through layer norm, those of the two gates
+            together and those of the candidate n by themselves.
+        recurrent_dropout: Share of h that U does not see while training, the same at all positions.
+        learn_start: Whether the state before the first position is learned; else it is 0.
 
     Raises:
         UsageError: For another place.
@@ -40,17 +48,32 @@ class GRU(Cell[GRUState]):
     Sources:
         Cho et al. (2014), EMNLP, https://arxiv.org/abs/1406.1078, equations 5 to 8
         "after": https://pytorch.org/docs/stable/generated/torch.nn.GRU.html
+        z swapped: Chung et al. (2014), https://arxiv.org/abs/1412.3555, equation 5
+        Layer norm: Ba, Kiros & Hinton (2016), https://arxiv.org/abs/1607.06450, supplement
+        Dropout: see ``Cell``
     """
 
     def __init__(
-        self, features: int, width: int, *, reset: Literal["after", "before"] = "after"
+        self,
+        features: int,
+        width: int,
+        *,
+        reset: Literal["after", "before"] = "after",
+        normalize: bool = False,
+        recurrent_dropout: float = 0.0,
+        learn_start: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            features,
+            width,
+            GRUState,
+            (2, 1),
+            normalize=normalize,
+            recurrent_dropout=recurrent_dropout,
+            learn_start=learn_start,
+        )
         if reset not in ("after", "before"):
             raise UsageError(f'The reset gate of a GRU is "after" or "before", not "{reset}".')
-        self.width = width
-        self.from_input = nn.Linear(features, 3 * width)
-        self.from_hidden = nn.Linear(width, 3 * width, bias=False)
         self.reset_bias = nn.Parameter(torch.zeros(width)) if reset == "after" else None
 
     @classmethod
@@ -73,30 +96,32 @@ class GRU(Cell[GRUState]):
         )
         return gru
 
-    def begin(self, batch_size: int) -> GRUState:
-        return GRUState(self.from_hidden.weight.new_zeros(batch_size, self.width))
-
-    def step(self, projected: Float[Tensor, "batch gates"], state: GRUState) -> GRUState:
+    def step(
+        self,
+        projected: Float[Tensor, "batch gates"],
+        state: GRUState,
+        kept: Float[Tensor, "batch width"] | None = None,
+    ) -> GRUState:
         (hidden,) = state
-        cut = [2 * self.width]  # PyTorch's order: reset and update, then the candidate
-        gates, candidate = projected.tensor_split(cut, dim=-1)
-        to_gates, to_candidate = self.from_hidden.weight.tensor_split(cut)
-        reset, update = (gates + F.linear(hidden, to_gates)).sigmoid().chunk(2, dim=-1)
+        seen = hidden if kept is None else hidden * kept
+        # PyTorch's order: reset and update, then the candidate
+        gates, candidate = projected.tensor_split([2 * self.width], dim=-1)
+        reset, update = (gates + self.from_hidden.part(0, seen)).sigmoid().chunk(2, dim=-1)
         if self.reset_bias is None:
-            recalled = F.linear(reset * hidden, to_candidate)
+            recalled = self.from_hidden.part(1, reset * seen)
         else:
-            recalled = reset * F.linear(hidden, to_candidate, self.reset_bias)
+            recalled = reset * (self.from_hidden.part(1, seen) + self.reset_bias)
         return GRUState(update * hidden + (1 - update) * (candidate + recalled).tanh())
 
-    def forward(
+    def run(
         self,
         inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None = None,
-        state: GRUState | None = None,
+        mask: Bool[Tensor, "batch time"] | None,
+        state: GRUState,
+        kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
-        state = state or self.begin(len(inputs))
-        if self.reset_bias is None:
-            return unroll(self.step, self.from_input(inputs), state, mask)
+        if self.reset_bias is None or kept is not None or self.from_hidden.gain is not None:
+            return super().run(inputs, mask, state, kept)
         weights = dense.Weights(
             self.from_input.weight,
             self.from_hidden.weight,

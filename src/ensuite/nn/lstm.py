@@ -1,13 +1,17 @@
 """Long short-term memory (LSTM), with optional peephole connections."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from ensuite.core.errors import UsageError
 from ensuite.nn.kernels import dense
-from ensuite.nn.unroll import Cell, unroll
+from ensuite.nn.unroll import Cell
+
+Peepholes = Literal["none", "diagonal", "full"]
 
 
 class LSTMState(NamedTuple):
@@ -20,29 +24,61 @@ class LSTMState(NamedTuple):
 class LSTM(Cell[LSTMState]):
     """Read a sequence in order, through a memory cell that three gates guard.
 
-        i = σ(W_i x + U_i h + p_i ⊙ c + b_i)         c' = f ⊙ c + i ⊙ tanh(W_g x + U_g h + b_g)
-        f = σ(W_f x + U_f h + p_f ⊙ c + b_f)         h' = o ⊙ tanh(c')
-        o = σ(W_o x + U_o h + p_o ⊙ c' + b_o)
+        i = σ(W_i x + U_i h + P_i c + b_i)           c' = f ⊙ c + i ⊙ tanh(W_g x + U_g h + b_g)
+        f = σ(W_f x + U_f h + P_f c + b_f)           h' = o ⊙ tanh(c')
+        o = σ(W_o x + U_o h + P_o c' + b_o)
 
-    The peepholes p show each gate the cell it guards. They start at 0: a plain LSTM.
+    The peepholes P show each gate the cell it guards: i and f as it was, o as it is now. They are
+    diagonal as first published, or full matrices (Graves 2013 writes W_ci, W_cf, W_co). They start
+    at 0: a plain LSTM. With layer norm h' = o ⊙ tanh(norm(c')), and c' itself stays as it is.
 
     Args:
         features: Size of one input vector.
         width: Size of the hidden state and of the cell.
-        peepholes: Whether the gates see the cell.
+        peepholes: Whether the gates see the cell: each number its own, or all of it.
+        normalize: Whether W x, U h and the cell before its tanh each go through layer norm.
+        recurrent_dropout: Share of h that U does not see while training, the same at all positions.
+        learn_start: Whether the state before the first position is learned; else it is 0.
+
+    Raises:
+        UsageError: For other peepholes.
 
     Sources:
         Hochreiter & Schmidhuber (1997), https://doi.org/10.1162/neco.1997.9.8.1735
         Peepholes: Gers, Schraudolph & Schmidhuber (2002), JMLR 3:115-143
+        As matrices: Graves (2013), https://arxiv.org/abs/1308.0850, equations 7 to 11
         Forget bias of 1: Jozefowicz, Zaremba & Sutskever (2015), ICML, PMLR 37:2342-2350
+        Layer norm: Ba, Kiros & Hinton (2016), https://arxiv.org/abs/1607.06450, supplement
+        Dropout: see ``Cell``
     """
 
-    def __init__(self, features: int, width: int, *, peepholes: bool = False) -> None:
-        super().__init__()
-        self.width = width
-        self.from_input = nn.Linear(features, 4 * width)
-        self.from_hidden = nn.Linear(width, 4 * width, bias=False)
-        self.peepholes = nn.Parameter(torch.zeros(3, width)) if peepholes else None
+    def __init__(
+        self,
+        features: int,
+        width: int,
+        *,
+        peepholes: Peepholes = "none",
+        normalize: bool = False,
+        recurrent_dropout: float = 0.0,
+        learn_start: bool = False,
+    ) -> None:
+        super().__init__(
+            features,
+            width,
+            LSTMState,
+            (4,),
+            normalize=normalize,
+            recurrent_dropout=recurrent_dropout,
+            learn_start=learn_start,
+        )
+        shapes = {"none": None, "diagonal": (3, width), "full": (3, width, width)}
+        if peepholes not in shapes:
+            raise UsageError(
+                f'The peepholes of an LSTM are "none", "diagonal" or "full", not "{peepholes}".'
+            )
+        shape = shapes[peepholes]
+        self.peepholes = None if shape is None else nn.Parameter(torch.zeros(shape))  # i, f, o
+        self.cell_norm = nn.LayerNorm(width) if normalize else None
         nn.init.zeros_(self.from_input.bias)
         nn.init.ones_(self.from_input.bias[width : 2 * width])  # remember, until told to forget
 
@@ -64,33 +100,43 @@ class LSTM(Cell[LSTMState]):
         )
         return lstm
 
-    def begin(self, batch_size: int) -> LSTMState:
-        zeros = self.from_hidden.weight.new_zeros(batch_size, self.width)
-        return LSTMState(zeros, zeros)
-
-    def step(self, projected: Float[Tensor, "batch gates"], state: LSTMState) -> LSTMState:
+    def step(
+        self,
+        projected: Float[Tensor, "batch gates"],
+        state: LSTMState,
+        kept: Float[Tensor, "batch width"] | None = None,
+    ) -> LSTMState:
         hidden, cell = state
-        gates = projected + self.from_hidden(hidden)
+        gates = projected + self.from_hidden(hidden if kept is None else hidden * kept)
         i, f, g, o = gates.chunk(4, dim=-1)  # PyTorch's order, so its weights load as they are
         if self.peepholes is not None:
-            i, f = i + self.peepholes[0] * cell, f + self.peepholes[1] * cell
+            i, f = i + look(self.peepholes[0], cell), f + look(self.peepholes[1], cell)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         if self.peepholes is not None:
-            o = o + self.peepholes[2] * cell
-        return LSTMState(o.sigmoid() * cell.tanh(), cell)
+            o = o + look(self.peepholes[2], cell)
+        shown = cell if self.cell_norm is None else self.cell_norm(cell)
+        return LSTMState(o.sigmoid() * shown.tanh(), cell)
 
-    def forward(
+    def run(
         self,
         inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None = None,
-        state: LSTMState | None = None,
+        mask: Bool[Tensor, "batch time"] | None,
+        state: LSTMState,
+        kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], LSTMState]:
-        state = state or self.begin(len(inputs))
-        if self.peepholes is not None:
-            return unroll(self.step, self.from_input(inputs), state, mask)
+        if self.peepholes is not None or kept is not None or self.cell_norm is not None:
+            return super().run(inputs, mask, state, kept)
         bias = self.from_input.bias
         weights = dense.Weights(
             self.from_input.weight, self.from_hidden.weight, bias, torch.zeros_like(bias)
         )
         keep = (dense.SHUT, dense.OPEN, 0.0, 0.0)  # lets nothing in, forgets nothing
         return dense.run(torch.lstm, inputs, mask, state, weights, when_padded=keep)
+
+
+def look(
+    peephole: Float[Tensor, " width"] | Float[Tensor, "width width"],
+    cell: Float[Tensor, "batch width"],
+) -> Float[Tensor, "batch width"]:
+    """Return what a gate sees of the cell through a peephole, diagonal or full."""
+    return peephole * cell if peephole.dim() == 1 else F.linear(cell, peephole)

@@ -1,14 +1,33 @@
-"""The simple recurrent network (Elman's), with tanh or relu."""
+"""The simple recurrent network (Elman's), with any activation."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
 from ensuite.nn.kernels import dense
 from ensuite.nn.unroll import Cell
+
+Activation = Literal["tanh", "relu", "sigmoid", "gelu", "silu", "identity"]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "identity": torch.clone,
+}
+
+KERNELS: dict[Any, Callable[..., Any]] = {
+    torch.tanh: torch.rnn_tanh,
+    torch.relu: torch.rnn_relu,
+}
+"""What computes all positions at once, where torch has it."""
 
 
 class RNNState(NamedTuple):
@@ -20,31 +39,50 @@ class RNNState(NamedTuple):
 class RNN(Cell[RNNState]):
     """Read a sequence in order, through one hidden state.
 
-        h' = tanh(W x + U h + b)                      or relu in the place of tanh
+        h' = f(W x + U h + b)
 
     Args:
         features: Size of one input vector.
         width: Size of the hidden state.
-        activation: What the sum goes through.
+        activation: The function f: by name, or any that keeps a tensor's shape.
+        normalize: Whether W x and U h each go through layer norm.
+        recurrent_dropout: Share of h that U does not see while training, the same at all positions.
+        learn_start: Whether the state before the first position is learned; else it is 0.
 
     Raises:
-        UsageError: For another activation.
+        UsageError: For another name.
 
     Sources:
         Elman (1990), https://doi.org/10.1207/s15516709cog1402_1
         With relu: Le, Jaitly & Hinton (2015), https://arxiv.org/abs/1504.00941
+        Layer norm and dropout: see ``Cell``
     """
 
     def __init__(
-        self, features: int, width: int, *, activation: Literal["tanh", "relu"] = "tanh"
+        self,
+        features: int,
+        width: int,
+        *,
+        activation: Activation | Callable[[Tensor], Tensor] = "tanh",
+        normalize: bool = False,
+        recurrent_dropout: float = 0.0,
+        learn_start: bool = False,
     ) -> None:
-        super().__init__()
-        if activation not in ("tanh", "relu"):
-            raise UsageError(f'The activation of an RNN is "tanh" or "relu", not "{activation}".')
-        self.width = width
-        self.activation = activation
-        self.from_input = nn.Linear(features, width)
-        self.from_hidden = nn.Linear(width, width, bias=False)
+        super().__init__(
+            features,
+            width,
+            RNNState,
+            (1,),
+            normalize=normalize,
+            recurrent_dropout=recurrent_dropout,
+            learn_start=learn_start,
+        )
+        if isinstance(activation, str) and activation not in ACTIVATIONS:
+            raise UsageError(
+                f'An RNN has no activation "{activation}": choose one of '
+                f"{', '.join(ACTIVATIONS)}, or give a function."
+            )
+        self.activation = ACTIVATIONS[activation] if isinstance(activation, str) else activation
 
     @classmethod
     def from_torch(cls, layer: nn.RNN) -> "RNN":
@@ -54,7 +92,7 @@ class RNN(Cell[RNNState]):
             UsageError: If that has several layers or directions.
         """
         weights = dense.weights_of(layer)
-        activation: Literal["tanh", "relu"] = "relu" if layer.nonlinearity == "relu" else "tanh"
+        activation: Activation = "relu" if layer.nonlinearity == "relu" else "tanh"
         rnn = cls(layer.input_size, layer.hidden_size, activation=activation)
         rnn.to(weights.from_input).load_state_dict(
             {
@@ -65,23 +103,27 @@ class RNN(Cell[RNNState]):
         )
         return rnn
 
-    def begin(self, batch_size: int) -> RNNState:
-        return RNNState(self.from_hidden.weight.new_zeros(batch_size, self.width))
+    def step(
+        self,
+        projected: Float[Tensor, "batch width"],
+        state: RNNState,
+        kept: Float[Tensor, "batch width"] | None = None,
+    ) -> RNNState:
+        seen = state.hidden if kept is None else state.hidden * kept
+        return RNNState(self.activation(projected + self.from_hidden(seen)))
 
-    def step(self, projected: Float[Tensor, "batch width"], state: RNNState) -> RNNState:
-        total = projected + self.from_hidden(state.hidden)
-        return RNNState(total.tanh() if self.activation == "tanh" else total.relu())
-
-    def forward(
+    def run(
         self,
         inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None = None,
-        state: RNNState | None = None,
+        mask: Bool[Tensor, "batch time"] | None,
+        state: RNNState,
+        kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
-        state = state or self.begin(len(inputs))
+        kernel = KERNELS.get(self.activation)
+        if kernel is None or kept is not None or self.from_hidden.gain is not None:
+            return super().run(inputs, mask, state, kept)
         bias = self.from_input.bias
         weights = dense.Weights(
             self.from_input.weight, self.from_hidden.weight, bias, torch.zeros_like(bias)
         )
-        kernel = torch.rnn_tanh if self.activation == "tanh" else torch.rnn_relu
         return dense.run(kernel, inputs, mask, state, weights, when_padded=(dense.SHUT,))

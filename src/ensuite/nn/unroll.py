@@ -2,11 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from ensuite.core.errors import UsageError
+from ensuite.nn.product import Product
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
 
@@ -14,40 +18,145 @@ State = TypeVar("State", bound=tuple[Tensor, ...])
 class Cell(nn.Module, ABC, Generic[State]):
     """A layer that reads a sequence in order, one ``step`` a position.
 
-    Its state is a named tuple of (batch, width) tensors; the first of them is its output.
+    Its state is a named tuple of (batch, width) tensors; the first of them is its output. It is
+    handed over, never kept.
+
+    Args:
+        features: Size of one input vector.
+        width: Size of the hidden state.
+        state: The named tuple.
+        blocks: How many blocks of ``width`` each product has that is normalised by itself.
+        normalize: Whether the products of input and hidden state go through layer norm.
+        recurrent_dropout: Share of the hidden state that its matrix does not see while training;
+            the same numbers of a row at every position.
+        learn_start: Whether the state before the first position is learned, from zeros on.
 
     Attributes:
         width: Size of the hidden state.
-        from_input: What every input goes through before ``step``.
+        from_input: What every input goes through before ``step``; it has the one bias.
+        from_hidden: What the hidden state goes through within ``step``.
+        start: The learned state before the first position, a row for each part of the state.
+
+    Sources:
+        Layer norm: Ba, Kiros & Hinton (2016), https://arxiv.org/abs/1607.06450
+        Same-mask dropout: Gal & Ghahramani (2016), https://arxiv.org/abs/1512.05287
     """
 
-    width: int
-    from_input: nn.Linear
+    def __init__(
+        self,
+        features: int,
+        width: int,
+        state: type[Any],
+        blocks: tuple[int, ...],
+        *,
+        normalize: bool,
+        recurrent_dropout: float,
+        learn_start: bool,
+    ) -> None:
+        super().__init__()
+        if not 0 <= recurrent_dropout < 1:
+            raise UsageError(
+                f"recurrent_dropout must be from 0 to less than 1, not {recurrent_dropout}."
+            )
+        self.width = width
+        self.state = state
+        self.recurrent_dropout = recurrent_dropout
+        sizes = tuple(width * many for many in blocks)
+        self.from_input = Product(features, sizes, normalize=normalize)
+        self.from_hidden = Product(width, sizes, normalize=normalize, bias=False)
+        parts = len(state._fields)
+        self.start = nn.Parameter(torch.zeros(parts, width)) if learn_start else None
 
-    @abstractmethod
     def begin(self, batch_size: int) -> State:
-        """Return the state before the first position: zeros."""
+        """Return the state before the first position: zeros, or what was learned."""
+        if self.start is None:
+            zeros = self.from_hidden.weight.new_zeros(batch_size, self.width)
+            parts = [zeros for _ in self.state._fields]
+        else:
+            parts = list(
+                self.start[:, None].repeat(1, batch_size, 1)
+            )  # a kernel wants its own rows
+        begun: State = self.state(*parts)
+        return begun
+
+    def draw(self, batch_size: int) -> Float[Tensor, "batch width"] | None:
+        """Return what dropout multiplies the hidden states of each row by, at all positions.
+
+        None: nothing is dropped, as always when not training.
+        """
+        if not self.training or not self.recurrent_dropout:
+            return None
+        keep = 1 - self.recurrent_dropout
+        weight = self.from_hidden.weight.detach()
+        return weight.new_full((batch_size, self.width), keep).bernoulli() / keep
 
     @abstractmethod
-    def step(self, projected: Float[Tensor, "batch gates"], state: State) -> State:
-        """Take one position, already through ``from_input``, into the state."""
+    def step(
+        self,
+        projected: Float[Tensor, "batch gates"],
+        state: State,
+        kept: Float[Tensor, "batch width"] | None = None,
+    ) -> State:
+        """Take one position, already through ``from_input``, into the state.
 
-    @abstractmethod
+        Args:
+            projected: One row a sequence.
+            state: Before the position.
+            kept: What the hidden state is multiplied by before its matrix; None: 1.
+        """
+
     def forward(
         self,
         inputs: Float[Tensor, "batch time features"],
         mask: Bool[Tensor, "batch time"] | None = None,
         state: State | None = None,
+        kept: Float[Tensor, "batch width"] | None = None,
     ) -> tuple[Float[Tensor, "batch time width"], State]:
         """Return the output at every position, and the state after the last real one.
-
-        However it is computed: ``unroll(self.step, self.from_input(inputs), state, mask)``.
 
         Args:
             inputs: One vector a position.
             mask: True at real positions; padding may stand anywhere. None: all are real.
             state: Where to start. None: at ``begin``.
+            kept: What dropout leaves of the hidden state. None: ``draw`` is asked.
+
+        Raises:
+            UsageError: For a state of another cell, width or batch.
         """
+        if state is None:
+            state = self.begin(len(inputs))
+        self._check(state, len(inputs))
+        return self.run(inputs, mask, state, self.draw(len(inputs)) if kept is None else kept)
+
+    def run(
+        self,
+        inputs: Float[Tensor, "batch time features"],
+        mask: Bool[Tensor, "batch time"] | None,
+        state: State,
+        kept: Float[Tensor, "batch width"] | None,
+    ) -> tuple[Float[Tensor, "batch time width"], State]:
+        """Repeat ``step``: the definition, which a cell's fast path must equal."""
+        return unroll(partial(self.step, kept=kept), self.from_input(inputs), state, mask)
+
+    def _check(self, state: State, rows: int) -> None:
+        name, expected = type(self).__name__, (rows, self.width)
+        if not isinstance(state, self.state):
+            raise UsageError(
+                f"The state of this {name} is {_describe(self.state)}, but it was handed "
+                f"{_describe(type(state))}: give it the state that the same layer returned."
+            )
+        for part, tensor in zip(self.state._fields, state, strict=True):
+            if tensor.shape != expected:
+                raise UsageError(
+                    f"The {part} state of this {name} is {expected[0]} rows of width "
+                    f"{expected[1]}, but it was handed {tuple(tensor.shape)}: give it the state "
+                    "that the same layer returned for the same rows."
+                )
+
+
+def _describe(state: type[Any]) -> str:
+    parts = ", ".join(getattr(state, "_fields", ()))
+    return f"{state.__name__}({parts})"
 
 
 def unroll(
@@ -65,9 +174,13 @@ def unroll(
     for time, now in enumerate(inputs.unbind(1)):
         new = step(now, state)
         if mask is not None:
-            real = mask[:, time, None]
-            pairs = zip(new, state, strict=True)
-            new = type(state)(*(torch.where(real, after, before) for after, before in pairs))
+            new = choose(mask[:, time], new, state)
         state = new
         outputs.append(state[0])
     return torch.stack(outputs, dim=1), state
+
+
+def choose(first: Bool[Tensor, " batch"], one: State, other: State) -> State:
+    """Return a state that is ``one`` in the rows where ``first`` is True, else ``other``."""
+    pairs = zip(one, other, strict=True)
+    return type(one)(*(torch.where(first[:, None], a, b) for a, b in pairs))
