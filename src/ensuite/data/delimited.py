@@ -19,11 +19,15 @@ Rows = list[list[str]]
 
 
 class Parsed(NamedTuple):
-    """What a file holds: columns by name, whether it names them, and what was done to it."""
+    """What a file holds: columns by name, whether it names them, and what was done to it.
+
+    ``starts`` are the lines at which its rows begin, where a row is a sentence of several lines.
+    """
 
     columns: Mapping[str, Sequence[Any]]
     has_header: bool = True
     notes: tuple[str, ...] = ()
+    starts: Sequence[int] | None = None
 
 
 def parse(text: str, name: str, delimiter: str, header: bool | None = None) -> Parsed:

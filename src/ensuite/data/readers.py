@@ -12,13 +12,14 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ensuite.core.errors import DataError, nearest
+from ensuite.data import conll, images
 from ensuite.data.delimited import Parsed, lines, parse
 from ensuite.data.memory import from_memory
 from ensuite.data.table import Table
@@ -33,6 +34,7 @@ KINDS = {
     ".npz": "npz",
     ".txt": "txt",
     ".raw": "txt",  # as WikiText names its files
+    **dict.fromkeys((".conll", ".conllu", ".iob", ".iob2", ".bio"), "conll"),
 }
 
 
@@ -41,7 +43,8 @@ def read(source: Any, *, name: str | None = None, header: bool | None = None) ->
 
     Args:
         source: A path to CSV, TSV, JSON, JSON lines, Parquet, ``.npz`` (arrays X and y) or plain
-            text (one a line), each also as ``.gz``; or rows, columns, a DataFrame, a Dataset.
+            text (one a line), CoNLL (one token a line), each also as ``.gz``; or rows, columns, a
+            DataFrame, a Dataset.
         name: What messages call it; by default the file's name. Its ending says of which kind it
             is; without one, as for standard input, that is seen from the content.
         header: Whether the first row of a CSV or TSV names the columns; None: see ``delimited``.
@@ -57,28 +60,62 @@ def read(source: Any, *, name: str | None = None, header: bool | None = None) ->
     name = name or ("standard input" if source == "-" else Path(source).name)
     if name.endswith(".gz") or content.startswith(b"\x1f\x8b"):
         content = unzip(content, name)
-    parsed = parse_content(content, name, find_kind(name, content), header)
-    rows = len(next(iter(parsed.columns.values())))
-    fingerprint = hashlib.sha256(content).hexdigest()
-    return Table(name, parsed.columns, rows, fingerprint, parsed.has_header, notes=parsed.notes)
+    kind = find_kind(name, content)
+    parsed = parse_content(content, name, kind, header)
+    columns, files = (parsed.columns, []) if source == "-" else with_files(parsed, kind, source)
+    digest = hashlib.sha256(content)
+    for file in files:
+        digest.update(file.read_bytes())
+    rows = len(next(iter(columns.values())))
+    return Table(
+        name,
+        columns,
+        rows,
+        digest.hexdigest(),
+        parsed.has_header,
+        notes=parsed.notes,
+        starts=parsed.starts,
+        prose=kind == "txt",
+    )
+
+
+def with_files(
+    parsed: Parsed, kind: str, source: str | os.PathLike[str]
+) -> tuple[Mapping[str, Any], list[Path]]:
+    """Return the columns with what lies beside a file, labels or pictures, and where that lies."""
+    if kind != "idx":
+        return images.located(parsed.columns, Path(source).parent)
+    pictures, labels = parsed.columns["image"], images.idx_labels(Path(source))
+    if labels is None:
+        return parsed.columns, []
+    numbers = np.asarray(read(labels).columns["image"])
+    if numbers.shape != (len(pictures),):
+        raise DataError(
+            f"{labels.name} has {len(numbers):,} labels for {len(pictures):,} images; fetch the "
+            "files again."
+        )
+    return {**parsed.columns, "label": [str(number) for number in numbers.tolist()]}, [labels]
 
 
 def read_bytes(path: Path) -> bytes:
     """Return what stands in a file."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: OSError) -> DataError:
+    """Return what to tell of a file that cannot be opened: the likeliest other one, if any."""
+    if isinstance(error, FileNotFoundError):
         folder = path.parent
         beside = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-        raise DataError(f"There is no file {path}{nearest(path.name, beside) or '.'}") from None
-    except IsADirectoryError:
+        return DataError(f"There is no file {path}{nearest(path.name, beside) or '.'}")
+    if isinstance(error, IsADirectoryError):
         files = sorted(entry.name for entry in path.iterdir() if entry.is_file())
         shown = ", ".join(files[:5]) + (", ..." if len(files) > 5 else "")
-        raise DataError(
-            f"{path} is a folder; name a file in it ({shown or 'it has none'})."
-        ) from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}).") from error
+        return DataError(f"{path} is a folder; name a file in it ({shown or 'it has none'}).")
+    return DataError(f"{path} cannot be read ({error.strerror}).")
 
 
 def unzip(content: bytes, name: str) -> bytes:
@@ -93,6 +130,8 @@ def unzip(content: bytes, name: str) -> bytes:
 
 def find_kind(name: str, content: bytes) -> str:
     """Return of which kind a file is: by the ending of its name, or else by how it starts."""
+    if images.IDX_NAME.search(name):
+        return "idx"
     ending = Path(name.removesuffix(".gz")).suffix.lower()
     if ending in KINDS:
         return KINDS[ending]
@@ -113,6 +152,8 @@ def parse_content(content: bytes, name: str, kind: str, header: bool | None) -> 
         return parse_parquet(content, name)
     if kind == "npz":
         return parse_npz(content, name)
+    if kind == "idx":
+        return Parsed({"image": cast(Sequence[Any], images.parse_idx(content, name))})
     text = decode(content, name)
     notes: tuple[str, ...] = ()
     if text.startswith("\ufeff"):
@@ -126,6 +167,8 @@ def parse_content(content: bytes, name: str, kind: str, header: bool | None) -> 
             parsed = parse_json_lines(text, name)
         case "txt":
             parsed = Parsed({"text": lines(text)}, has_header=False)
+        case "conll":
+            parsed = conll.parse(text, name)
         case _:
             parsed = parse(text, name, "\t" if kind == "tsv" else ",", header)
     return parsed._replace(notes=notes + parsed.notes)

@@ -20,6 +20,9 @@ class Table:
         has_header: Whether the file names its columns; otherwise they are "0", "1", ...
         numbers: Row numbers in the file, from 1; None where they are 1, 2, 3, ...
         notes: What was done to the file while reading, one sentence each.
+        starts: The line of the file at which each row starts, where a row is a sentence of
+            several lines.
+        prose: Whether the rows are the lines of one text, in their order.
     """
 
     name: str
@@ -29,6 +32,8 @@ class Table:
     has_header: bool = True
     numbers: Sequence[int] | None = None
     notes: tuple[str, ...] = ()
+    starts: Sequence[int] | None = None
+    prose: bool = False
 
     def where(self, row: int) -> str:
         """Name a row as a person counts them: data rows from 1.
@@ -37,6 +42,8 @@ class Table:
         'row 2 of temps.csv'
         """
         number = row + 1 if self.numbers is None else self.numbers[row]
+        if self.starts is not None:
+            return f"sentence {number} (line {self.starts[row]}) of {self.name}"
         return f"row {number} of {self.name}"
 
     def select(self, indices: Sequence[int]) -> Self:
@@ -48,4 +55,5 @@ class Table:
             for name, values in self.columns.items()
         }
         numbers = [i + 1 if self.numbers is None else self.numbers[i] for i in map(int, indices)]
-        return replace(self, columns=columns, rows=len(numbers), numbers=numbers)
+        starts = self.starts and [self.starts[i] for i in indices]
+        return replace(self, columns=columns, rows=len(numbers), numbers=numbers, starts=starts)

@@ -1,0 +1,141 @@
+"""Entities: the spans that tags B-, I-, O (and E-, S-) mark, and how many of them are found.
+
+An entity is right where its kind and both its ends are: strict, as in the CoNLL shared tasks. What
+tags mean is read as their program ``conlleval`` does: an I- that follows no tag of its own kind
+begins an entity, as a B- would. So no tag is lost, however a model strings them together.
+
+Sources:
+    Tjong Kim Sang & De Meulder (2003), https://aclanthology.org/W03-0419
+    Tjong Kim Sang & Buchholz (2000), https://aclanthology.org/W00-0726, whose script it is
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ensuite.core.score import Numbers, Score, ratio
+
+NEXT = frozenset("IEL")
+"""Letters that go on from a tag of their kind: inside (BIO), end (BIOES), last (BILOU)."""
+
+LAST = frozenset("ESLU")
+"""Letters that nothing goes on from: end, single, last, unit."""
+
+LETTERS = NEXT | LAST | {"B"}
+
+Tags = Sequence[str]
+
+
+class Entity(NamedTuple):
+    """A kind, and the tokens from ``start`` up to ``end`` without it; they count from 0."""
+
+    kind: str
+    start: int
+    end: int
+
+
+class Counts(NamedTuple):
+    """How many entities are right, how many were predicted, and how many there are."""
+
+    right: int
+    predicted: int
+    true: int
+
+
+def entities(tags: Tags) -> list[Entity]:
+    """Return the entities that tags mark, in order; a tag without a known letter marks none.
+
+    >>> entities(["B-PER", "I-PER", "O", "I-LOC", "I-ORG"])[1:]
+    [Entity(kind='LOC', start=3, end=4), Entity(kind='ORG', start=4, end=5)]
+    """
+    found: list[Entity] = []
+    goes_on = False
+    for place, tag in enumerate(tags):
+        letter, _, kind = tag.partition("-")
+        if letter not in LETTERS:
+            goes_on = False
+            continue
+        if goes_on and letter in NEXT and kind == found[-1].kind:
+            found[-1] = found[-1]._replace(end=place + 1)
+        else:
+            found.append(Entity(kind, place, place + 1))
+        goes_on = letter not in LAST
+    return found
+
+
+def count_orphans(tags: Tags) -> int:
+    """Count the tags that go on from one of their kind, and follow none: they begin an entity.
+
+    >>> count_orphans(["I-PER", "I-PER", "O", "B-LOC", "I-PER"])
+    2
+    """
+    return sum(tags[entity.start].partition("-")[0] in NEXT for entity in entities(tags))
+
+
+def is_bio(tags: Iterable[str]) -> bool:
+    """Say whether tags mark entities: some do, and all others are O.
+
+    >>> is_bio({"O", "B-PER", "I-PER"}), is_bio({"NOUN", "X"}), is_bio({"O"})
+    (True, False, False)
+    """
+    letters = {tag.partition("-")[0] for tag in tags}
+    return bool(letters - {"O"}) and letters <= LETTERS | {"O"}
+
+
+def entity_f1(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Score:
+    """Return the F1 of the entities of all sentences: twice the right over predicted and true.
+
+    Args:
+        predicted: The tags of each sentence.
+        true: As many tags; None where they are not known: the sentence counts nowhere.
+    """
+    return Score(_count(predicted, true), _f1)
+
+
+def entity_precision(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Score:
+    """Return the share of the predicted entities that are right."""
+    return Score(_count(predicted, true), _precision)
+
+
+def entity_recall(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Score:
+    """Return the share of the true entities that are found."""
+    return Score(_count(predicted, true), _recall)
+
+
+def count_by_kind(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> dict[str, Counts]:
+    """Count the entities of each kind, the most frequent kind first."""
+    guesses, truths, right = Counter[str](), Counter[str](), Counter[str]()
+    for guess, truth in _pairs(predicted, true):
+        guesses.update(entity.kind for entity in guess)
+        truths.update(entity.kind for entity in truth)
+        right.update(entity.kind for entity in guess & truth)
+    kinds = [kind for kind, _ in (truths + guesses).most_common()]
+    return {kind: Counts(right[kind], guesses[kind], truths[kind]) for kind in kinds}
+
+
+def _pairs(
+    predicted: Sequence[Tags], true: Sequence[Tags | None]
+) -> Iterator[tuple[set[Entity], set[Entity]]]:
+    """Yield the entities of each sentence; none where the truth is not known."""
+    for guess, truth in zip(predicted, true, strict=True):
+        yield (set(), set()) if truth is None else (set(entities(guess)), set(entities(truth)))
+
+
+def _count(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Numbers:
+    """Return how many entities of each sentence are right, predicted and true."""
+    counts = [(len(a & b), len(a), len(b)) for a, b in _pairs(predicted, true)]
+    return np.array(counts, float).reshape(-1, 3)
+
+
+def _f1(sums: Numbers) -> Numbers:
+    return ratio(2 * sums[..., 0], sums[..., 1] + sums[..., 2])
+
+
+def _precision(sums: Numbers) -> Numbers:
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def _recall(sums: Numbers) -> Numbers:
+    return ratio(sums[..., 0], sums[..., 2])
