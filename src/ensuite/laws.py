@@ -1,15 +1,16 @@
 """What every trained model must obey, checked on the model itself."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import isclose, isfinite
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ensuite.core.baseline import Baseline
-from ensuite.core.batch import Batch, Characters, Image, Inputs, Tokens, Values
+from ensuite.core.batch import DECODER, Batch, Characters, Image, Inputs, Tokens, Values
 from ensuite.core.errors import PaddingLeakError
 from ensuite.core.task import Model, Task
 from ensuite.predictor import Predictor
@@ -136,10 +137,38 @@ def saved_answers(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
 def one_answer_each(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
     """Count answers, and compare them with those to the same examples in reverse."""
     task = predictor.task
-    answers = [task.answer(each)[0] for each in predictor.answer(examples)]
-    backwards = [task.answer(each)[0] for each in predictor.answer(examples[::-1])]
-    holds = len(answers) == len(examples) and answers == backwards[::-1]
+    answers = [task.record(each) for each in predictor.answer(examples)]
+    backwards = [task.record(each) for each in predictor.answer(examples[::-1])]
+    holds = len(answers) == len(examples) and alike(answers, backwards[::-1])
     return Verdict("one answer each, in order", holds, f"{len(answers)} for {len(examples)}")
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Tell whether two answers, or lists of them, are the same but for rounding.
+
+    >>> alike([{"answer": "yes", "probability": 0.9}], [{"answer": "yes", "probability": 0.900001}])
+    True
+    """
+    words, others = list(_leaves(one)), list(_leaves(other))
+    numbers = [each for each in words if isinstance(each, float)]
+    size = max((abs(each) for each in numbers if isfinite(each)), default=0.0)
+    return len(words) == len(others) and all(
+        isclose(a, b, rel_tol=0, abs_tol=TOLERANCE * size)
+        if isinstance(a, float) and isinstance(b, float) and isfinite(a)
+        else str(a) == str(b)
+        for a, b in zip(words, others, strict=True)
+    )
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Return the words and numbers within mappings and lists, in order."""
+    if isinstance(value, Mapping):
+        value = [part for pair in value.items() for part in pair]
+    if not isinstance(value, list | tuple):
+        yield value
+        return
+    for each in value:
+        yield from _leaves(each)
 
 
 def require_padding_invariance(
@@ -164,16 +193,14 @@ def pad(batch: Batch, before: int, after: int) -> Batch:
     """Return the batch with padding around its time axis."""
     if batch.mask is None:
         return batch
-    time = batch.mask.shape[1]
 
     def widen(tensor: Tensor) -> Tensor:
-        if tensor.dim() < 2 or tensor.shape[1] != time:
-            return tensor
         rest = (0, 0) * (tensor.dim() - 2)
         return torch.nn.functional.pad(tensor, (*rest, before, after))
 
-    inputs = {name: widen(tensor) for name, tensor in batch.inputs.items()}
-    return replace(batch, inputs=inputs, mask=widen(batch.mask))
+    inputs = {n: widen(t) if timed(batch, n) else t for n, t in batch.inputs.items()}
+    documents = None if batch.documents is None else widen(batch.documents)
+    return replace(batch, inputs=inputs, mask=widen(batch.mask), documents=documents)
 
 
 def rows_of(batch: Batch) -> Iterator[Batch]:
@@ -182,31 +209,46 @@ def rows_of(batch: Batch) -> Iterator[Batch]:
         if batch.mask is None:
             yield Batch(inputs={name: t[row : row + 1] for name, t in batch.inputs.items()})
             continue
-        real, time = batch.mask[row], batch.mask.shape[1]
+        real = batch.mask[row]
         inputs = {
-            name: t[row : row + 1, real] if t.dim() > 1 and t.shape[1] == time else t[row : row + 1]
+            name: t[row : row + 1, real] if timed(batch, name) else t[row : row + 1]
             for name, t in batch.inputs.items()
         }
-        yield Batch(inputs=inputs, mask=real[real][None])
+        documents = None if batch.documents is None else batch.documents[row : row + 1, real]
+        yield Batch(inputs=inputs, mask=real[real][None], documents=documents)
+
+
+def timed(batch: Batch, name: str) -> bool:
+    """Tell whether a field has the time of the batch's mask.
+
+    One of a picture's or a row's sizes may happen to be as large: a picture has four dimensions,
+    and a row is real numbers in two.
+    """
+    field = batch.inputs[name]
+    if field.dim() > 3 or (field.dim() == 2 and field.is_floating_point()) or name == DECODER:
+        return False
+    return batch.mask is not None and field.shape[:2] == batch.mask.shape
 
 
 @torch.inference_mode()
 def values(model: Model, batch: Batch) -> Tensor:
     """Return what the head reads, without dropout: of each row, or of each real position.
 
-    Several heads stand side by side; what has no row of the batch, a parameter, is left out.
+    Several heads stand side by side; a parameter that a loss reads beside them is left out.
     """
     found: Any = model.eval()(batch).values
     if isinstance(found, Tensor):
         found = (found,)
-    read = [_real(f, batch.mask).flatten(1) for f in found if len(f) == len(batch)]
+    mask = None if DECODER in batch.inputs else batch.mask
+    read = [_real(f, mask).flatten(1) for f in found if not isinstance(f, nn.Parameter)]
     return torch.cat(read, dim=1)
 
 
 def _real(values: Tensor, mask: Tensor | None) -> Tensor:
     """Drop the padded positions of (batch, time, ...) values; others stay as they are."""
-    timed = mask is not None and values.dim() > 2 and values.shape[:2] == mask.shape
-    return values[mask] if timed else values
+    if mask is None or values.dim() < 3 or values.shape[:2] != mask.shape:
+        return values
+    return values[mask]
 
 
 def difference(one: Tensor, other: Tensor) -> float:

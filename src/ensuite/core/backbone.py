@@ -50,6 +50,11 @@ class Backbone(nn.Module, ABC):
 
     width: int
 
+    @property
+    def vocabulary(self) -> nn.Module | None:
+        """The layer whose ``weight`` holds the vectors of its tokens, if scores may share it."""
+        return None
+
     @abstractmethod
     def forward(self, batch: Batch) -> States: ...
 

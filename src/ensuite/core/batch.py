@@ -18,6 +18,12 @@ from ensuite.core.errors import DataError
 Carry = Mapping[str, Tensor]
 """State handed from one step or batch to the next: by name, every tensor with the batch first."""
 
+DECODER = "decoder"
+"""The field that holds what was written so far: it has a time of its own, and no padding before."""
+
+ATTENTION = "attention"
+"""Where a carry holds how the step just taken looked at what was encoded, (batch, time)."""
+
 ROWS = "rows"
 """What a penalty counts: one for each row of the batch."""
 

@@ -159,12 +159,14 @@ def option_names(options: Any) -> dict[str, Any]:
     """Return the options a person can set, by name, with their types.
 
     Fields marked ``metadata={"learned": True}`` are left out: ``prepare`` fills them from data.
-    Those marked ``metadata={"options": True}`` hold options of their own, set by the same names.
+    Those marked ``metadata={"options": True}`` hold options of their own, set by the same names,
+    or by ``prefix`` and the name where there is a ``{"prefix": ...}`` beside.
     """
     hints, names = get_type_hints(type(options)), dict[str, Any]()
     for each in fields(options):
         if each.metadata.get("options"):
-            names |= option_names(getattr(options, each.name))
+            prefix, within = each.metadata.get("prefix", ""), getattr(options, each.name)
+            names |= {prefix + name: kind for name, kind in option_names(within).items()}
         elif not each.metadata.get("learned"):
             names[each.name] = hints[each.name]
     return names
@@ -204,9 +206,9 @@ def _replace(options: Any, values: dict[str, Any]) -> Any:
     changed: dict[str, Any] = {}
     for each in fields(options):
         if each.metadata.get("options"):
-            within = getattr(options, each.name)
-            mine = {name: values[name] for name in option_names(within) if name in values}
-            changed[each.name] = _replace(within, mine)
+            prefix, within = each.metadata.get("prefix", ""), getattr(options, each.name)
+            names = [name for name in option_names(within) if prefix + name in values]
+            changed[each.name] = _replace(within, {n: values[prefix + n] for n in names})
         elif each.name in values:
             changed[each.name] = values[each.name]
     return replace(options, **changed)

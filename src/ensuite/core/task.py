@@ -6,7 +6,7 @@ what the loss counts, and how outputs become predictions. It knows no backbone.
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar, cast
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, Pretrained, Steps, Trait
-from ensuite.core.batch import Batch, Carry, Inputs, Loss, Outputs
+from ensuite.core.batch import DECODER, Batch, Carry, Inputs, Loss, Outputs
 from ensuite.core.errors import UsageError, nearest
 from ensuite.core.score import Score
 
@@ -32,6 +32,13 @@ class Table(Protocol):
     def columns(self) -> Mapping[str, Sequence[Any]]: ...
     @property
     def rows(self) -> int: ...
+    @property
+    def has_header(self) -> bool:
+        """Whether the file names its columns; otherwise they are counted from 0."""
+        ...
+
+    @property
+    def prose(self) -> bool: ...
     def where(self, row: int) -> str:
         """Name a row as a person counts them: 'row 118 of temps.csv'."""
         ...
@@ -81,11 +88,14 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         needs: What a backbone must offer.
         carries: Whether the state at the end of a batch is where the next batch starts.
         fields: What an example can be given as, by name, where it has several parts.
+        watched: How many validation examples the best weights are chosen by; None: all. For tasks
+            whose answers take longer than the updates between them.
     """
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
     carries: ClassVar[bool] = False
     fields: ClassVar[tuple[str, ...]] = ()
+    watched: ClassVar[int | None] = None
 
     # From data to tensors
 
@@ -206,12 +216,17 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         """What one input is called."""
         return "row"
 
+    @property
+    def ordered(self) -> bool:
+        """Whether examples follow one another, so that a split keeps them in their order."""
+        return False
+
     def key(self, example: Example) -> Hashable:
         """Return what makes two examples the same input."""
         return repr(example)
 
-    def stratum(self, example: Example) -> str | None:
-        """Return the class of which training must see at least one example."""
+    def stratum(self, example: Example) -> str | Collection[str] | None:
+        """Return the class, or classes, of which training must see at least one example."""
         return None
 
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
@@ -230,9 +245,24 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         """Return what the right answer is, as a word."""
         return ""
 
+    @property
+    def choices(self) -> Sequence[str]:
+        """The words an answer is one of, or made of; none where anything may be answered."""
+        return ()
+
     def answer(self, prediction: Prediction) -> tuple[str, float | None]:
         """Return the answer as a word, and how sure it is (0 to 1)."""
         return str(prediction), None
+
+    def record(self, prediction: Prediction) -> dict[str, Any]:
+        """Return the answer as columns of a table, or as JSON holds it."""
+        word, sure = self.answer(prediction)
+        return {"answer": word} | ({} if sure is None else {"probability": sure})
+
+    def error(self, prediction: Prediction, example: Example) -> float:
+        """Return how wrong an answer is, 0 where it is right; among wrong ones, surer is worse."""
+        word, sure = self.answer(prediction)
+        return 0.0 if word == self.truth(example) else 1.0 + (sure or 0.0)
 
 
 def rank(scores: Mapping[str, Score], metric: str | None = None) -> tuple[str, Score]:
@@ -257,6 +287,9 @@ def check_fit(task: Task[Any, Any, Any], traits: frozenset[Trait], reads: frozen
     """
     if missing := task.needs - traits:
         raise UsageError(f"it does not offer what the task needs: {', '.join(sorted(missing))}")
+    only_writes = Trait.DECODES in traits and Trait.SEQUENCE not in traits
+    if only_writes and DECODER not in task.inputs:
+        raise UsageError("it only writes sequences, and the task asks for none")
     if unread := {kind.kind for kind in task.inputs.values()} - reads:
         raise UsageError(f"it does not read {', '.join(sorted(unread))}")
 
