@@ -102,3 +102,14 @@ def test_a_folder_is_a_run_or_a_comparison(trained: Path, tmp_path: Path) -> Non
         find_run(tmp_path)
     with pytest.raises(RunError, match="There is no run at"):
         find_run(tmp_path / "nowhere")
+
+
+def test_scores_by_length_add_up_to_the_whole(baseline: Predictor) -> None:
+    rows = [{"text": "so " * n + "good", "label": word} for n in range(8) for word in ("good", "bad")]
+    examples = baseline.read(rows, asking=False)
+    short, long = baseline.evaluate_by_length(examples, 2)
+    assert (short.shortest, short.longest, long.shortest, long.longest) == (1, 5, 6, 8)
+    assert (short.rows, long.rows) == (10, 6)
+    for part, kept in ((short, examples[:10]), (long, examples[10:])):
+        scores = baseline.task.score(baseline.answer(kept), kept)
+        assert part.metrics == pytest.approx({name: score.value for name, score in scores.items()})

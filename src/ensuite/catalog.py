@@ -8,10 +8,18 @@ _POSITIONS = ("tokens", "characters", "values", "image")
 BACKBONES: dict[str, Row] = {
     "mlp": Row(
         target="ensuite.models.mlp:MLPOptions",
-        caption="multilayer perceptron: a row of numbers, no memory",
-        reads=("row",),
+        caption="multilayer perceptron: a row of numbers or a picture, no memory",
+        reads=("row", "image"),
         paper="Rumelhart, Hinton & Williams, Nature 323",
         year=1986,
+    ),
+    "conv": Row(
+        target="ensuite.models.conv:ConvOptions",
+        caption="convolutions: the same filters everywhere over time, or over a picture",
+        traits=("sequence", "two-sided"),
+        reads=_POSITIONS,
+        paper="LeCun et al., Neural Computation 1",
+        year=1989,
     ),
     "rnn": Row(
         target="ensuite.models.recurrent:RecurrentOptions",
@@ -40,6 +48,22 @@ BACKBONES: dict[str, Row] = {
         paper="Cho et al., EMNLP",
         year=2014,
     ),
+    "seq2seq": Row(
+        target="ensuite.models.seq2seq:Seq2SeqOptions",
+        caption="recurrent encoder and decoder, with or without attention",
+        traits=("decodes", "steps"),
+        reads=("tokens",),
+        paper="Sutskever, Vinyals & Le, NeurIPS; Bahdanau, Cho & Bengio, ICLR",
+        year=2014,
+    ),
+    "transformer": Row(
+        target="ensuite.models.transformer:TransformerOptions",
+        caption="attention everywhere: an encoder, with a decoder where the task writes",
+        traits=("sequence", "two-sided", "decodes", "steps"),
+        reads=("tokens",),
+        paper="Vaswani et al., NeurIPS",
+        year=2017,
+    ),
 }
 
 TASKS: dict[str, Row] = {
@@ -52,6 +76,33 @@ TASKS: dict[str, Row] = {
             "ensuite.baselines.classify:NumberLogistic",
         ),
     ),
+    "regress": Row(
+        target="ensuite.tasks.regress:Regress",
+        caption="regression: a number, or several, for a text, series, image or row",
+        baselines=(
+            "ensuite.baselines.regress:Mean",
+            "ensuite.baselines.regress:TfidfRidge",
+            "ensuite.baselines.regress:NumberRidge",
+        ),
+    ),
+    "tag": Row(
+        target="ensuite.tasks.tag:Tag",
+        caption="token classification: a tag for every word (names, parts of speech)",
+        baselines=("ensuite.baselines.tag:MostFrequentTag",),
+    ),
+    "generate": Row(
+        target="ensuite.tasks.generate:Generate",
+        caption="causal language modelling: go on with a text, tell how likely one is",
+        baselines=("ensuite.baselines.generate:NGram",),
+    ),
+    "translate": Row(
+        target="ensuite.tasks.translate:Translate",
+        caption="sequence to sequence: any text to text",
+        baselines=(
+            "ensuite.baselines.translate:Copy",
+            "ensuite.baselines.translate:NearestPair",
+        ),
+    ),
 }
 
 ELSEWHERE: dict[str, str] = {
@@ -60,6 +111,25 @@ ELSEWHERE: dict[str, str] = {
     "sequence-classification": "classify",
     "image-classification": "classify",
     "classification": "classify",
+    "regression": "regress",
+    "text-regression": "regress",
+    "image-regression": "regress",
+    "tabular-regression": "regress",
+    "token-classification": "tag",
+    "sequence-labeling": "tag",
+    "sequence-labelling": "tag",
+    "ner": "tag",
+    "named-entity-recognition": "tag",
+    "pos": "tag",
+    "pos-tagging": "tag",
+    "causal-lm": "generate",
+    "language-modeling": "generate",
+    "language-modelling": "generate",
+    "text-generation": "generate",
+    "cnn": "conv",
+    "convnet": "conv",
+    "textcnn": "conv",
+    "tcn": "conv",
     "simplernn": "rnn",
     "elman": "rnn",
 }

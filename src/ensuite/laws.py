@@ -62,7 +62,10 @@ def random_batch(inputs: Inputs, rows: int = ROWS, longest: int = LONGEST, seed:
     mask = torch.arange(longest) < lengths[:, None]
     fields: dict[str, Tensor] = {}
     for name, kind in inputs.items():
-        if isinstance(kind, Tokens):
+        if name == DECODER and isinstance(kind, Tokens):
+            shape = (rows, longest - 1)  # a time of its own
+            fields[name] = torch.randint(1, kind.size, shape, generator=generator)
+        elif isinstance(kind, Tokens):
             drawn = torch.randint(1, kind.size, (rows, longest), generator=generator)
             fields[name] = drawn * mask
         elif isinstance(kind, Characters):
@@ -78,7 +81,8 @@ def random_batch(inputs: Inputs, rows: int = ROWS, longest: int = LONGEST, seed:
             fields[name] = torch.rand(shape, generator=generator)
         else:
             fields[name] = torch.randn(rows, kind.features, generator=generator)
-    timed = any(isinstance(kind, Tokens | Characters | Values) for kind in inputs.values())
+    kinds = [kind for name, kind in inputs.items() if name != DECODER]
+    timed = any(isinstance(kind, Tokens | Characters | Values) for kind in kinds)
     return Batch(inputs=fields, mask=mask if timed else None)
 
 

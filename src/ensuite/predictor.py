@@ -1,11 +1,12 @@
 """A trained model and its task: predict, evaluate, save, load."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,9 +17,21 @@ from ensuite.core.errors import EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors, write_text
 from ensuite.core.options import from_json, set_options, to_json
 from ensuite.core.task import Model, Task
+from ensuite.decoding.sampling import Sampling
+from ensuite.decoding.written import Steps
+from ensuite.tasks.generate import Generate
 from ensuite.training.evaluate import predict
 
 WEIGHTS, CONFIG, TASK, RUN = "model.safetensors", "config.json", "task.json", "run.json"
+
+
+class Stretch(NamedTuple):
+    """The metrics of examples from one length to another."""
+
+    shortest: int
+    longest: int
+    rows: int
+    metrics: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -56,11 +69,14 @@ class Predictor:
     def read(self, data: Any, given: Mapping[str, str] | None = None, *, asking: bool) -> list[Any]:
         """Make examples of a file, or of data in memory, as the task's own training data was read.
 
+        Of data with parts of its own the test part is read.
+
         Raises:
             DataError: If they are not of the kind the model was trained on, or a label is unknown.
         """
-        table = problem.open_tables(data)["train"]
-        _, examples = self.task.read(table, given or {}, asking=asking)
+        tables = problem.open_tables(data)
+        table = tables.get("test", tables["train"])
+        _, examples = self.task.read(*problem.settle(table, given or {}), asking=asking)
         if not asking:
             problem.verify(self.task, examples, "given", table)
         return examples
@@ -70,6 +86,30 @@ class Predictor:
         examples = self.read(data, given, asking=False)
         scores = self.task.score(self.answer(examples), examples)
         return {name: score.value for name, score in scores.items()}
+
+    def evaluate_by_length(self, examples: Sequence[Any], parts: int) -> list["Stretch"]:
+        """Return every metric of the shortest examples, the next longer ones, and so on.
+
+        Args:
+            examples: Labelled.
+            parts: Into how many of equal size; examples of one length stay together.
+        """
+        scores = self.task.score(self.answer(examples), examples)
+        lengths = np.array([self.task.extent(example) for example in examples])
+        bounds = np.unique(np.quantile(lengths, np.linspace(0, 1, parts + 1)[1:], method="higher"))
+        places = np.searchsorted(bounds, lengths)
+        return [
+            Stretch(
+                int(lengths[places == part].min()),
+                int(lengths[places == part].max()),
+                int((places == part).sum()),
+                {
+                    n: float(s.function(s.statistics[places == part].sum(0)))
+                    for n, s in scores.items()
+                },
+            )
+            for part in np.unique(places)
+        ]
 
     def embed(self, raw: Any, *, pool: bool = False) -> Tensor:
         """Return the states of one input, (1, length, width); pooled into one, (1, width).
@@ -87,6 +127,39 @@ class Predictor:
             states = self.model.eval().backbone(batch.to(device))
         embedded: Tensor = states.summary if pool else states.sequence
         return embedded
+
+    def generate(self, prompt: str = "", **options: Any) -> str:
+        """Return how a language model goes on with a prompt, without the prompt.
+
+        Args:
+            prompt: What stands before; empty for the beginning of a text.
+            options: As in :class:`~ensuite.decoding.sampling.Sampling`: ``temperature``,
+                ``top_k``, ``top_p``, ``min_p``, ``repetition_penalty``, ``max_new_tokens``,
+                ``stop``, ``beam`` and ``seed``.
+
+        Raises:
+            UsageError: If the task is another, an option has no such value, or the prompt cannot
+                be read.
+        """
+        return "".join(self.stream(prompt, **options))
+
+    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
+        """Return the pieces of what ``generate`` returns, each as soon as it is written."""
+        return (piece for _, piece in self.write([prompt], **options))
+
+    def write(self, prompts: Sequence[str], **options: Any) -> Iterator[tuple[int, str]]:
+        """Return (number of the prompt, piece of its text), as all are gone on with together.
+
+        Each prompt is gone on with as it is alone.
+        """
+        if not isinstance(self.task, Generate):
+            raise UsageError(
+                f"{self.name} was trained to {self.task_name}, not to go on with texts; "
+                "`ensuite train generate` makes a model that does."
+            )
+        context = None if isinstance(self.model, Baseline) else self.model.eval().backbone.context
+        model = cast(Steps, self.model)
+        return self.task.write(model, prompts, Sampling(**options), context)
 
     @property
     def parameters(self) -> int:
@@ -126,7 +199,7 @@ class Predictor:
         folder = find_run(Path(path))
         config, described = read_json(folder / CONFIG), read_json(folder / TASK)
         tensors = read_tensors(folder / WEIGHTS)
-        files = {p.name: p.read_text(encoding="utf-8") for p in folder.glob("tokenizer.json")}
+        files = {p.name: p.read_text(encoding="utf-8") for p in folder.glob("*tokenizer.json")}
         try:
             task_class = type(problem.find_task(described["task"]))
             task = from_json(task_class, described["options"], files)

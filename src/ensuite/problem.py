@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from ensuite import catalog
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.options import option_names, set_options, to_json
 from ensuite.core.task import Finding, Task
-from ensuite.data import columns, readers, sets
+from ensuite.data import columns, folders, readers, sets
 from ensuite.data.duplicates import duplicates
 from ensuite.data.split import carve, split
 from ensuite.data.table import Table
@@ -73,8 +74,8 @@ def open_problem(
     Raises:
         EnsuiteError: A sentence for whatever the data is not.
     """
-    given, settings = given or {}, settings or {}
-    empty = find_task(task)
+    given, empty = given or {}, find_task(task)
+    settings = {**(sets.settings(data) if is_set(data) else {}), **(settings or {})}
     tables = open_tables(data, test=test, valid=valid)
     keys = split_keys(tables["train"], how, given)
     reader, examples = read_tables(empty, tables, given, settings, task, but=keys and keys[0])
@@ -105,14 +106,29 @@ def find_task(name: str) -> Task[Any, Any, Any]:
 
 def open_tables(data: Any, *, test: Any = None, valid: Any = None) -> dict[str, Table]:
     """Read the data and the parts that are given beside it."""
-    if isinstance(data, str) and not Path(data).suffix and data != "-" and not Path(data).exists():
+    if is_set(data):
         tables = dict(sets.load(data))
     else:
-        tables = {"train": readers.read(data)}
+        tables = read_parts(data)
     for part, source in (("valid", valid), ("test", test)):
         if source is not None:
-            tables[part] = readers.read(source)
+            given = read_parts(source)
+            tables[part] = given.get(part, given["train"])
     return tables
+
+
+def is_set(data: Any) -> bool:
+    """Say whether data is named as a built-in set is: no file is there, and none is meant."""
+    if not isinstance(data, str) or data == "-":
+        return False
+    return not Path(data).suffix and not Path(data).exists()
+
+
+def read_parts(source: Any) -> dict[str, Table]:
+    """Read a file, data in memory, or a folder, which may have parts of its own."""
+    if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+        return folders.read(Path(source))
+    return {"train": readers.read(source)}
 
 
 def split_keys(
@@ -152,22 +168,16 @@ def read_tables(
         given: Column by role, where the user names them.
         settings: Options of the task, as typed.
         name: Of the task.
-        but: The column that splits: no input, or a model learns who a row is of.
+        but: The column that splits: no input, or a model learns who a row is of, unless the user
+            names it as one.
 
     Raises:
         DataError: If a table holds another kind of input or label than the first.
     """
     readers, examples = [], {}
     for part, table in tables.items():
-        roles = {
-            role: columns.named(table, column, role)  # before a column is taken out of the count
-            for role, column in given.items()
-            if role not in ("group", "time")
-        }
-        kept = {name: cells for name, cells in table.columns.items() if name != but}
-        reader, examples[part] = read_table(
-            task, replace(table, columns=kept), roles, settings, name
-        )
+        roles = {role: column for role, column in given.items() if role not in ("group", "time")}
+        reader, examples[part] = read_table(task, *settle(table, roles, but), settings, name)
         readers.append(reader)
         if reader != readers[0]:
             raise DataError(
@@ -175,6 +185,25 @@ def read_tables(
                 f"{tables['train'].name}; give both the same columns."
             )
     return readers[0], examples
+
+
+def settle(
+    table: Table, given: Mapping[str, str], but: str | None = None
+) -> tuple[Table, dict[str, str]]:
+    """Take out of a table what is no input, and name the columns of every role that is left.
+
+    Args:
+        table: A file's columns.
+        given: Column by role; those of the role ``ignore`` are left out.
+        but: One more that is left out, unless a role is given to it.
+    """
+    # Before columns are taken out of the count.
+    found = {role: columns.named_all(table, names, role) for role, names in given.items()}
+    out = set(found.pop("ignore", ()))
+    if but is not None and not any(but in names for names in found.values()):
+        out.add(but)
+    kept = {name: cells for name, cells in table.columns.items() if name not in out}
+    return replace(table, columns=kept), {role: ",".join(names) for role, names in found.items()}
 
 
 def read_table(
@@ -210,6 +239,8 @@ def split_parts(
     ``keys`` are the cells of the column that splits; None: equal inputs stay together.
     """
     train, kind = examples["train"], how.partition(":")[0]
+    if task.ordered and kind == "random":
+        kind, keys = "time", range(len(train))
     keys = [task.key(example) for example in train] if keys is None else list(keys)
     labels = [task.stratum(example) or "" for example in train]
     missing = [part for part in PARTS[1:] if part not in examples]
@@ -222,10 +253,11 @@ def split_parts(
     parts = {part: [train[row] for row in numbers] for part, numbers in rows.items()}
     parts |= {part: list(examples[part]) for part in PARTS if part not in parts}
     sizes = ", ".join(f"{len(parts[part]):,} {part}" for part in PARTS)
+    way = f"{kind}, seed 0" if kind != "time" else "in order"
     ways = (
         "all given",
-        f"{missing[0] if missing else ''} drawn from train: {kind}, seed 0",
-        f"{kind}, seed 0; --test FILE to give your own",
+        f"{missing[0] if missing else ''} drawn from train: {way}",
+        f"{way}; --test FILE to give your own",
     )
     return {part: parts[part] for part in PARTS}, f"{sizes} ({ways[len(missing)]})"
 

@@ -65,6 +65,13 @@ def test_evaluate_agrees_with_the_answers(run: str, reviews: Path, works: Comman
     assert "lstm on 60 rows, 0 truncated" in works("evaluate run reviews.csv").out
 
 
+def test_evaluate_tells_short_inputs_from_long_ones(run: str, works: Command) -> None:
+    lines = works("evaluate run reviews.csv --by-length 2").out.splitlines()
+    stretches = json.loads(works("evaluate run reviews.csv --by-length 2 --json").out)["stretches"]
+    assert len(lines) == 1 + len(stretches)
+    assert sum(stretch["rows"] for stretch in stretches) == 60
+
+
 def test_check_holds_for_a_run(run: str, works: Command) -> None:
     laws = json.loads(works("check run reviews.csv --json").out)
     assert [law["law"] for law in laws] == [

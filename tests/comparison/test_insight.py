@@ -11,6 +11,7 @@ from ensuite.comparison.cell import Cell
 from ensuite.comparison.insight import MOST_WORDS, confusion, curves, mistakes, only_right
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
+from ensuite.tasks.regress import Example
 
 LABELS = ("no", "yes")
 
@@ -22,8 +23,8 @@ def problem() -> Problem:
 
 
 def answering(problem: Problem, *yes: float, history: Any = ()) -> Cell:
-    """Return a cell that gave these probabilities of yes."""
-    answers = problem.task.predictions(np.array([[1 - p, p] for p in yes]).reshape(-1, 2))
+    """Return a cell that gave these probabilities of yes, or no answer."""
+    answers = problem.task.predictions(np.array([[1 - p, p] for p in yes])) if yes else []
     predictor = Predictor("model", "classify", problem.task, None)  # type: ignore[arg-type]
     return Cell(0, Path("cell"), {}, answers, {}, history, predictor)
 
@@ -50,6 +51,18 @@ def test_the_surest_mistakes_come_first(problem: Problem) -> None:
         ("yes", "no", "3 -3"), ("no", "yes", "2 -2"), ("no", "yes", "0 0"),
     ]  # fmt: skip
     assert [m.probability for m in found] == pytest.approx([0.9, 0.8, 0.7])
+
+
+def test_of_numbers_the_farthest_comes_first_and_none_is_confused() -> None:
+    rows = [{"x": n, "target": 10.0 * n} for n in range(20)]
+    problem = open_problem("regress", rows, test=rows[:3])
+    scaled = problem.task.scale([Example(0, value) for value in (1.0, 10.0, 50.0)])
+    cell = replace(answering(problem), answers=problem.task.predictions(scaled))
+    found = mistakes(problem, "model", cell)
+    assert [(m.truth, m.prediction, m.probability) for m in found][:2] == [
+        ("20", "50", None), ("0", "1", None),
+    ]  # fmt: skip
+    assert confusion(problem, "model", cell) is None
 
 
 def test_only_right_is_what_no_other_answered(problem: Problem) -> None:

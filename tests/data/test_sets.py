@@ -1,6 +1,8 @@
-"""Built-in sets: what they hold, and that the memory set asks for memory."""
+"""Built-in sets: what they hold, and that they ask for what they are there for."""
 
+import re
 import unicodedata
+from itertools import groupby
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from sklearn.pipeline import make_pipeline
 from ensuite.core.errors import UsageError
 from ensuite.data.built_in import SPOKEN
 from ensuite.data.sets import SETS, load, names
+from ensuite.problem import open_problem
 
 
 @pytest.mark.parametrize("name", names())
@@ -61,16 +64,89 @@ def test_counting_words_does_not_solve_memory() -> None:
     assert 0.25 < model.score(texts[3000:], labels[3000:]) < 0.42  # one in three countries
 
 
+def score_of_ngrams(columns) -> float:
+    """Return the accuracy of counted n-grams on the last quarter of the rows."""
+    texts, labels = columns["text"], columns["label"]
+    rows = 3 * len(texts) // 4
+    ngrams = TfidfVectorizer(analyzer="char", ngram_range=(1, 4))
+    model = make_pipeline(ngrams, LogisticRegression(max_iter=1000))
+    model.fit(texts[:rows], labels[:rows])
+    return model.score(texts[rows:], labels[rows:])
+
+
+# Reber's graph as a regular expression: the two ways in, and what may follow its fourth state.
+AFTER_X = "(XT*VP)*(S|XT*VV)"
+EMBEDDED = re.compile(f"B(?P<second>.)B(TS*X{AFTER_X}|PT*V(V|P{AFTER_X}))E(?P<last>.)E")
+
+
+@pytest.mark.parametrize("between", [8, 10, 60])
+def test_reber_strings_are_grammatical_but_for_one_symbol(between: int) -> None:
+    columns = load(f"reber:between={between},rows=402")["train"].columns
+    texts = columns["text"]
+    assert len(set(texts)) == len(texts) == 402
+    for text, label in zip(texts, columns["label"], strict=True):
+        found = EMBEDDED.fullmatch(text)
+        assert found is not None
+        assert (label == "grammatical") == (found["second"] == found["last"])
+        assert between <= len(text) - 4 <= 2 * between
+
+
+def test_ngrams_do_not_solve_reber() -> None:
+    assert score_of_ngrams(load("reber")["train"].columns) < 0.55
+
+
+@pytest.mark.parametrize("symbols", ["ab", "abc"])
+def test_counts_are_equal_or_one_is_wrong(symbols: str) -> None:
+    tables = load({"ab": "anbn", "abc": "anbncn"}[symbols])
+    assert {part: table.rows for part, table in tables.items()} == {"train": 4000, "test": 1000}
+    for part, smallest, largest in (("train", 1, 50), ("test", 52, 500)):
+        columns, numbers = tables[part].columns, []
+        for text, label in zip(columns["text"], columns["label"], strict=True):
+            runs = {symbol: len(list(run)) for symbol, run in groupby(text)}
+            assert "".join(symbol * k for symbol, k in runs.items()) == text
+            counts = sorted(runs.get(symbol, 0) for symbol in symbols)
+            assert (label == "equal") == (counts[0] == counts[-1])
+            if label == "unequal" and part == "test":
+                assert counts[-1] - counts[0] == 1
+            numbers += counts if label == "equal" else []
+        assert smallest <= min(numbers) <= smallest + 5
+        assert largest - 5 <= max(numbers) <= largest
+
+
+def test_texts_that_are_counted_are_read_whole() -> None:
+    whole = open_problem("classify", "anbn:rows=40")
+    assert "longest" in str(whole.findings)
+    assert "nothing will be cut" in str(whole.findings)
+    assert len(whole.parts["test"]) == 10
+    cut = open_problem("classify", "anbn:rows=40", settings={"window": "100"})
+    assert "are read in windows of 100" in str(cut.findings)  # what the user sets, holds
+
+
+def test_adding_marks_a_number_in_either_half_and_asks_for_their_sum() -> None:
+    columns = load("adding:steps=9,rows=500")["train"].columns
+    numbers, marks = np.moveaxis(np.asarray(columns["X"]), -1, 0)
+    assert marks[:, :4].sum(1).tolist() == marks[:, 4:].sum(1).tolist() == [1.0] * 500
+    assert set(np.unique(marks)) == {0, 1}
+    assert 0 <= numbers.min() < 0.01 < 0.99 < numbers.max() < 1
+    assert columns["y"] == pytest.approx((numbers * marks).sum(1))
+    assert np.mean((columns["y"] - 1) ** 2) == pytest.approx(1 / 6, rel=0.1)  # always guessing 1
+    assert set(marks.argmax(1)) == {0, 1, 2, 3}  # every place is marked in turn
+
+
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("digit", r"did you mean digits\? They are: digits, iris, names, memory"),
+        ("digit", r"did you mean digits\? They are: digits, iris, names, memory, "),
         ("memory:word=3", r"did you mean words\? It has: words, rows, seed"),
         ("iris:words=3", "It has: none"),
         ("memory:words", "write it as words=NUMBER"),
         ("memory:words=many", "write it as words=NUMBER"),
         ("memory:words=-1", "give a larger number"),
         ("memory:rows=0", "give a larger number"),
+        ("adding:steps=1", "give 2 or more"),
+        ("reber:between=5", "172 strings with 5 to 10 symbols between; ask for fewer"),
+        ("anbn:trained=50,asked=51", "ask 2 more than that"),
+        ("anbncn:trained=0", "ask 2 more than that"),
     ],
 )
 def test_wrong_words_are_told(spec: str, sentence: str) -> None:

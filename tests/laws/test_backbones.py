@@ -11,7 +11,17 @@ from torch import Tensor
 
 from ensuite.catalog import backbones
 from ensuite.core.backbone import Backbone, BackboneOptions, Steps, Trait
-from ensuite.core.batch import Batch, Characters, Image, Inputs, Row, States, Tokens, Values
+from ensuite.core.batch import (
+    DECODER,
+    Batch,
+    Characters,
+    Image,
+    Inputs,
+    Row,
+    States,
+    Tokens,
+    Values,
+)
 from ensuite.core.files import read_tensors, write_tensors
 from ensuite.core.options import from_json, to_json
 from ensuite.laws import pad, random_batch, rows_of
@@ -24,36 +34,81 @@ KINDS: dict[str, Inputs] = {
     "row": {"row": Row(5)},
 }
 
+WRITTEN: Inputs = {DECODER: Tokens(7)}
+"""What a decoder reads beside them: in tokens of its own."""
+
 CLOSE = 2e-5
 """Rounding of float32 states of order 1 after a dozen steps, with room."""
 
 
-def variants(options: BackboneOptions) -> Iterator[tuple[str, BackboneOptions]]:
-    """Yield the smallest model, and it with each option at each other value it can have."""
-    yield "tiny", options
+def others(options: BackboneOptions) -> Iterator[tuple[str, Any]]:
+    """Yield each option with each other value to try it at."""
     hints = get_type_hints(type(options))
     for field in fields(options):  # type: ignore[arg-type]
         kind, now = hints[field.name], getattr(options, field.name)
-        others: list[Any] = []
         if kind is bool:
-            others = [not now]
+            yield field.name, not now
         elif get_origin(kind) is Literal:
-            others = [value for value in get_args(kind) if value != now]
+            yield from ((field.name, value) for value in get_args(kind) if value != now)
+        elif kind == int | None:
+            yield field.name, 3
         elif field.name == "layers":
-            others = [2]
+            yield field.name, 2
         elif field.name.endswith("dropout"):
-            others = [0.5]
-        for value in others:
-            if field.name != "cell":  # each cell is a row of the catalog
-                yield f"{field.name}={value}", replace(options, **{field.name: value})
+            yield field.name, 0.5
+
+
+def changed(options: BackboneOptions, name: str, value: Any) -> BackboneOptions | None:
+    """Return the options with one value changed, and one switch turned where it needs that.
+
+    None: these options can not have the value. Others of the catalog must then.
+    """
+    switches = [f.name for f in fields(options) if isinstance(getattr(options, f.name), bool)]  # type: ignore[arg-type]
+    for switch in [name, *switches]:
+        turned = {switch: not getattr(options, switch)} if switch != name else {}
+        try:
+            return replace(options, **{**turned, name: value})
+        except ValueError:
+            continue
+    return None
+
+
+def variants(row_name: str) -> Iterator[tuple[str, BackboneOptions]]:
+    """Yield the smallest model, and it with each option at each other value it can have."""
+    row = backbones[row_name]
+    tiny = row.load()(**row.preset).tiny()
+    yield "tiny", tiny
+    for name, value in others(tiny):
+        options = None if name in row.preset else changed(tiny, name, value)
+        if options is not None:
+            yield f"{name}={value}", options
+
+
+VARIANTS = {name: list(variants(name)) for name in backbones}
+
+
+def jobs(options: BackboneOptions, kind: str) -> Iterator[tuple[str, Inputs]]:
+    """Yield what a backbone can be built for: to read, to write, or either."""
+    if Trait.SEQUENCE in options.traits or Trait.DECODES not in options.traits:
+        yield kind, KINDS[kind]
+    if Trait.DECODES in options.traits:
+        yield f"{kind}-to-tokens", {**KINDS[kind], **WRITTEN}
 
 
 CASES = [
-    pytest.param(options, KINDS[kind], id=f"{name}-{kind}-{variant}")
+    pytest.param(options, inputs, id=f"{name}-{job}-{variant}")
     for name, row in backbones.items()
-    for variant, options in variants(row.load()(**row.preset).tiny())
+    for variant, options in VARIANTS[name]
     for kind in row.reads
+    for job, inputs in jobs(options, kind)
 ]
+
+
+def test_every_option_is_tried_at_each_of_its_values() -> None:
+    everything = [options for found in VARIANTS.values() for _, options in found]
+    tried = {(type(o), f.name, str(getattr(o, f.name))) for o in everything for f in fields(o)}  # type: ignore[arg-type]
+    wanted = {(type(o), name, str(value)) for o in everything for name, value in others(o)}
+    assert wanted <= tried
 
 
 def build(options: BackboneOptions, inputs: Inputs) -> Backbone:
@@ -67,6 +122,15 @@ def run(backbone: Backbone, batch: Batch) -> States:
     return states
 
 
+def answered(backbone: Backbone, batch: Batch) -> Tensor:
+    """Return what a head reads of a batch: each position of a decoder, or one vector a row."""
+    states = run(backbone, batch)
+    if DECODER not in batch.inputs:
+        return states.summary
+    assert states.sequence is not None
+    return states.sequence
+
+
 @pytest.fixture
 def batch(request: pytest.FixtureRequest) -> Batch:
     return random_batch(request.getfixturevalue("inputs"), rows=5, longest=9)
@@ -78,10 +142,14 @@ class TestLaws:
         backbone = build(options, inputs)
         states = run(backbone, batch)
         assert states.summary.shape == (5, backbone.width)
-        has_sequence = Trait.SEQUENCE in options.traits
-        assert (states.sequence is not None) == has_sequence
+        writes = DECODER in inputs
+        assert (states.sequence is not None) == (writes or Trait.SEQUENCE in options.traits)
         if states.sequence is not None:
-            assert states.sequence.shape[:2] == (5, 9)
+            assert len(states.sequence) == 5
+            if writes:
+                assert states.sequence.shape[1] == batch.inputs[DECODER].shape[1]
+            elif batch.mask is not None:  # a picture: as it is read
+                assert states.sequence.shape[1] == 9
 
     def test_padding_changes_nothing(
         self, options: BackboneOptions, inputs: Inputs, batch: Batch
@@ -96,19 +164,23 @@ class TestLaws:
             torch.testing.assert_close(after.summary, before.summary, rtol=0, atol=CLOSE)
             if before.sequence is not None and after.sequence is not None:
                 assert padded.mask is not None
-                real = after.sequence[padded.mask], before.sequence[batch.mask]
+                real = after.sequence, before.sequence
+                if DECODER not in inputs:
+                    real = real[0][padded.mask], real[1][batch.mask]
                 torch.testing.assert_close(*real, rtol=0, atol=CLOSE)
 
     def test_a_row_alone_is_the_row_in_the_batch(
         self, options: BackboneOptions, inputs: Inputs, batch: Batch
     ) -> None:
         backbone = build(options, inputs)
-        alone = torch.cat([run(backbone, row).summary for row in rows_of(batch)])
-        torch.testing.assert_close(alone, run(backbone, batch).summary, rtol=0, atol=CLOSE)
+        alone = torch.cat([answered(backbone, row) for row in rows_of(batch)])
+        torch.testing.assert_close(alone, answered(backbone, batch), rtol=0, atol=CLOSE)
 
     def test_causal_if_and_only_if_it_says_so(
         self, options: BackboneOptions, inputs: Inputs, batch: Batch
     ) -> None:
+        if DECODER in inputs:
+            pytest.skip("a decoder always is")
         if Trait.SEQUENCE not in options.traits:
             pytest.skip("it has no state for each position")
         backbone = build(options, inputs)
@@ -122,19 +194,42 @@ class TestLaws:
         assert same == (Trait.CAUSAL in options.traits)
         assert not torch.equal(one[:, -1], two[:, -1])
 
+    def test_no_position_of_a_decoder_sees_a_later_one(
+        self, options: BackboneOptions, inputs: Inputs, batch: Batch
+    ) -> None:
+        if DECODER not in inputs:
+            pytest.skip("it has no decoder")
+        backbone = build(options, inputs)
+        other = {**batch.inputs, DECODER: _change_last(batch.inputs[DECODER])}
+        one, two = answered(backbone, batch), answered(backbone, replace(batch, inputs=other))
+        assert torch.equal(one[:, :-1], two[:, :-1])
+        assert not torch.equal(one[:, -1], two[:, -1])
+
+    def test_a_decoder_sees_what_was_encoded(
+        self, options: BackboneOptions, inputs: Inputs, batch: Batch
+    ) -> None:
+        if DECODER not in inputs:
+            pytest.skip("it has no decoder")
+        backbone = build(options, inputs)
+        whole = replace(batch, mask=None)
+        other = {n: t if n == DECODER else _change_last(t) for n, t in batch.inputs.items()}
+        one, two = answered(backbone, whole), answered(backbone, replace(whole, inputs=other))
+        assert (one != two).any(-1).all()
+
     def test_two_sided_sees_both_sides(
         self, options: BackboneOptions, inputs: Inputs, batch: Batch
     ) -> None:
-        if Trait.TWO_SIDED not in options.traits:
+        if Trait.TWO_SIDED not in options.traits or DECODER in inputs:
             pytest.skip("it does not say so")
         backbone = build(options, inputs)
         whole = Batch(inputs={n: t[:1] for n, t in batch.inputs.items()})
         first, last = dict(whole.inputs), dict(whole.inputs)
-        first = {name: _change_last(t.flip(1)).flip(1) for name, t in first.items()}
+        first = {name: _change_last(t.flip(_time(t))).flip(_time(t)) for name, t in first.items()}
         last = {name: _change_last(t) for name, t in last.items()}
-        middle = [run(backbone, Batch(inputs=i)).sequence for i in (whole.inputs, first, last)]
-        assert not torch.equal(middle[0][:, 4], middle[1][:, 4])  # type: ignore[index]
-        assert not torch.equal(middle[0][:, 4], middle[2][:, 4])  # type: ignore[index]
+        found = [run(backbone, Batch(inputs=i)).sequence for i in (whole.inputs, first, last)]
+        middle = [each[:, each.shape[1] // 2] for each in found]  # type: ignore[index, union-attr]
+        assert not torch.equal(middle[0], middle[1])
+        assert not torch.equal(middle[0], middle[2])
 
     def test_every_parameter_gets_a_gradient(
         self, options: BackboneOptions, inputs: Inputs, batch: Batch
@@ -157,7 +252,7 @@ class TestLaws:
         torch.manual_seed(1)
         again = options.build(inputs).eval()
         again.load_state_dict(read_tensors(tmp_path / "weights.safetensors"))
-        assert torch.equal(run(again, batch).summary, run(backbone, batch).summary)
+        assert torch.equal(answered(again, batch), answered(backbone, batch))
 
     def test_options_survive_json(
         self, options: BackboneOptions, inputs: Inputs, batch: Batch
@@ -170,13 +265,18 @@ class TestLaws:
         backbone = build(options, inputs)
         if Trait.STEPS not in options.traits:
             pytest.skip("it does not go by steps")
+        if Trait.DECODES in options.traits and DECODER not in inputs:
+            pytest.skip("it goes by steps where it writes")
+        if batch.mask is None and DECODER not in inputs:
+            pytest.skip("its inputs have no time")
         assert isinstance(backbone, Steps)
-        whole = Batch(inputs=batch.inputs)
+        whole = batch if DECODER in inputs else replace(batch, mask=None)
+        stepped = {n: whole.inputs[n] for n in (WRITTEN if DECODER in inputs else inputs)}
         expected = run(backbone, whole).sequence
         carry, states = backbone.begin(whole), []
         with torch.no_grad():
-            for now in range(9):
-                position = {name: tensor[:, now] for name, tensor in whole.inputs.items()}
+            for now in range(next(iter(stepped.values())).shape[1]):
+                position = {name: tensor[:, now] for name, tensor in stepped.items()}
                 state, carry = backbone.step(position, carry)
                 states.append(state.summary)
         torch.testing.assert_close(torch.stack(states, 1), expected, rtol=0, atol=CLOSE)
@@ -187,6 +287,8 @@ class TestLaws:
     ) -> None:
         if Trait.CARRIES not in options.traits:
             pytest.skip("it does not carry")
+        if batch.mask is None:
+            pytest.skip("its inputs have no time")
         backbone = build(options, inputs)
         halves = [{n: t[:, part] for n, t in batch.inputs.items()} for part in
                   (slice(0, 4), slice(4, 9))]  # fmt: skip
@@ -200,16 +302,22 @@ class TestLaws:
         self, options: BackboneOptions, inputs: Inputs, batch: Batch
     ) -> None:
         backbone = build(options, inputs)
-        expected = run(backbone, batch).summary
+        expected = answered(backbone, batch)
         with torch.autocast("cpu", torch.bfloat16):
-            found = run(backbone, batch).summary
+            found = answered(backbone, batch)
         assert found.isfinite().all()
         torch.testing.assert_close(found.float(), expected, rtol=0.1, atol=0.05)
 
 
+def _time(tensor: Tensor) -> int:
+    """Return the dimension of time; a picture is read from top to bottom."""
+    return 2 if tensor.dim() == 4 else 1
+
+
 def _change_last(tensor: Tensor) -> Tensor:
     changed = tensor.clone()
-    changed[:, -1] = tensor[:, -1] % 10 + 1 if not tensor.is_floating_point() else tensor[:, -1] + 1
+    last = changed.select(_time(tensor), -1)
+    last.copy_(last + 1 if tensor.is_floating_point() else last % 5 + 1)
     return changed
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from ensuite.core.batch import sum_counts
 from ensuite.core.options import from_json, to_json
 from ensuite.core.recipe import Recipe
 from ensuite.core.task import Model, Task
-from ensuite.problem import find_task
+from ensuite.laws import alike
+from ensuite.problem import find_task, read_table
 from ensuite.training.budget import Budget
 from ensuite.training.evaluate import predict
 from ensuite.training.loop import fit
@@ -48,12 +48,61 @@ def rows() -> list[dict[str, Any]]:
     return [{"a": random.normal(), "b": random.normal(), "label": name} for name in LABELS]
 
 
+def pictures() -> list[dict[str, Any]]:
+    random = np.random.default_rng(0)
+    return [{"image": random.integers(0, 256, (6, 5)).tolist(), "label": n} for n in LABELS]
+
+
+def sentences(words: str, tags: str) -> list[dict[str, Any]]:
+    """Make eight sentences of one: its ends and its beginnings, of which one is empty."""
+    pairs = list(zip(words.split(), tags.split(), strict=True))
+    parts = [pairs[start:] for start in range(4)] + [pairs[:end] for end in range(4)]
+    return [{"tokens": [w for w, _ in each], "tags": [t for _, t in each]} for each in parts]
+
+
+def entities() -> list[dict[str, Any]]:
+    return sentences("Marie Curie saw New York .", "B-PER I-PER O B-LOC I-LOC O")
+
+
+def parts_of_speech() -> list[dict[str, Any]]:
+    return sentences("she sings and birds sing .", "PRON VERB CONJ NOUN VERB PUNCT")
+
+
+def spoken() -> list[dict[str, Any]]:
+    """Return numbers in figures, and in words."""
+    words = ["one", "two", "three", "one two", "two one", "three three", "two three", "one one"]
+    figures = ["1", "2", "3", "1 2", "2 1", "3 3", "2 3", "1 1"]
+    return [{"source": s, "target": t} for s, t in zip(figures, words, strict=True)]
+
+
+def numbered(data: Callable[[], list[dict[str, Any]]], *names: str) -> list[dict[str, Any]]:
+    """Return the same inputs with numbers for labels, the length or sum: near 0, and far off."""
+    made = []
+    for row in data():
+        given = {key: value for key, value in row.items() if key != "label"}
+        size = sum(len(it) if isinstance(it, str | list) else it for it in given.values())
+        made.append(given | {name: size + 50.0 * n for n, name in enumerate(names)})
+    return made
+
+
 CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]] = {
     "classify-text": ("classify", texts, {}),
     "classify-long-text": ("classify", texts, {"window": 2, "overlap": 1}),
     "classify-several": ("classify", several, {}),
     "classify-series": ("classify", series, {}),
     "classify-row": ("classify", rows, {}),
+    "classify-image": ("classify", pictures, {}),
+    "tag-entities": ("tag", entities, {}),
+    "tag-entities-alone": ("tag", entities, {"crf": False}),
+    "tag-long-sentences": ("tag", entities, {"window": 2, "overlap": 1}),
+    "tag-words-alone": ("tag", parts_of_speech, {"letters": False}),
+    "tag-parts-of-speech": ("tag", parts_of_speech, {"crf": True}),
+    "translate": ("translate", spoken, {}),
+    "translate-beam": ("translate", spoken, {"beam": 3, "attend": True, "target_unit": "words"}),
+    "regress-text": ("regress", lambda: numbered(texts, "target"), {}),
+    "regress-series": ("regress", lambda: numbered(series, "target"), {}),
+    "regress-row": ("regress", lambda: numbered(rows, "target"), {}),
+    "regress-several": ("regress", lambda: numbered(texts, "target_1", "target_2"), {}),
 }
 """Eight rows for each task and kind of input; a new task adds its own."""
 
@@ -62,10 +111,8 @@ def make(case: str) -> tuple[Task[Any, Any, Any], list[Any]]:
     from ensuite.data.readers import read
 
     name, data, options = CASES[case]
-    task, examples = find_task(name).read(read(data()), {})
-    if options:
-        task = replace(task, processor=replace(task.processor, **options))  # type: ignore[attr-defined]
-    return task, examples
+    settings = {option: str(value) for option, value in options.items()}
+    return read_table(find_task(name), read(data()), {}, settings, name)
 
 
 def smallest(task: Task[Any, Any, Any]) -> Any:
@@ -77,6 +124,12 @@ def build(task: Task[Any, Any, Any]) -> Model:
     torch.manual_seed(0)
     backbone = smallest(task).build(task.inputs)
     return Model(backbone, task.head(backbone)).eval()
+
+
+def learned(task: Task[Any, Any, Any], model: Model, examples: Sequence[Any]) -> bool:
+    """Say whether every answer is right, or, of numbers, within a tenth of their deviation."""
+    answers = predict(task, model, examples)
+    return all(task.error(*each) < 0.1 for each in zip(answers, examples, strict=True))
 
 
 def test_every_task_has_a_case() -> None:
@@ -104,7 +157,7 @@ class TestLaws:
         together = predict(task, model, examples, size=3)
         assert len(together) == len(examples)
         alone = [predict(task, model, [example])[0] for example in examples]
-        assert [task.answer(p)[0] for p in together] == [task.answer(p)[0] for p in alone]
+        assert alike(*([task.record(p) for p in answers] for answers in (together, alone)))
 
     def test_two_halves_of_a_loss_add_to_the_whole(self, case: str) -> None:
         task, examples = make(case)
@@ -121,7 +174,8 @@ class TestLaws:
     def test_an_unlabelled_example_can_be_asked_about(self, case: str) -> None:
         task, examples = make(case)
         task = task.prepare(examples)
-        asked = [example._replace(label=None) for example in examples]
+        truth = examples[0]._fields[-1]
+        asked = [example._replace(**{truth: None}) for example in examples]
         batch = task.collate(task.items(asked))
         assert set(batch.counts.values()) == {0}
         assert len(predict(task, build(task), asked)) == len(asked)
@@ -135,8 +189,7 @@ class TestLaws:
             recipe=recipe, budget=Budget(200, "steps", None), seed=0,
         )  # fmt: skip
         for progress in fit(training):
-            if progress.scores and next(iter(progress.scores.values())) == 1:
+            if progress.scores and learned(task, training.model, examples):
                 break
         training.restore_best()
-        answers = predict(task, training.model, examples)
-        assert next(iter(task.score(answers, examples).values())).value == 1
+        assert learned(task, training.model, examples)

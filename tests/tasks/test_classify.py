@@ -13,6 +13,7 @@ from hypothesis import strategies as some
 from ensuite.core.batch import Batch, Outputs, States
 from ensuite.core.errors import DataError, UnknownLabelError, UsageError
 from ensuite.data import readers
+from ensuite.data.processors import Columns
 from ensuite.tasks.classify import Classify, Example, Item, Piece
 
 ROWS = [Example(f"a {word} film {n}", word) for n in range(6) for word in ("good", "bad")]
@@ -47,7 +48,7 @@ def test_what_is_typed_becomes_an_example() -> None:
     assert task.ask("a") == Example("a")
     assert task.ask({"text": "a", "text_pair": "b"}) == Example(("a", "b"))
     assert task.ask(Example("a", "x")) == Example("a", "x")
-    assert task.ask([1, 2]).input.tolist() == [1.0, 2.0]
+    assert Classify(processor=Columns()).ask([1, 2]).input.tolist() == [1.0, 2.0]
 
 
 def test_one_class_is_no_choice() -> None:

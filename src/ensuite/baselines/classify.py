@@ -1,22 +1,17 @@
 """What a classifier must beat: the most frequent label, and logistic regression."""
 
 import warnings
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ensuite.baselines.text import inverse_document_frequency, learn_terms, make_counter, weigh
+from ensuite.baselines.features import UNFITTED, Linear, OnNumbers, OnTerms
 from ensuite.core.baseline import Baseline
 from ensuite.metrics.classification import log_loss, multilabel_log_loss
 from ensuite.tasks.classify import Classify, Example, Prediction, each_label
-
-if TYPE_CHECKING:
-    from sklearn.feature_extraction.text import CountVectorizer
 
 Numbers = NDArray[Any]
 
@@ -29,15 +24,6 @@ MOST_ITERATIONS = 300
 
 MOST_WEIGHTS = 5_000_000
 """Terms times labels that are fitted: L-BFGS holds some twenty copies, 400 MB."""
-
-STEADY = 1e-6
-"""Deviation, of numbers scaled to 1, below which a column counts as never changing."""
-
-UNFITTED = np.zeros((0, 0))
-"""Weights that are still to be fitted."""
-
-LONGEST_FLAT = 5_000
-"""Numbers of a series up to which each of them is a column of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,141 +57,69 @@ class MostFrequent(Baseline):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Logistic(Baseline):
-    """Logistic regression; what an input's columns are is left to those who extend it.
+class Logistic(Linear):
+    """Logistic regression.
 
-    Args:
-        weights: (columns, outputs).
-        bias: (outputs,). Of two labels that exclude each other there is one output, the log odds
-            of the second; else there is one for each label.
+    Of two labels that exclude each other there is one output, the log odds of the second; else
+    there is one for each label.
     """
 
-    weights: Numbers
-    bias: Numbers
-
-    @abstractmethod
-    def features(self, task: Classify, examples: Sequence[Example]) -> Any:
-        """Return an array or sparse matrix, (examples, columns)."""
-
     def predict(self, task: Classify, examples: Sequence[Example]) -> list[Prediction]:
-        logits = self.features(task, examples) @ self.weights + self.bias
-        return task.predictions(_probabilities(logits, task))
-
-    @property
-    def parameters(self) -> int:
-        return self.weights.size + self.bias.size
+        features = self.features(task.processor, _inputs(examples))
+        return task.predictions(_probabilities(features @ self.weights + self.bias, task))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TfidfLogistic(Logistic):
-    """Logistic regression on which words, or characters, a text has; blind to their order.
-
-    Args:
-        terms: The columns, as :func:`ensuite.baselines.text.learn_terms` packs them.
-        idf: (columns,), inverse document frequency.
-        characters: Whether terms are runs of characters rather than of words.
-        lowercase: Whether upper and lower case are the same.
-    """
-
-    terms: Numbers
-    idf: Numbers
-    characters: bool
-    lowercase: bool
+class TfidfLogistic(OnTerms, Logistic):
+    """Logistic regression on the terms of a text."""
 
     name: ClassVar[str] = "TF-IDF + logistic"
 
     @classmethod
-    def fits(cls, task: Classify) -> bool:
-        return task.processor.kind == "text"
-
-    @classmethod
     def fit(
         cls, task: Classify, train: Sequence[Example], valid: Sequence[Example], seed: int
     ) -> Self:
         train, valid = _labelled(train), _labelled(valid)
-        characters = getattr(task.processor, "unit", "words") == "characters"
-        lowercase = bool(getattr(task.processor, "lowercase", True))
-        terms, counts = learn_terms(
-            [e.input for e in train],
-            characters=characters, lowercase=lowercase, most=MOST_WEIGHTS // len(task.labels),
-        )  # fmt: skip
-        unfitted = cls(
-            terms=terms, idf=inverse_document_frequency(counts), weights=UNFITTED, bias=UNFITTED,
-            characters=characters, lowercase=lowercase,
-        )  # fmt: skip
-        features = (weigh(counts, unfitted.idf), unfitted.features(task, valid))
-        weights, bias = _best_fit(task, features, (train, valid), TEXT_STRENGTHS)
-        return replace(unfitted, weights=weights, bias=bias)
-
-    @cached_property
-    def counter(self) -> "CountVectorizer":
-        """What counts the terms of a text."""
-        return make_counter(self.terms, characters=self.characters, lowercase=self.lowercase)
-
-    def features(self, task: Classify, examples: Sequence[Example]) -> Any:
-        return weigh(self.counter.transform([e.input for e in examples]), self.idf)
+        most = MOST_WEIGHTS // len(task.labels)
+        learned, features = cls.learn(task.processor, _inputs(train), most)
+        return _finish(cls(**learned, weights=UNFITTED, bias=UNFITTED), task, features,
+                       (train, valid), TEXT_STRENGTHS)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class NumberLogistic(Logistic):
-    """Logistic regression on numbers: a row, an image, or a series.
-
-    Series of one length are read number by number. Those of several, or of more than 5,000
-    numbers, are described: mean, deviation, first and last value of each feature, and length.
-
-    Args:
-        mean: (columns,), over the training rows.
-        deviation: (columns,), likewise; 1 where a column never changes.
-        flat: Whether inputs are read number by number.
-    """
-
-    mean: Numbers
-    deviation: Numbers
-    flat: bool
+class NumberLogistic(OnNumbers, Logistic):
+    """Logistic regression on the numbers of a row, an image or a series."""
 
     name: ClassVar[str] = "logistic regression"
 
     @classmethod
-    def fits(cls, task: Classify) -> bool:
-        return task.processor.kind in ("series", "row", "image")
-
-    @classmethod
     def fit(
         cls, task: Classify, train: Sequence[Example], valid: Sequence[Example], seed: int
     ) -> Self:
         train, valid = _labelled(train), _labelled(valid)
-        arrays = _arrays(task, train)
-        sizes = {array.size for array in arrays}
-        flat = task.processor.kind != "series" or (len(sizes) == 1 and max(sizes) <= LONGEST_FLAT)
-        columns = np.stack([_describe(array, flat) for array in arrays])
-        mean, deviation = columns.mean(0), columns.std(0)
-        deviation[deviation < STEADY] = 1.0
-        unfitted = cls(mean=mean, deviation=deviation, flat=flat, weights=UNFITTED, bias=UNFITTED)
-        features = ((columns - mean) / deviation, unfitted.features(task, valid))
-        weights, bias = _best_fit(task, features, (train, valid), NUMBER_STRENGTHS)
-        return replace(unfitted, weights=weights, bias=bias)
-
-    def features(self, task: Classify, examples: Sequence[Example]) -> Numbers:
-        features = np.zeros((len(examples), len(self.mean)))  # a missing end is taken as the mean
-        for row, array in zip(features, _arrays(task, examples), strict=True):
-            columns = _describe(array, self.flat)[: len(row)]
-            end = len(columns)
-            row[:end] = (columns - self.mean[:end]) / self.deviation[:end]
-        return features
+        learned, features = cls.learn(task.processor, _inputs(train))
+        return _finish(cls(**learned, weights=UNFITTED, bias=UNFITTED), task, features,
+                       (train, valid), NUMBER_STRENGTHS)  # fmt: skip
 
 
-def _arrays(task: Classify, examples: Sequence[Example]) -> list[Numbers]:
-    """Return inputs as the processor scales and checks them, each whole."""
-    cut = task.processor.windows([e.input for e in examples])
-    return [np.concatenate(windows) for windows in cut]
+AnyLogistic = TypeVar("AnyLogistic", bound=Logistic)
 
 
-def _describe(array: Numbers, flat: bool) -> Numbers:
-    """Return an input as columns: its numbers, or what sums up a series (time, features)."""
-    if flat:
-        return array.ravel().astype(float)
-    steps = array.astype(float)
-    return np.concatenate([steps.mean(0), steps.std(0), steps[0], steps[-1], [len(steps)]])
+def _finish(
+    unfitted: AnyLogistic,
+    task: Classify,
+    features: Any,
+    parts: Sequence[Sequence[Example]],
+    strengths: Sequence[float],
+) -> AnyLogistic:
+    """Fit the weights to the features of the training rows."""
+    held_out = unfitted.features(task.processor, _inputs(parts[1])) if parts[1] else None
+    weights, bias = _best_fit(task, (features, held_out), parts, strengths)
+    return replace(unfitted, weights=weights, bias=bias)
+
+
+def _inputs(examples: Sequence[Example]) -> list[Any]:
+    return [e.input for e in examples]
 
 
 def _labelled(examples: Sequence[Example]) -> list[Example]:

@@ -67,4 +67,6 @@ def command(
 def example(problem: object) -> str:
     """Return what to type after ``ensuite predict RUN``."""
     unit = getattr(problem, "unit", "")
-    return '"your own text"' if unit == "text" else "--file FILE"
+    if unit == "image":
+        return "PICTURE.png"
+    return '"your own text"' if unit in ("text", "sentence") else "--file FILE"

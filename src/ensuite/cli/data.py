@@ -9,7 +9,9 @@ from ensuite.cli import options as words
 
 def command(
     file: Annotated[str | None, typer.Argument(help="A file to check; - reads typed rows.")] = None,
-    task: Annotated[str, typer.Option(help="What the data is for.")] = "classify",
+    task: Annotated[
+        str | None, typer.Option(help="What the data is for; classify, or what a set is made for.")
+    ] = None,
     test: words.Test = None,
     valid: words.Valid = None,
     split: words.Split = "random",
@@ -20,9 +22,13 @@ def command(
     """Check a file before it costs anything; without one, list the built-in sets."""
     if file is None:
         return list_sets(json)
+    from ensuite.data.sets import SETS
     from ensuite.problem import open_problem
 
-    given, settings = words.pairs(column, "--column"), words.pairs(set_, "--set")
+    if task is None:
+        known = SETS.get(file.partition(":")[0])
+        task = known.task if known else "classify"
+    given, settings = words.pairs(column, "--column"), words.task_settings(set_)
     problem = open_problem(
         task, file, test=test, valid=valid, how=split, given=given, settings=settings
     )

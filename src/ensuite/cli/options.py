@@ -52,12 +52,30 @@ def pairs(words: list[str] | None, option: str) -> dict[str, str]:
     return found
 
 
+def task_settings(words: list[str] | None) -> dict[str, str]:
+    """Return what --set says where only a task has options: task.size=28, or size=28."""
+    return {name.removeprefix("task."): value for name, value in pairs(words, "--set").items()}
+
+
 def data_options(
     test: str | None, valid: str | None, split: str, column: list[str] | None, metric: str | None
 ) -> dict[str, Any]:
     """Return what the library calls the options on data."""
     given = pairs(column, "--column")
     return {"test": test, "valid": valid, "how": split, "given": given, "metric": metric}
+
+
+def metric_line(name: str, value: float) -> str:
+    """Return a metric and its value, with at least four decimals.
+
+    >>> [metric_line("accuracy", 0.5), metric_line("mae", 0.00031234)]
+    ['accuracy           0.5000', 'mae                0.000312']
+    """
+    from ensuite.report import words
+    from ensuite.report.values import finite
+
+    known = finite(value)
+    return f"{name:18s} {words.score(known, max(4, words.decimals([known])))}"
 
 
 def print_json(value: Any) -> None:

@@ -18,7 +18,7 @@ def command(
     run: words.Run,
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[INPUT]...", help="Texts, or field=value of one example."),
+        typer.Argument(metavar="[INPUT]...", help="Texts, numbers, or field=value of one example."),
     ] = None,
     file: Annotated[
         str | None, typer.Option(help="A file of inputs, or - for typed lines.")
@@ -35,20 +35,21 @@ def command(
 
     predictor = Predictor.load(run)
     if set_:
-        predictor = predictor.with_settings(words.pairs(set_, "--set"))
+        predictor = predictor.with_settings(words.task_settings(set_))
     examples = (
         predictor.read(file, words.pairs(column, "--column"), asking=True)
         if file
         else [predictor.task.ask(each) for each in typed(predictor, inputs or [])]
     )
-    rows = answers(predictor, examples)
+    predictions = predictor.answer(examples)
+    rows = records(predictor, examples, predictions)
     if out:
         write(Path(out), rows)
         print(f"{len(rows):,} answers in {out}", file=sys.stderr)
     elif json:
         words.print_json(rows)
     else:
-        show(rows)
+        show(predictor, examples, predictions)
 
 
 def typed(predictor: "Predictor", inputs: Sequence[str]) -> list[Any]:
@@ -69,23 +70,23 @@ def content(value: str) -> str:
         raise UsageError(f"{value}: {value[1:]} cannot be read as text ({error}).") from error
 
 
-def answers(predictor: "Predictor", examples: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return a row for each example: its input, the answer, and how sure that is."""
-    rows = []
-    for example, prediction in zip(examples, predictor.answer(examples), strict=True):
-        answer, probability = predictor.task.answer(prediction)
-        row = {"input": predictor.task.show(example), "answer": answer}
-        rows.append(row | ({} if probability is None else {"probability": probability}))
-    return rows
+def records(
+    predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any]
+) -> list[dict[str, Any]]:
+    """Return a row for each example: its input, and the answer as the task tells it."""
+    task = predictor.task
+    pairs = zip(examples, predictions, strict=True)
+    return [{"input": task.show(example)} | task.record(it) for example, it in pairs]
 
 
-def show(rows: Sequence[dict[str, Any]]) -> None:
+def show(predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any]) -> None:
     """Print a line for each answer."""
-    width = max((len(row["answer"]) for row in rows), default=0)
-    for row in rows:
-        sure = f"{row['probability']:.2f}   " if "probability" in row else ""
-        shown = " ".join(row["input"].split())
-        print(f"{row['answer']:{width}s}  {sure}{shown[:200]}")
+    said = [predictor.task.answer(prediction) for prediction in predictions]
+    width = max((len(word) for word, _ in said), default=0)
+    for (word, sure), example in zip(said, examples, strict=True):
+        sureness = "" if sure is None else f"{sure:.2f}   "
+        shown = " ".join(predictor.task.show(example).split())
+        print(f"{word:{width}s}  {sureness}{shown[:200]}")
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -106,7 +107,12 @@ def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(rows[0]) if rows else ["input", "answer"])
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:  # a list in a cell is JSON
+            cells = {
+                k: json.dumps(v, ensure_ascii=False) if isinstance(v, list | tuple) else v
+                for k, v in row.items()
+            }
+            writer.writerow(cells)
         write_text(path, buffer.getvalue())
     else:
         raise UsageError(f"--out {path}: end its name in .csv or .jsonl.")

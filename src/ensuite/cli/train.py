@@ -52,6 +52,6 @@ def command(
         words.print_json(document)
         return
     for name, value in scores.items():
-        watch.say(f"{name:18s} {value:.4f}   on {len(problem.parts['test']):,} test rows")
+        watch.say(f"{words.metric_line(name, value)}   on {len(problem.parts['test']):,} test rows")
     watch.say(f"\nRun      {cell.folder}")
     watch.say(f"Report   {cell.folder}/report.html")

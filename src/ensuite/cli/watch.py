@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from ensuite.report import words
 from ensuite.training.training import Progress as Update
 from ensuite.training.training import Training
 from ensuite.training.watch import Watch
@@ -70,6 +71,8 @@ def best(training: Training) -> str:
     history, best_value = training.place.history, training.place.best
     if not history or best_value is None:
         return ""
-    scores = history[-1]["scores"]
-    name = training.metric or next(iter(scores))
-    return f", valid {name} {scores[name]:.3f}, best {abs(best_value):.3f}"
+    name = training.metric or next(iter(history[-1]["scores"]))
+    values = [point["scores"][name] for point in history]
+    reached = next((v for v in values if v in (best_value, -best_value)), None)
+    last, top = (words.score(v, words.decimals([v])) for v in (values[-1], reached))
+    return f", valid {words.metric_name(name)} {last}, best {top}"

@@ -39,7 +39,9 @@ def said(cell: Cell) -> list[tuple[str, float | None]]:
 
 
 def confusion(problem: Problem, name: str, cell: Cell) -> values.Confusion | None:
-    """Return what was taken for what, where answers are a few words."""
+    """Return what was taken for what, where answers are chosen among a few words."""
+    if not problem.task.choices:
+        return None
     truths = [problem.task.truth(example) for example in problem.parts["test"]]
     answers = [word for word, _ in said(cell)]
     labels = sorted({*truths, *answers})
@@ -52,35 +54,43 @@ def confusion(problem: Problem, name: str, cell: Cell) -> values.Confusion | Non
 
 
 def mistakes(problem: Problem, name: str, cell: Cell) -> list[values.Mistake]:
-    """Return the wrong answers of which a candidate was surest."""
-    found = [
+    """Return the worst answers of a candidate: the farthest off, or wrong and yet the surest."""
+    task, examples, words = problem.task, problem.parts["test"], said(cell)
+    errors = errors_of(problem, cell)
+    worst = sorted(range(len(errors)), key=lambda place: -errors[place])[:MOST_MISTAKES]
+    return [
         values.Mistake(
             name=name,
-            text=problem.task.show(example),
-            truth=problem.task.truth(example),
-            prediction=word,
-            probability=sure,
+            text=task.show(examples[place]),
+            truth=task.truth(examples[place]),
+            prediction=words[place][0],
+            probability=words[place][1],
         )
-        for example, (word, sure) in zip(problem.parts["test"], said(cell), strict=True)
-        if word != problem.task.truth(example)
+        for place in worst
+        if errors[place] > 0
     ]
-    return sorted(found, key=lambda m: -(m.probability or 0))[:MOST_MISTAKES]
+
+
+def errors_of(problem: Problem, cell: Cell) -> list[float]:
+    """Return how wrong each answer is; 0: right."""
+    pairs = zip(cell.answers, problem.parts["test"], strict=True)
+    return [cell.predictor.task.error(answer, example) for answer, example in pairs]
 
 
 def only_right(problem: Problem, cells: Mapping[str, Cell]) -> list[values.OnlyRight]:
     """Return, for each candidate, the inputs that it alone gets right (first seed of each)."""
     answers = {name: [word for word, _ in said(cell)] for name, cell in cells.items()}
+    errors = {name: errors_of(problem, cell) for name, cell in cells.items()}
     cases: dict[str, list[values.Case]] = {name: [] for name in cells}
     counts = dict.fromkeys(cells, 0)
     for number, example in enumerate(problem.parts["test"]):
-        truth = problem.task.truth(example)
-        right = [name for name in cells if answers[name][number] == truth]
+        right = [name for name in cells if errors[name][number] == 0]
         if len(right) != 1 or len(cells) < 2:
             continue
         counts[right[0]] += 1
         if len(cases[right[0]]) < MOST_CASES:
             others = {name: answers[name][number] for name in cells if name != right[0]}
-            shown = problem.task.show(example)
+            shown, truth = problem.task.show(example), problem.task.truth(example)
             cases[right[0]].append(values.Case(text=shown, truth=truth, others=others))
     return [
         values.OnlyRight(name=name, count=counts[name], cases=tuple(cases[name]))

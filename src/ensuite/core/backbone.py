@@ -46,9 +46,11 @@ class Backbone(nn.Module, ABC):
 
     Attributes:
         width: Size of the vectors in its states.
+        context: How many positions it reads at most; None: any number.
     """
 
     width: int
+    context: int | None = None
 
     @property
     def vocabulary(self) -> nn.Module | None:

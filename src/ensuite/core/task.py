@@ -131,6 +131,10 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         """Return how long a row the item makes, so that rows of a length come together."""
         return 1
 
+    def extent(self, example: Example) -> int:
+        """Return how long an input is, so that scores of short and long ones can be told apart."""
+        return sum(self.length(item) for item in self.items([example]))
+
     def order(
         self, items: Sequence[Item], size: int, epoch: int = 0, seed: int | None = None
     ) -> list[list[int]]:

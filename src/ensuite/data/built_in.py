@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ensuite.core.errors import UsageError
+
 LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "pl", "fi", "tr", "hu")
 
 # Each country takes "en" and each language "le": grammar does not give the answer away.
@@ -35,6 +37,17 @@ FILLERS = (  # five words each
     "Les enfants rentrent de promenade.",
 )
 OTHERS = ("Mon voisin", "Mon ami", "Mon cousin", "Mon collègue")
+
+# Reber's grammar: from each state, the symbols that may follow, each with the state it leads to.
+REBER = (
+    (("B", 1),),
+    (("T", 2), ("P", 3)),
+    (("S", 2), ("X", 4)),
+    (("T", 3), ("V", 5)),
+    (("X", 3), ("S", 6)),
+    (("P", 4), ("V", 6)),
+    (("E", 7),),
+)
 
 
 def digits() -> dict[str, Any]:
@@ -103,3 +116,148 @@ def fill(words: int, generator: np.random.Generator) -> list[str]:
     if words % 5:
         sentences[-1] = " ".join(sentences[-1].split()[: words % 5]) + "."
     return sentences
+
+
+def reber(between: int = 10, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
+    """Return strings of the embedded Reber grammar, and as many that break it in one symbol.
+
+    The second symbol, T or P, must come again as the last but one. Each string of Reber's grammar
+    stands between all four pairs of them, so that nothing else tells right from wrong, and neither
+    symbol alone.
+
+    Args:
+        between: How many symbols stand between the two at least; at most, twice as many.
+        rows: How many strings; no two are equal.
+        seed: What they are drawn from; of one length, each is as likely.
+
+    Raises:
+        UsageError: If the grammar has not so many strings as short as that.
+
+    Sources:
+        Reber (1967), https://doi.org/10.1016/S0022-5371(67)80149-X
+        Embedded: Hochreiter & Schmidhuber (1997), https://doi.org/10.1162/neco.1997.9.8.1735,
+        section 5.1
+    """
+    ways = endings(2 * between)
+    lengths = [length for length in range(between, 2 * between + 1) if ways[length][0]]
+    if 4 * (most := sum(ways[length][0] for length in lengths)) < rows:
+        raise UsageError(
+            f"Reber's grammar has {4 * most:,} strings with {between} to {2 * between} symbols "
+            f"between; ask for fewer than rows={rows}, or for a larger between."
+        )
+    generator = np.random.default_rng(seed)
+    inner: dict[str, None] = {}  # distinct, in the order they are drawn
+    while 4 * len(inner) < rows:
+        inner[walk(int(generator.choice(lengths)), ways, generator)] = None
+    found = [(text, first, last) for text in inner for first in "TP" for last in "TP"][:rows]
+    return {
+        "text": [f"B{first}{text}{last}E" for text, first, last in found],
+        "label": [f"{'' if first == last else 'un'}grammatical" for _, first, last in found],
+    }
+
+
+def endings(length: int) -> list[list[int]]:
+    """Count the ways to the end of Reber's grammar: by how many symbols are left, and by state.
+
+    >>> [left[0] for left in endings(8)]
+    [0, 0, 0, 0, 0, 2, 3, 4, 7]
+    """
+    ways = [[0] * len(REBER) + [1]]
+    for _ in range(length):
+        ways.append([sum(ways[-1][to] for _, to in arcs) for arcs in REBER] + [0])
+    return ways
+
+
+def walk(length: int, ways: list[list[int]], generator: np.random.Generator) -> str:
+    """Return a string of Reber's grammar of so many symbols, each with the same probability."""
+    state, text = 0, ""
+    for left in reversed(range(length)):
+        first, last = REBER[state][0], REBER[state][-1]
+        share = ways[left][first[1]] / ways[left + 1][state]
+        symbol, state = first if generator.random() < share else last
+        text += symbol
+    return text
+
+
+def anbn(trained: int = 50, asked: int = 500, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
+    """Return :func:`counts` of two symbols: so many a, as many b."""
+    return counts("ab", trained, asked, rows, seed)
+
+
+def anbncn(trained: int = 50, asked: int = 500, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
+    """Return :func:`counts` of three symbols: so many a, as many b, as many c."""
+    return counts("abc", trained, asked, rows, seed)
+
+
+def counts(symbols: str, trained: int, asked: int, rows: int, seed: int) -> dict[str, Any]:
+    """Return texts of n times each symbol in turn, and texts with one of the counts wrong.
+
+    A wrong count of the training rows is off by 1 to n, small errors being as many as large ones:
+    from errors of 1 alone nothing learns to count. Those of the test are off by 1.
+
+    Args:
+        symbols: In their order.
+        trained: Largest n to train with.
+        asked: Largest n of the test; its smallest is ``trained`` + 2, so that none is trained with.
+        rows: How many texts to train with; the test has a quarter as many.
+        seed: What they are drawn from.
+
+    Raises:
+        UsageError: If ``asked`` is not more than ``trained`` + 1, or that is 0.
+
+    Sources:
+        Gers & Schmidhuber (2001), https://doi.org/10.1109/72.963769
+        As texts to tell apart: Weiss, Goldberg & Yahav (2018), https://arxiv.org/abs/1805.04908
+    """
+    if not 0 < trained < asked - 1:
+        raise UsageError(
+            f"trained is {trained} and asked {asked}; train 1 or more, and ask 2 more than that."
+        )
+    generator = np.random.default_rng(seed)
+
+    def draw(rows: int, shortest: int, longest: int, furthest: int | None) -> dict[str, list[str]]:
+        texts, labels = [], []
+        for row in range(rows):
+            n = int(generator.integers(shortest, longest + 1))
+            numbers = [n] * len(symbols)
+            if row % 2:
+                off = int(np.exp(generator.uniform(0, np.log(1 + (furthest or n)))))
+                numbers[generator.integers(len(symbols))] += int(generator.choice([-off, off]))
+            texts.append("".join(symbol * k for symbol, k in zip(symbols, numbers, strict=True)))
+            labels.append("unequal" if row % 2 else "equal")
+        return {"text": texts, "label": labels}
+
+    return {
+        "train": draw(rows, 1, trained, None),
+        "test": draw(-(-rows // 4), trained + 2, asked, 1),
+    }
+
+
+def adding(steps: int = 100, rows: int = 10_000, seed: int = 0) -> dict[str, Any]:
+    """Return series of numbers from 0 to 1, two of them marked, and the sum of those two.
+
+    Each step is a number and its mark, 0 or 1; one mark stands in either half. Always answering 1
+    has a mean squared error of 1/6, and remembering the second number alone half of that.
+
+    Args:
+        steps: How long a series is.
+        rows: How many series.
+        seed: What they are drawn from.
+
+    Raises:
+        UsageError: If there are fewer than two steps.
+
+    Sources:
+        Hochreiter & Schmidhuber (1997), https://doi.org/10.1162/neco.1997.9.8.1735, section 5.4
+        In this form: Le, Jaitly & Hinton (2015), https://arxiv.org/abs/1504.00941, section 4.1
+    """
+    if steps < 2:
+        raise UsageError(f"The option steps of adding is {steps}; give 2 or more.")
+    generator = np.random.default_rng(seed)
+    series = np.zeros((rows, steps, 2), dtype=np.float32)
+    series[..., 0] = generator.random((rows, steps), dtype=np.float32)
+    half = steps // 2
+    first, second = generator.integers(half, size=rows), generator.integers(half, steps, size=rows)
+    every = np.arange(rows)
+    series[every, first, 1] = series[every, second, 1] = 1
+    return {"X": series, "y": series[every, first, 0] + series[every, second, 0]}

@@ -29,6 +29,24 @@ def find(table: Table, role: str, names: Sequence[str], given: Mapping[str, str]
     return next((usual[name.casefold()] for name in names if name.casefold() in usual), None)
 
 
+def find_all(table: Table, role: str, names: Sequence[str], given: Mapping[str, str]) -> list[str]:
+    """Return every column that plays a role, none where there is none.
+
+    They are those the user names (with commas between them), or one of a usual name, or, of the
+    usual names, those that are numbered: target_1, target_2.
+
+    Raises:
+        DataError: If the user named a column that is not there.
+    """
+    if role in given:
+        return named_all(table, given[role], role)
+    if found := find(table, role, names, given):
+        return [found]
+    usual = "|".join(map(re.escape, names))
+    numbered = re.compile(rf"\s*({usual})_?\d+\s*", re.IGNORECASE)
+    return [column for column in table.columns if numbered.fullmatch(column)]
+
+
 def require(table: Table, role: str, names: Sequence[str], given: Mapping[str, str]) -> str:
     """Return the column that plays a role.
 
@@ -55,6 +73,19 @@ def named(table: Table, column: str, role: str) -> str:
         f'{table.name} has no column "{column}" for the {role}{nearest(column, columns) or "."} '
         f"It has: {listed(table)}."
     )
+
+
+def named_all(table: Table, names: str, role: str) -> list[str]:
+    """Return the columns of names, or numbers from 0, with commas between them.
+
+    Raises:
+        DataError: If one is not there, or is named twice.
+    """
+    each = [names] if names in table.columns else [name.strip() for name in names.split(",")]
+    found = [named(table, name, role) for name in each]
+    if len(set(found)) < len(found):
+        raise DataError(f"--column {role}={names} names a column twice; name each once.")
+    return found
 
 
 def listed(table: Table) -> str:
@@ -124,6 +155,8 @@ def numbers(table: Table, column: str, *, empty: bool = False) -> NDArray[np.flo
     allowed = ", or leave the cell empty" if empty else ""
     if cells.empty[row]:
         problem = f"the cell in the column {column} is empty. Give a number"
+    elif cells.words[row] and isinstance(value, list | tuple):
+        problem = f"the column {column} holds lists of no one length. Give as many numbers a row"
     elif np.ndim(value) > 0:
         problem = f"the column {column} holds NaN or infinity. Give finite numbers"
     elif not cells.words[row]:

@@ -1,14 +1,17 @@
 """Which columns are the input, and which processor reads them."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError
 from ensuite.core.task import Table
-from ensuite.data import columns
-from ensuite.data.processors import BY_KIND, Processor
+from ensuite.data import columns, images
+from ensuite.data.processors import BY_KIND, Image, Processor
+from ensuite.data.processors.numbers import Scaled
 
 TEXT_NAMES = (
     "text", "sentence", "review", "content", "document", "question", "title", "comment",
@@ -16,38 +19,44 @@ TEXT_NAMES = (
 )  # fmt: skip
 PAIR_NAMES = ("text_pair", "sentence2", "hypothesis")
 SERIES_NAMES = ("series", "values", "sequence")
+IMAGE_NAMES = ("image", "file_name", "picture", "photo")
 
-
-ROLES = ("text", "text_pair", "series", "group", "time")
+ROLES = ("text", "text_pair", "series", "image", "group", "time")
 """What a column of inputs can be; the last two only split."""
 
 
 def read(
-    table: Table, given: Mapping[str, str], kind: str, processor: Processor, *, but: str | None
+    table: Table, given: Mapping[str, str], kind: str, processor: Processor, *, but: Collection[str]
 ) -> tuple[list[Any], Processor]:
     """Return the raw inputs of a table, and the processor that reads them.
 
     Args:
         table: A file's columns.
-        given: Column by role, where the user names them: text, text_pair, series.
-        kind: What an input is (text, series, row), or auto.
+        given: Column by role, where the user names them: text, text_pair, series, image.
+        kind: What an input is (text, series, image, row), or auto.
         processor: Kept where it already reads inputs of that kind.
-        but: The column that is no input.
+        but: The columns that are no input.
 
     Raises:
         DataError: If no column can be the input, or a cell is not what it should be.
     """
+    if kind in ("auto", "image"):
+        pictures = _pictures(table, given, kind, but)
+        if kind == "image" or pictures is not None:
+            return _images(table, pictures), processor if processor.kind == "image" else Image()
     arrays = _arrays(table, given, but)
     text = None if arrays is not None else _text_column(table, given, but)
     if kind == "auto":
         kind = _kind(table, arrays, text)
+    processor = processor if processor.kind == kind else BY_KIND[kind]()
     if kind == "text":
-        raws = _texts(table, given, text)
-    elif kind == "series":
-        raws = _series(table, arrays if arrays is not None else _numbers(table, given, but))
-    else:
-        raws = _rows(table, arrays if arrays is not None else _numbers(table, given, but))
-    return raws, processor if processor.kind == kind else BY_KIND[kind]()
+        return _texts(table, given, text), processor
+    if arrays is None and isinstance(processor, Scaled):
+        names = _names(table, processor, but)
+        # Without a header names are but numbers, and change with the columns beside them.
+        processor = replace(processor, names=tuple(names) if table.has_header else ())
+        arrays = np.stack([columns.numbers(table, name) for name in names], axis=1)
+    return _series(table, arrays) if kind == "series" else _rows(table, arrays), processor
 
 
 def _kind(table: Table, arrays: Any, text: str | None) -> str:
@@ -56,23 +65,86 @@ def _kind(table: Table, arrays: Any, text: str | None) -> str:
     return "series" if _array(table, 0, arrays[0]).ndim == 2 else "row"
 
 
-def _arrays(table: Table, given: Mapping[str, str], but: str | None) -> Any:
-    """Return the column that holds whole arrays or lists, or None."""
-    named = columns.find(table, "series", SERIES_NAMES, given)
-    for name in [named] if named else table.columns:
+def _pictures(table: Table, given: Mapping[str, str], kind: str, but: Collection[str]) -> Any:
+    """Return the column of pictures, or None.
+
+    They are files, or arrays: those of a usual name, or of three dimensions a row, or of two that
+    hold bytes; any for ``kind`` image. Files beside a column of texts are left to that kind alone.
+    """
+    named = columns.find(table, "image", IMAGE_NAMES, given)
+    if "image" in given:
+        return table.columns[named or ""]
+    texts = kind == "auto" and columns.find(table, "text", TEXT_NAMES, given)
+    names = [name for name in table.columns if name not in but]
+    for name in sorted(names, key=lambda name: name != named):
         cells = table.columns[name]
-        if name != but and len(cells) and isinstance(cells[0], list | tuple | np.ndarray):
+        if images.is_picture(cells[0]) and not texts:
+            return cells
+        if _are_pixels(cells, sure=kind == "image" or name == named):
             return cells
     return None
 
 
-def _text_column(table: Table, given: Mapping[str, str], but: str | None) -> str | None:
-    """Return the column of texts: named, of a usual name, or the only one that is not numbers."""
+def _are_pixels(cells: Any, *, sure: bool) -> bool:
+    """Say whether arrays are pictures: by their dimensions, or by bytes where these do not tell."""
+    if not isinstance(cells[0], list | tuple | np.ndarray):
+        return False
+    try:
+        first = np.asarray(cells[0])
+    except ValueError:  # lists of different lengths
+        return False
+    return first.ndim == 3 or (first.ndim == 2 and (sure or first.dtype == np.uint8))
+
+
+def _images(table: Table, cells: Any) -> list[Any]:
+    """Return paths or arrays."""
+    if cells is None:
+        raise DataError(
+            f"{table.name} has no column of pictures: name it, --column image=NAME, of files or of "
+            "arrays (height, width) or (height, width, channels)."
+        )
+    if isinstance(cells, np.ndarray) and cells.dtype.kind in "bui":
+        return list(cells)
+    return [_image(table, row, cell) for row, cell in enumerate(cells)]
+
+
+def _image(table: Table, row: int, cell: Any) -> Any:
+    if not isinstance(cell, str):
+        return _array(table, row, cell)
+    try:
+        images.shape(cell)
+    except DataError as error:
+        raise DataError(f"{table.where(row)}: {error}") from None
+    return cell
+
+
+def _arrays(table: Table, given: Mapping[str, str], but: Collection[str]) -> Any:
+    """Return the column that holds whole arrays or lists, or None."""
+    named = columns.find(table, "series", SERIES_NAMES, given)
+    for name in [named] if named else table.columns:
+        cells = table.columns[name]
+        if name not in but and len(cells) and isinstance(cells[0], list | tuple | np.ndarray):
+            return cells
+    return None
+
+
+def _text_column(table: Table, given: Mapping[str, str], but: Collection[str]) -> str | None:
+    """Return the column of texts: named, of a usual name, or the only one that is not numbers.
+
+    Beside numbers, single words are no texts, nor are those that come again and again: they name
+    a row, or a group of rows.
+    """
     named = columns.find(table, "text", TEXT_NAMES, given)
     if named:
         return named
-    words = [n for n in table.columns if n != but and columns.is_words(table, n)]
-    return words[0] if len(words) == 1 else None
+    others = [n for n in table.columns if n not in but]
+    words = [n for n in others if columns.is_words(table, n)]
+    if len(words) != 1:
+        return None
+    cells = [str(cell).strip() for cell in table.columns[words[0]]]
+    single = 2 * sum(" " in cell for cell in cells) <= len(cells)
+    repeated = 2 * len(set(cells)) <= len(cells)
+    return None if (single or repeated) and len(others) > 1 else words[0]
 
 
 def _texts(table: Table, given: Mapping[str, str], name: str | None) -> list[Any]:
@@ -85,21 +157,35 @@ def _texts(table: Table, given: Mapping[str, str], name: str | None) -> list[Any
     return list(zip(texts, map(str, table.columns[pair]), strict=True)) if pair else texts
 
 
-def _numbers(table: Table, given: Mapping[str, str], but: str | None) -> Any:
-    """Return all columns of numbers side by side, (rows, columns)."""
-    used = {but} if but else set()
-    words = [n for n in table.columns if n not in used and not columns.is_numeric(table, n)]
-    names = [n for n in table.columns if n not in used]
-    if not names or len(words) == len(names):
+def _names(table: Table, processor: Scaled, but: Collection[str]) -> list[str]:
+    """Return the columns of numbers to read side by side: those learned from, if they had names."""
+    if processor.names and table.has_header:
+        if missing := [name for name in processor.names if name not in table.columns]:
+            raise DataError(
+                f"{table.name} has no column {', '.join(missing)}, which the model reads; it has: "
+                f"{columns.listed(table)}."
+            )
+        return list(processor.names)
+    names = [name for name in table.columns if name not in but]
+    words = [name for name in names if columns.is_words(table, name)]
+    if len(words) == len(names):
         raise DataError(
             f"{table.name} has no column to read: give one of texts (--column text=NAME), or "
-            "columns of numbers beside the label."
+            "columns of numbers beside the answers."
         )
-    return np.stack([columns.numbers(table, name) for name in names], axis=1)
+    if words:
+        raise DataError(
+            f"{table.name} has words in the column {words[0]}, beside columns of numbers; read it "
+            f"as a text (--column text={words[0]}), or leave it out "
+            f"(--column ignore={','.join(words)})."
+        )
+    return names
 
 
 def _series(table: Table, cells: Any) -> list[Any]:
     """Return (time, features) arrays; a row of plain numbers is one value a step."""
+    if _is_whole(table, cells, (2, 3)):
+        return list(cells.reshape(*cells.shape[:2], -1))
     series = []
     for row, cell in enumerate(cells):
         values = _array(table, row, cell)
@@ -122,6 +208,8 @@ def _series(table: Table, cells: Any) -> list[Any]:
 
 
 def _rows(table: Table, cells: Any) -> list[Any]:
+    if _is_whole(table, cells, range(2, 9)):
+        return list(cells.reshape(len(cells), -1))
     rows = [_array(table, row, cell).reshape(-1) for row, cell in enumerate(cells)]
     for row, values in enumerate(rows):
         if len(values) != len(rows[0]):
@@ -129,6 +217,18 @@ def _rows(table: Table, cells: Any) -> list[Any]:
                 f"{table.where(row)} has {len(values)} numbers where the first has {len(rows[0])}."
             )
     return rows
+
+
+def _is_whole(table: Table, cells: Any, dimensions: Collection[int]) -> bool:
+    """Say whether cells are one array of finite numbers: then no row need be looked at alone."""
+    if not (isinstance(cells, np.ndarray) and cells.ndim in dimensions and cells.size):
+        return False
+    if cells.dtype.kind not in "biuf":
+        return False
+    finite = np.isfinite(cells).reshape(len(cells), -1).all(1)
+    if not finite.all():
+        _refuse_infinite(table, int(finite.argmin()))
+    return True
 
 
 def _array(table: Table, row: int, cell: Any) -> Any:
@@ -140,5 +240,45 @@ def _array(table: Table, row: int, cell: Any) -> Any:
             "is not a number; give every step the same numbers."
         ) from None
     if not np.isfinite(values).all():
-        raise DataError(f"{table.where(row)} has a number that is NaN or infinite; mend the row.")
+        _refuse_infinite(table, row)
     return values
+
+
+def _refuse_infinite(table: Table, row: int) -> NoReturn:
+    raise DataError(f"{table.where(row)} has a number that is NaN or infinite; mend the row.")
+
+
+def ask(raw: Any, processor: Processor) -> Any:
+    """Return what a person types or hands over as the raw input that a processor reads.
+
+    Numbers may be typed: 5.1 3.5 1.4. Columns of a row may be named: {"age": 61, "pulse": 80}.
+
+    Raises:
+        DataError: If it is not what the processor reads, or a column of a row is not given.
+    """
+    if isinstance(raw, Mapping):
+        names = processor.names if isinstance(processor, Scaled) else ()
+        if missing := [name for name in names if name not in raw]:
+            raise DataError(f"The input has no {', '.join(missing)}; give every column of a row.")
+        values = [raw[name] for name in names] if names else list(raw.values())
+        raw = values[0] if len(values) == 1 and not names else tuple(values)
+    if isinstance(processor, Scaled):
+        return to_numbers(raw, processor)
+    parts = raw if isinstance(raw, tuple) else (raw,)
+    if processor.kind == "text" and not (parts and all(isinstance(each, str) for each in parts)):
+        raise DataError(f"{str(raw)[:60]} is not a text; give one in quotation marks.")
+    return raw
+
+
+def to_numbers(raw: Any, processor: Scaled) -> NDArray[np.float64]:
+    """Return numbers as an array, (time, features) of a series."""
+    if isinstance(raw, str):
+        raw = raw.replace(",", " ").split()
+    try:
+        values = np.asarray(raw, dtype=np.float64)
+    except (ValueError, TypeError):
+        shown = " ".join(map(str, raw)) if isinstance(raw, list | tuple) else str(raw)
+        raise DataError(
+            f'"{shown[:60]}" is not numbers; give the numbers of one {processor.kind}.'
+        ) from None
+    return values[:, None] if values.ndim == 1 and processor.kind == "series" else values

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ensuite.core.errors import UsageError, nearest
@@ -21,7 +21,9 @@ class BuiltIn:
         caption: What it holds, in a line.
         source: Where it is from.
         licence: Under which terms.
-        make: Returns its columns; its arguments, all whole numbers, are the options.
+        make: Returns its columns, or those of each part by its name (train, test); its arguments,
+            all whole numbers, are the options.
+        settings: Options of the task it is read with, where the user sets no other.
     """
 
     name: str
@@ -30,6 +32,7 @@ class BuiltIn:
     source: str
     licence: str
     make: Callable[..., Mapping[str, Any]]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def options(self) -> dict[str, int]:
@@ -37,7 +40,7 @@ class BuiltIn:
         return {p.name: p.default for p in inspect.signature(self.make).parameters.values()}
 
     def load(self, **options: int) -> dict[str, Table]:
-        """Return the tables by the names of their splits; here one, train, to be split.
+        """Return the tables by the names of their parts; train alone is yet to be split.
 
         Raises:
             UsageError: If there is no such option, or it is below 0.
@@ -53,8 +56,13 @@ class BuiltIn:
                 raise UsageError(
                     f"The option {option} of {self.name} is {value}; give a larger number."
                 )
-        return {"train": from_memory(self.make(**options), self.name)}
+        made = self.make(**options)
+        parts = made if "train" in made else {"train": made}
+        return {part: from_memory(columns, self.name) for part, columns in parts.items()}
 
+
+WHOLE = {"window": "1000000"}
+"""Texts of any length are read at once: one that is cut cannot be counted."""
 
 SETS = {
     row.name: row
@@ -91,6 +99,40 @@ SETS = {
             "CC0-1.0",
             built_in.memory,
         ),
+        BuiltIn(
+            "reber",
+            "classify",
+            "4,000 strings: does the last symbol but one repeat the second?",
+            "the embedded Reber grammar (Hochreiter & Schmidhuber 1997), drawn here from a seed",
+            "CC0-1.0",
+            built_in.reber,
+        ),
+        BuiltIn(
+            "anbn",
+            "classify",
+            "as many a as b? Trained to 50 of each, asked to 500, one too many or too few",
+            "Gers & Schmidhuber (2001), drawn here from a seed",
+            "CC0-1.0",
+            built_in.anbn,
+            WHOLE,
+        ),
+        BuiltIn(
+            "anbncn",
+            "classify",
+            "as many a as b and c? Trained to 50 of each, asked to 500, one too many or too few",
+            "Gers & Schmidhuber (2001), drawn here from a seed",
+            "CC0-1.0",
+            built_in.anbncn,
+            WHOLE,
+        ),
+        BuiltIn(
+            "adding",
+            "regress",
+            "10,000 series of numbers, two of them marked far apart: what is their sum?",
+            "Hochreiter & Schmidhuber (1997), drawn here from a seed",
+            "CC0-1.0",
+            built_in.adding,
+        ),
     )
 }
 
@@ -99,9 +141,15 @@ def names() -> list[str]:
     """Return what the sets are called.
 
     >>> names()
-    ['digits', 'iris', 'names', 'memory']
+    ['digits', 'iris', 'names', 'memory', 'reber', 'anbn', 'anbncn', 'adding']
     """
     return list(SETS)
+
+
+def settings(spec: str) -> Mapping[str, str]:
+    """Return the options of the task that a set is read with; none where it is no set."""
+    found = SETS.get(spec.partition(":")[0])
+    return found.settings if found else {}
 
 
 def load(spec: str) -> dict[str, Table]:

@@ -1,6 +1,6 @@
 """Divide rows into training, validation and test parts."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ def split(
     *,
     how: str = "random",
     keys: Sequence[Hashable] | None = None,
-    labels: Sequence[str | None] | None = None,
+    labels: Sequence[str | Collection[str] | None] | None = None,
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     seed: int = 0,
 ) -> Split:
@@ -38,8 +38,8 @@ def split(
             comes first, validation later, test last.
         keys: One a row: equal inputs or groups; for ``time`` what sorts them, which need not be
             given where the rows are in order. None: every row is its own.
-        labels: Classes of which training must see at least one row, as far as ``how`` leaves a
-            choice; None for a row without one.
+        labels: Class of each row, or classes, of which training must see at least one row, as far
+            as ``how`` leaves a choice; None for a row without one.
         fractions: Of train, valid, test. A part of 0 stays empty, any other has a row at least.
         seed: What the division depends on.
 
@@ -72,7 +72,7 @@ def carve(
     *,
     how: str = "random",
     keys: Sequence[Hashable] | None = None,
-    labels: Sequence[str | None] | None = None,
+    labels: Sequence[str | Collection[str] | None] | None = None,
     seed: int = 0,
 ) -> tuple[Indices, Indices]:
     """Take one missing part from training rows where the test rows are a file of their own.
@@ -113,13 +113,16 @@ def sort_units(keys: Sequence[Any]) -> Indices:
         raise DataError(f"Times of several kinds ({kinds}) have no order; give one kind.") from None
 
 
-def bearers(order: Indices, units: Indices, labels: Sequence[str | None]) -> Indices:
+def bearers(
+    order: Indices, units: Indices, labels: Sequence[str | Collection[str] | None]
+) -> Indices:
     """Return, for every label, the first key in the drawn order that has a row of it."""
     place = np.argsort(order)
     first: dict[str, int] = {}
-    for unit, label in zip(units.tolist(), labels, strict=True):
-        if label is not None and (label not in first or place[unit] < place[first[label]]):
-            first[label] = unit
+    for unit, given in zip(units.tolist(), labels, strict=True):
+        for label in (given,) if isinstance(given, str) else given or ():
+            if label not in first or place[unit] < place[first[label]]:
+                first[label] = unit
     return np.array(sorted(set(first.values())), dtype=np.intp)
 
 

@@ -1,0 +1,69 @@
+"""How far numbers are from the truth.
+
+``predictions`` and ``truths`` are (examples,), or (examples, targets) where an example has several
+numbers. Each target is judged in its own unit, and the mean over the targets is returned. A truth
+of NaN is unlabelled: it counts nowhere.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ensuite.core.score import Numbers, Score, ratio
+
+FLAT = 1e-12
+"""Share of a sum of squares below which what is left of it is rounding: truths that are all one."""
+
+
+def mean_absolute_error(predictions: ArrayLike, truths: ArrayLike) -> Score:
+    """Return the mean distance to the truth (MAE), in the unit of the target."""
+    errors, _, known = _errors(predictions, truths)
+    return Score(np.hstack([np.abs(errors), known]), _mean_of_means, higher_is_better=False)
+
+
+def root_mean_squared_error(predictions: ArrayLike, truths: ArrayLike) -> Score:
+    """Return the root of the mean squared error (RMSE), in the unit of the target."""
+    errors, _, known = _errors(predictions, truths)
+    return Score(np.hstack([errors**2, known]), _mean_of_roots, higher_is_better=False)
+
+
+def r2(predictions: ArrayLike, truths: ArrayLike) -> Score:
+    """Return the share of the variance of the truths that is explained (R²).
+
+    It is 1 where every answer is right and 0 for their mean; worse answers are below 0. The sums
+    of errors, of truths and of their squares suffice for it, so it too is a function of sums.
+    """
+    errors, truths, known = _errors(predictions, truths)
+    return Score(np.hstack([errors**2, truths, truths**2, known]), _explained)
+
+
+def _errors(predictions: ArrayLike, truths: ArrayLike) -> tuple[Numbers, Numbers, Numbers]:
+    """Return errors, truths less their mean, and which are known, all (examples, targets)."""
+    truths = np.asarray(truths, dtype=float)
+    truths = truths.reshape(len(truths), -1)
+    known = ~np.isnan(truths)
+    errors = np.asarray(predictions, dtype=float).reshape(truths.shape) - truths
+    # R² does not depend on where the truths begin; far from 0 their squares would hide it.
+    middle = ratio(np.where(known, truths, 0).sum(0), known.sum(0))
+    return np.where(known, errors, 0), np.where(known, truths - middle, 0), known.astype(float)
+
+
+def _mean_of_means(sums: Numbers) -> Numbers:
+    above, known = np.split(sums, 2, axis=-1)
+    return _mean(ratio(above, known))
+
+
+def _mean_of_roots(sums: Numbers) -> Numbers:
+    above, known = np.split(sums, 2, axis=-1)
+    return _mean(np.sqrt(ratio(above, known)))
+
+
+def _explained(sums: Numbers) -> Numbers:
+    errors, truths, squares, known = np.split(sums, 4, axis=-1)
+    variance = squares - ratio(truths**2, known)
+    return _mean(1 - ratio(errors, np.where(variance > FLAT * squares, variance, 0)))
+
+
+def _mean(values: Numbers) -> Numbers:
+    """Average over the targets that have a value; NaN where none has."""
+    counted = ~np.isnan(values)
+    return ratio(np.where(counted, values, 0).sum(-1), counted.sum(-1))
