@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format types clean
+.PHONY: demo test bench lint format types clean
 
 demo: .venv/demo
 	$(BIN)/ensuite compare classify memory --models rnn,lstm,gru --budget 12s --seeds 3
 
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # a thread each: two processes share two cores
+
+bench: .venv/dev .venv-bench/ready
+	$(BIN)/python -m benchmarks.layers
+	$(BIN)/python -m benchmarks.train
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .
@@ -30,5 +34,10 @@ format: .venv/dev
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+.venv-bench/ready: benchmarks/constraints.txt
+	test -d .venv-bench || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q --disable-pip-version-check -c benchmarks/constraints.txt keras tensorflow-cpu
+	touch $@
+
 clean:
-	rm -rf .venv runs
+	rm -rf .venv .venv-bench runs

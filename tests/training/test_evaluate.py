@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ensuite.core.errors import DataError
-from ensuite.training.evaluate import predict
+from ensuite.training.evaluate import predict, rows_at_once
 from stress import test_masked_words as masked
 from training.line import Line, examples, start
 
@@ -32,6 +32,13 @@ def test_predictions_stand_in_the_order_of_the_examples_whatever_the_batches():
         torch.testing.assert_close(ask(Longest(), asked, size=size), expected)
     items = [*asked]
     torch.testing.assert_close(ask(Line(), asked, items=items), expected)
+
+
+@pytest.mark.parametrize(
+    ("longest", "rows"), [(1, 512), (16, 512), (32, 256), (128, 64), (5000, 64), (0, 512)]
+)
+def test_short_rows_are_answered_many_at_once_and_long_ones_never_fewer(longest, rows):
+    assert rows_at_once(Longest(), [(0, 0), (0, longest)]) == rows
 
 
 def test_nothing_asked_is_nothing_answered():

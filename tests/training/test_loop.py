@@ -109,11 +109,12 @@ def test_without_a_limit_the_gradient_is_as_long_as_it_is():
     assert moved.norm().item() == pytest.approx(progress.norm.item(), rel=1e-5)
 
 
-def test_the_rate_follows_the_share_of_the_budget_and_tasks_are_told_it():
+def test_the_rate_follows_the_share_of_the_budget_and_tasks_are_told_it(monkeypatch):
     task, rates = Line(), []
     training = start(task, budget="4steps", learning_rate=1.0)
+    monkeypatch.setattr(training.optimizer, "step", rates.append)
     for _ in fit(training):
-        rates.append(training.optimizer.param_groups[0]["lr"])
+        pass
     assert rates == pytest.approx([1.0, 0.75, 0.5, 0.25])
     assert [batch.progress for batch in task.seen] == [0.0, 0.25, 0.5, 0.75]
 

@@ -11,7 +11,7 @@ from ensuite.core.errors import DataError, EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_json, read_tensors
 from ensuite.training.budget import Budget
 from ensuite.training.loop import fit
-from ensuite.training.training import checkpoints, make_optimizer
+from ensuite.training.training import checkpoints
 from stress.harness import check_equal
 from training.line import Line, Pass, exact, start
 
@@ -140,14 +140,6 @@ def test_nothing_to_learn_from_is_refused():
 
     with pytest.raises(DataError, match="no example to learn from"):
         start(Nothing())
-
-
-def test_only_matrices_decay():
-    groups = make_optimizer(
-        exact({}), start(weight_decay=0.5).recipe, torch.device("cpu")
-    ).param_groups
-    decays = {p.dim(): group["weight_decay"] for group in groups for p in group["params"]}
-    assert decays == {2: 0.5, 1: 0.0}
 
 
 @pytest.mark.parametrize("make", [Pass, exact])

@@ -12,6 +12,7 @@ def cross_entropy(
     logits: Float[Tensor, "*places labels"],
     targets: Int[Tensor, "*places"],
     weight: Float[Tensor, " labels"] | None = None,
+    smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Sum -log p(target), in nats, over all targets but ``IGNORE``.
 
@@ -19,9 +20,16 @@ def cross_entropy(
         logits: Unnormalised log-probabilities of each label.
         targets: Number of the right label.
         weight: What a target of each label counts.
+        smoothing: Share of a target that all labels get alike (Szegedy et al. 2016, section 7).
     """
-    flat = _wide(logits).reshape(-1, logits.shape[-1])
-    return F.cross_entropy(flat, targets.reshape(-1), weight, ignore_index=IGNORE, reduction="sum")
+    return F.cross_entropy(
+        _wide(logits).reshape(-1, logits.shape[-1]),
+        targets.reshape(-1),
+        weight,
+        ignore_index=IGNORE,
+        reduction="sum",
+        label_smoothing=smoothing,
+    )
 
 
 def binary_cross_entropy(

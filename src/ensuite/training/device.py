@@ -42,16 +42,15 @@ def precision(name: str, device: torch.device) -> AbstractContextManager[None]:
 @contextmanager
 def deterministic() -> Iterator[None]:
     """Make every operation repeat its bits, where it can; the caller's setting comes back."""
-    before = torch.are_deterministic_algorithms_enabled()
-    warned = torch.is_deterministic_algorithms_warn_only_enabled()
+    before = torch.get_deterministic_debug_mode()
     memory = cast(Any, torch.utils.deterministic)  # a module with a property, unknown to mypy
     filled = memory.fill_uninitialized_memory
     memory.fill_uninitialized_memory = False  # costs time, changes no result
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # its longer form imports a compiler first
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before, warn_only=warned)
+        torch.set_deterministic_debug_mode(before)
         memory.fill_uninitialized_memory = filled
 
 

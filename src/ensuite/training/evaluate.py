@@ -8,8 +8,9 @@ import torch
 from ensuite.core.batch import Batch, check_ranges
 from ensuite.core.task import Model, Task
 
-PREDICT_BATCH = 64
-"""Rows in a batch that is only predicted: no answer depends on it."""
+PREDICT_ROWS, MOST_ROWS, MOST_POSITIONS = 64, 512, 64 * 128
+"""Rows in a batch that is only predicted, and how many it may have where rows are so short that
+they need no more memory. No answer depends on it."""
 
 
 @torch.inference_mode()
@@ -19,7 +20,7 @@ def predict(
     examples: Sequence[Any],
     *,
     items: Sequence[Any] | None = None,
-    size: int = PREDICT_BATCH,
+    size: int | None = None,
 ) -> list[Any]:
     """Return one prediction for each example, in order. Outputs are not kept, answers are.
 
@@ -28,10 +29,10 @@ def predict(
         model: Asked without dropout; left as it was.
         examples: What is asked.
         items: Those of the examples, where they are asked again and again.
-        size: Rows in a batch.
+        size: Rows in a batch; None: more where they are short.
     """
     items = task.items(examples) if items is None else items
-    order = task.order(items, size)
+    order = task.order(items, size or rows_at_once(task, items))
     device = next(model.parameters()).device
 
     def batches() -> Iterator[Batch]:
@@ -50,3 +51,9 @@ def predict(
             pieces[number] = piece
     model.train(was_training)
     return task.merge(examples, items, pieces)
+
+
+def rows_at_once(task: Task[Any, Any, Any], items: Sequence[Any]) -> int:
+    """Return how many rows of the longest item's length make a batch."""
+    longest = max((task.length(item) for item in items), default=1)
+    return max(PREDICT_ROWS, min(MOST_ROWS, MOST_POSITIONS // max(1, longest)))

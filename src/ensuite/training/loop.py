@@ -5,17 +5,17 @@ print, plot, save, or stop by leaving the ``for``. At every yield ``training`` i
 saves there goes on bit for bit.
 """
 
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from time import perf_counter
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch import Tensor
+from torch.nn.utils import clip_grad_value_
 
 from ensuite.core.batch import Loss, sum_counts
 from ensuite.core.recipe import Recipe
 from ensuite.training.device import deterministic
+from ensuite.training.optimizer import Optimizer
 from ensuite.training.training import Progress, Training
 
 
@@ -27,10 +27,10 @@ def fit(training: Training) -> Iterator[Progress]:
     """
     training.model.train()
     while not training.over:
-        with deterministic():  # the first time it imports for a second: not charged
+        with deterministic():
             began = perf_counter()
             loss = add_gradients(training)
-            norm = clip_gradients(training.model.parameters(), training.recipe)
+            norm = clip_gradients(training.optimizer, training.recipe)
             training.update(norm)  # not finite: the weights stay as they were
             training.advance(began)
         scores = training.evaluate_if_due()
@@ -53,14 +53,16 @@ def add_gradients(training: Training) -> Loss:
     return sum(losses, Loss())
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], recipe: Recipe) -> Tensor:
+def clip_gradients(optimizer: Optimizer, recipe: Recipe) -> Tensor:
     """Cut the gradients as the recipe says, and return the norm they had.
 
     Source:
         Pascanu, Mikolov & Bengio (2013), https://arxiv.org/abs/1211.5063, algorithm 1 (norm).
     """
-    parameters = list(parameters)
-    norm = clip_grad_norm_(parameters, math.inf if recipe.clip is None else recipe.clip)
+    gradients = optimizer.gradients
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    if recipe.clip is not None and norm > recipe.clip:
+        torch._foreach_mul_(gradients, recipe.clip / (norm + 1e-6))  # as torch's clip_grad_norm_
     if recipe.clip_value is not None:
-        clip_grad_value_(parameters, recipe.clip_value)
+        clip_grad_value_(optimizer.parameters, recipe.clip_value)
     return norm

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any, NamedTuple, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.batch import Batch, Carry, Loss, check_ranges
@@ -20,6 +20,7 @@ from ensuite.core.task import Model, Task, rank
 from ensuite.training.budget import Budget, Spent
 from ensuite.training.device import precision
 from ensuite.training.evaluate import predict
+from ensuite.training.optimizer import make_optimizer
 
 TOLERATED = 5
 """Updates in a row whose gradient may be not finite before training gives up."""
@@ -94,9 +95,12 @@ class Training:
         self.items = task.items(train)
         if not len(self.items):
             raise DataError("There is no example to learn from; give at least one row to train on.")
-        self.valid, self.valid_items = valid, task.items(valid)
+        apart = max(1, len(valid) // (task.watched or len(valid) or 1))  # evenly, in whatever order
+        self.valid = valid[::apart]
+        self.valid_items = task.items(self.valid)
         self.recipe, self.budget, self.seed, self.metric = recipe, budget, seed, metric
-        self.optimizer = make_optimizer(self.model, recipe, self.device)
+        learned = [each for each in self.model.parameters() if each.requires_grad]
+        self.optimizer = make_optimizer(learned, recipe)
         self.place = Place()
         self.carry: Carry | None = None
         self.best_weights: dict[str, Tensor] = {}
@@ -167,9 +171,7 @@ class Training:
         place = self.place
         if math.isfinite(norm.item()):
             place.failures = 0
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.recipe.learning_rate_at(self.share)
-            self.optimizer.step()
+            self.optimizer.step(self.recipe.learning_rate_at(self.share))
         else:
             place.failures += 1
             self.carry = None  # it may be what is not finite
@@ -181,7 +183,7 @@ class Training:
                     "Try a smaller rate: --set recipe.learning_rate="
                     f"{self.recipe.learning_rate / 10:g}"
                 )
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
 
     def advance(self, began: float) -> None:
         """Charge the update to the budget, and go on to the next epoch where this one ends."""
@@ -272,8 +274,7 @@ class Training:
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
         tensors |= {f"best.{name}": t for name, t in self.best_weights.items()}
         tensors |= {f"carry.{name}": t for name, t in (self.carry or {}).items()}
-        for number, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{number}.{key}": t for key, t in state.items()}
+        tensors |= {f"optimizer.{name}": t for name, t in self.optimizer.tensors().items()}
         tensors["random.cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
@@ -284,31 +285,12 @@ class Training:
         self.best_weights = _below("best.", tensors)
         self.carry = _below("carry.", tensors) or None
         self.carry = self.carry and {k: t.to(self.device) for k, t in self.carry.items()}
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _below("optimizer.", tensors).items():
-            number, _, key = name.partition(".")
-            state.setdefault(int(number), {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.optimizer.load(_below("optimizer.", tensors))
         torch.set_rng_state(tensors["random.cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         place = {key: value for key, value in place.items() if key != "threads"}
         self.place = Place(**{**place, "spent": Spent(**place["spent"])})
-
-
-def make_optimizer(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer; only matrices decay."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=0.9, fused=True)
-    fused = device.type in ("cpu", "cuda")
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=fused)
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -1,0 +1,221 @@
+"""Each benchmark runs on a tiny size and makes its table; what it measures is no test."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from benchmarks import layers, peers, protocol, train
+from benchmarks.layers import Size, Sizes
+from benchmarks.protocol import Contender, Effort, Found, Missing
+from hypothesis import given
+from hypothesis import strategies as some
+
+QUICK = Effort(repeats=2, seconds=0.0)
+
+WORKER = """
+import json, sys
+print(json.dumps({"fake": "1.0", "threads": sys.argv[1]}), flush=True)
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["job"] == "fail":
+        sys.exit(3)
+    print(asked["calls"] * asked["how"]["seconds"], flush=True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def without_keras(monkeypatch):
+    """TensorFlow takes seconds to import."""
+    monkeypatch.setattr(peers, "keras_python", lambda: None)
+    monkeypatch.setattr(train, "keras_python", lambda: None)
+
+
+class Clock:
+    """Time that passes only when work is done."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.done = []
+
+    def __call__(self):
+        return self.now
+
+    def contender(self, name, *seconds):
+        """Return a contender whose calls take these times, the last of them from then on."""
+        left = list(seconds)
+
+        def work():
+            self.done.append(name)
+            self.now += left.pop(0) if len(left) > 1 else left[0]
+
+        return protocol.timed(name, work, self)
+
+
+def test_a_contender_is_timed_by_all_its_calls():
+    clock = Clock()
+    assert clock.contender("ours", 1.0, 2.0, 4.0).run(3) == 7.0
+
+
+def test_rounds_are_interleaved_after_a_first_call_and_a_warm_up():
+    clock = Clock()
+    ours, peer = clock.contender("a", 9.0, 1.0), clock.contender("b", 8.0, 3.0)
+    (row,) = protocol.compare({"job": ours}, [peer], Effort(repeats=3, seconds=0.5), amount=10)
+    assert "".join(clock.done) == "aa" + "bb" + "ababab"
+    assert (row.job, row.peer, row.ours, row.theirs) == ("job", "b", 1.0, 3.0)
+    assert (row.ratio, row.low, row.high) == (3.0, 3.0, 3.0)
+    assert (row.first_ours, row.first_theirs) == (9.0, 8.0)
+
+
+def test_short_work_is_done_often_enough():
+    clock = Clock()
+    ours, peer = clock.contender("a", 0.25), clock.contender("b", 0.5)
+    (row,) = protocol.compare({"job": ours}, [peer], Effort(repeats=2, seconds=1.0))
+    assert "".join(clock.done) == "aa" + "aaaa" + "bb" + "bb" + 2 * ("aaaa" + "bb")
+    assert (row.ours, row.theirs) == (0.25, 0.5)
+
+
+def test_a_ratio_is_taken_within_a_round():
+    clock = Clock()  # the machine is ten times slower in the second round
+    ours = clock.contender("a", 1.0, 1.0, 1.0, 10.0, 1.0)
+    peer = clock.contender("b", 2.0, 2.0, 2.0, 20.0, 2.0)
+    (row,) = protocol.compare({"job": ours}, [peer], Effort(repeats=3, seconds=0.0))
+    assert (row.ratio, row.low, row.high) == (2.0, 2.0, 2.0)
+
+
+def test_several_of_ours_stand_beside_the_same_rounds_of_the_peers():
+    clock = Clock()
+    ours = {"whole": clock.contender("w", 2.0), "part": clock.contender("p", 1.0)}
+    peers_ = [clock.contender("k", 4.0), Missing("absent", "not installed")]
+    rows = protocol.compare(ours, peers_, Effort(repeats=1, seconds=0.0))
+    assert [(row.job, row.peer, row.ratio) for row in rows] == [
+        ("whole", "k", 2.0),
+        ("whole", "absent", None),
+        ("part", "k", 4.0),
+        ("part", "absent", None),
+    ]
+    assert clock.done.count("k") == 3
+
+
+@given(some.lists(some.floats(0.1, 100), min_size=1, max_size=12))
+def test_an_interval_holds_the_median_and_repeats(values):
+    low, high = protocol.interval(values)
+    assert min(values) <= low <= np.median(values) <= high <= max(values)
+    assert (low, high) == protocol.interval(values)
+
+
+def test_ceilings_are_rates():
+    found = protocol.ceilings(size=16, megabytes=1, repeats=1)
+    assert found.keys() == {"fp32 GEMM GFLOP/s", "bf16 GEMM GFLOP/s", "read GB/s"}
+    assert min(found.values()) > 0
+
+
+def test_publishing_replaces_the_table_alone_and_keeps_the_numbers(tmp_path):
+    clock = Clock()
+    ours, pair = clock.contender("a", 9.0, 2.0), [clock.contender("b", 6.0), Missing("c", "is not")]
+    rows = protocol.compare({"the job": ours}, pair, QUICK, amount=50, flops=4e9)
+    readme = tmp_path / "README.md"
+    readme.write_text("before <!-- x -->old<!-- /x --> after", encoding="utf-8")
+    for _ in range(2):
+        protocol.publish("x", Found(rows, {"b": "7.1"}), {"fp32 GEMM GFLOP/s": 20.0}, tmp_path)
+    text = readme.read_text(encoding="utf-8")
+    assert text.startswith("before <!-- x -->\n")
+    assert text.endswith("<!-- /x --> after")
+    assert "old" not in text
+    line = "| the job | b | 2.0 s | 6.0 s | **3.00** (3.00 to 3.00) | 25 | 10.0% | 9.0 s | 6.0 s |"
+    assert line in text
+    assert "skipped: is not" in text
+    assert "b 7.1" in text
+    kept = json.loads((tmp_path / "results" / "x.json").read_text(encoding="utf-8"))
+    assert kept["rows"][0]["ratio"] == pytest.approx(3)
+    assert {"command", "date", "machine", "versions", "ceilings"} <= kept.keys()
+
+
+def test_a_readme_without_the_markers_is_refused():
+    with pytest.raises(ValueError, match="needs <!-- x --> and <!-- /x -->, once"):
+        protocol.between("nothing", "x", "table")
+
+
+def test_the_readme_has_a_place_for_every_benchmark():
+    text = protocol.README.read_text(encoding="utf-8")
+    for name in ("layers", "train"):
+        assert protocol.between(text, name, "table").count("table") >= 1
+
+
+def check(rows, jobs):
+    """Assert a row for each job and peer, and that the table says as much."""
+    assert {row.job for row in rows} == jobs
+    for row in rows:
+        assert row.ours > 0
+        assert bool(row.skipped) == (row.peer == "Keras")
+        if not row.skipped:
+            assert row.low <= row.ratio <= row.high
+    assert len(protocol.table(rows, {}).splitlines()) == len(rows) + 2
+
+
+def test_layers_are_measured():
+    size = Size(4, 3, 2)
+    found = layers.measure(Sizes((size._replace(features=1),), (size,), (size,), (4,)), QUICK)
+    cells = ("rnn", "lstm", "gru")
+    dense, ragged = "width 4, T=3, batch 2", "lengths 1 to 3, width 4, batch 2"
+    jobs = {f"{cell}, {job}" for cell in cells for job in (dense, ragged)}
+    jobs |= {f"{cell}, one position at a time, width 4" for cell in cells}
+    check(found.rows, jobs | {f"lstm with peepholes, {dense}"})
+    assert len(found.rows) == 3 * 2 + 3 + 1 + 3
+    assert found.versions == {}
+
+
+def test_the_eager_loop_computes_what_the_layer_does():
+    import torch
+
+    ours, loop = layers.LSTM(3, 4, peepholes="diagonal"), layers.EagerPeepholes(3, 4)
+    with torch.no_grad():
+        for one, other in zip(ours.parameters(), loop.parameters(), strict=True):
+            other.copy_(one.normal_())
+    inputs = torch.randn(2, 5, 3)
+    torch.testing.assert_close(loop(inputs), ours(inputs)[0])
+
+
+def test_training_is_measured(tmp_path, monkeypatch):
+    parts = train.make_parts(60)
+    assert [len(parts[name][1]) for name in ("train", "valid", "test")] == [48, 6, 6]
+    with peers.Keras() as keras:
+        rows = train.training("rnn", parts, keras, tmp_path / "parts.npz", QUICK)
+    job = "rnn of 50 units, 5 epochs"
+    check(rows, {f"`train`, {job}", f"`fit`, {job}"})
+    assert {row.amount for row in rows} == {5 * 48}
+    monkeypatch.setattr(train, "ONE_EPOCH", "pass")
+    (row,) = train.first_epoch("rnn", tmp_path / "parts.npz", QUICK)
+    check([row], {"first epoch of rnn, imports included"})
+
+
+def test_the_first_epoch_is_one_a_user_could_run(tmp_path, monkeypatch):
+    data = train.save_parts(train.make_parts(60), tmp_path)
+    monkeypatch.setattr(sys, "argv", ["-c", str(data), train.model_name("rnn")])
+    scope = {}
+    exec(train.ONE_EPOCH, scope)
+    assert scope["trained"].evaluate(scope["given"]["test"])["accuracy"] >= 0
+
+
+@pytest.fixture
+def worker(tmp_path, monkeypatch):
+    (tmp_path / "keras_worker.py").write_text(WORKER, encoding="utf-8")
+    monkeypatch.setattr(peers, "HERE", tmp_path)
+    monkeypatch.setattr(peers, "keras_python", lambda: sys.executable)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_peer_in_another_process_reads_the_clock_itself():
+    with peers.Keras() as keras:
+        assert keras.versions["fake"] == "1.0"
+        contender = keras.contender("work", seconds=0.5)
+        assert isinstance(contender, Contender)
+        assert (contender.run(1), contender.run(4)) == (0.5, 2.0)
+        process = keras.process
+    assert process.poll() == 0
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_peer_that_dies_is_told():
+    with peers.Keras() as keras, pytest.raises(RuntimeError, match="Keras ended with 3"):
+        keras.contender("fail").run(1)
