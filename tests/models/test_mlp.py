@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from ensuite.core.batch import Batch, Row
+from ensuite.core.batch import Batch, Image, Row, Values
 from ensuite.core.errors import UsageError
 from ensuite.core.options import set_options
 from ensuite.models.mlp import MLPOptions
@@ -31,6 +31,21 @@ def test_fields_are_read_side_by_side() -> None:
     fields = {"weight": row[:, 2:], "size": row[:, :2]}  # in the order of inputs, not of the batch
     found = parts(Batch(inputs=fields)).summary
     assert torch.equal(found, whole(Batch(inputs={"row": row})).summary)
+
+
+def test_a_picture_is_read_as_its_pixels_in_a_line() -> None:
+    torch.manual_seed(0)
+    flat = MLPOptions(width=6).build({"row": Row(24)}).eval()
+    torch.manual_seed(0)
+    picture = MLPOptions(width=6).build({"image": Image(2, 4, 3)}).eval()
+    image = torch.rand(5, 2, 4, 3)
+    found = picture(Batch(inputs={"image": image})).summary
+    assert torch.equal(found, flat(Batch(inputs={"row": image.flatten(1)})).summary)
+
+
+def test_a_series_is_of_no_fixed_size() -> None:
+    with pytest.raises(TypeError, match="is of no fixed size"):
+        MLPOptions().build({"values": Values(3)})
 
 
 @pytest.mark.parametrize(("layers", "count"), [(1, 5 * 8 + 8), (3, 5 * 8 + 8 + 2 * (8 * 8 + 8))])

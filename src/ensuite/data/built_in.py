@@ -2,13 +2,21 @@
 
 import unicodedata
 from collections import defaultdict
+from datetime import date
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ensuite.core.errors import UsageError
 
 LANGUAGES = ("en", "fr", "de", "es", "it", "pt", "pl", "fi", "tr", "hu")
+
+DIGITS = {
+    "en": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    "fr": ("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf"),
+}
+MOST_DIGITS = 4
 
 # Each country takes "en" and each language "le": grammar does not give the answer away.
 SPOKEN = {
@@ -56,6 +64,37 @@ def digits() -> dict[str, Any]:
 
     found = load_digits()
     return {"X": found.images, "y": [str(label) for label in found.target]}
+
+
+def digit_captions(french: int = 0, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
+    """Return pictures (rows, 8, 32) of one to four digits side by side, and their names in words.
+
+    Where the first digit stands varies as much as the number of digits lets it. The test has a
+    quarter as many rows, of digits that no training row shows.
+
+    Args:
+        french: 1 for words in French, 0 in English.
+        rows: How many pictures to train with.
+        seed: What they are drawn from.
+    """
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    pixels = np.round(found.images * (255 / found.images.max())).astype(np.uint8)
+    names = DIGITS["fr" if french else "en"]
+    generator = np.random.default_rng(seed)
+
+    def draw(rows: int, shown: NDArray[Any]) -> dict[str, Any]:
+        pictures, texts = np.zeros((rows, 8, 8 * MOST_DIGITS), dtype=np.uint8), []
+        for picture in pictures:
+            chosen = generator.choice(shown, size=generator.integers(1, MOST_DIGITS + 1))
+            left = generator.integers(picture.shape[1] - 8 * len(chosen) + 1)
+            picture[:, left : left + 8 * len(chosen)] = np.concatenate(pixels[chosen], axis=1)
+            texts.append(" ".join(names[found.target[number]] for number in chosen))
+        return {"image": pictures, "text": texts}
+
+    train, test = np.split(np.arange(len(pixels)), [3 * len(pixels) // 4])
+    return {"train": draw(rows, train), "test": draw(-(-rows // 4), test)}
 
 
 def iris() -> dict[str, Any]:
@@ -190,28 +229,29 @@ def anbncn(trained: int = 50, asked: int = 500, rows: int = 4000, seed: int = 0)
 
 
 def counts(symbols: str, trained: int, asked: int, rows: int, seed: int) -> dict[str, Any]:
-    """Return texts of n times each symbol in turn, and texts with one of the counts wrong.
+    """Return texts of n times each symbol in turn, and texts where two of the counts differ.
 
-    A wrong count of the training rows is off by 1 to n, small errors being as many as large ones:
-    from errors of 1 alone nothing learns to count. Those of the test are off by 1.
+    There, some of one symbol stand in the place of another, so that the length tells nothing: of
+    the training rows 1 to n of them, few as often as many, since from 1 alone nothing learns to
+    count; of the test, 1.
 
     Args:
         symbols: In their order.
         trained: Largest n to train with.
-        asked: Largest n of the test; its smallest is ``trained`` + 2, so that none is trained with.
+        asked: Largest n of the test, whose smallest is ``trained`` + 1.
         rows: How many texts to train with; the test has a quarter as many.
         seed: What they are drawn from.
 
     Raises:
-        UsageError: If ``asked`` is not more than ``trained`` + 1, or that is 0.
+        UsageError: If ``asked`` is not more than ``trained``, or that is 0.
 
     Sources:
         Gers & Schmidhuber (2001), https://doi.org/10.1109/72.963769
         As texts to tell apart: Weiss, Goldberg & Yahav (2018), https://arxiv.org/abs/1805.04908
     """
-    if not 0 < trained < asked - 1:
+    if not 0 < trained < asked:
         raise UsageError(
-            f"trained is {trained} and asked {asked}; train 1 or more, and ask 2 more than that."
+            f"trained is {trained} and asked {asked}; train 1 or more, and ask more than that."
         )
     generator = np.random.default_rng(seed)
 
@@ -222,14 +262,16 @@ def counts(symbols: str, trained: int, asked: int, rows: int, seed: int) -> dict
             numbers = [n] * len(symbols)
             if row % 2:
                 off = int(np.exp(generator.uniform(0, np.log(1 + (furthest or n)))))
-                numbers[generator.integers(len(symbols))] += int(generator.choice([-off, off]))
+                fewer, more = generator.permutation(len(symbols))[:2]
+                numbers[fewer] -= off
+                numbers[more] += off
             texts.append("".join(symbol * k for symbol, k in zip(symbols, numbers, strict=True)))
             labels.append("unequal" if row % 2 else "equal")
         return {"text": texts, "label": labels}
 
     return {
         "train": draw(rows, 1, trained, None),
-        "test": draw(-(-rows // 4), trained + 2, asked, 1),
+        "test": draw(-(-rows // 4), trained + 1, asked, 1),
     }
 
 
@@ -261,3 +303,32 @@ def adding(steps: int = 100, rows: int = 10_000, seed: int = 0) -> dict[str, Any
     every = np.arange(rows)
     series[every, first, 1] = series[every, second, 1] = 1
     return {"X": series, "y": series[every, first, 0] + series[every, second, 0]}
+
+
+def dates(rows: int = 4000, seed: int = 0) -> dict[str, Any]:
+    """Return days of the years 1900 to 2099, as people write them and in figures (ISO 8601).
+
+    English and French, long or short, with or without the day of the week. No day comes twice.
+
+    Args:
+        rows: How many.
+        seed: What they are drawn from.
+
+    Raises:
+        UsageError: If there are not so many days.
+    """
+    from babel.dates import format_date
+
+    first, last = date(1900, 1, 1).toordinal(), date(2100, 1, 1).toordinal()
+    if rows > last - first:
+        raise UsageError(
+            f"The option rows of dates is {rows}; there are {last - first:,} days from 1900 to 2099."
+        )
+    generator = np.random.default_rng(seed)
+    days = [date.fromordinal(int(n)) for n in first + generator.permutation(last - first)[:rows]]
+    formats = [(kind, code) for kind in ("medium", "long", "full") for code in ("en", "fr")]
+    ways = generator.integers(len(formats), size=rows)
+    return {
+        "source": [format_date(day, *formats[way]) for day, way in zip(days, ways, strict=True)],
+        "target": [day.isoformat() for day in days],
+    }

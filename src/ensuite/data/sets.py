@@ -110,7 +110,7 @@ SETS = {
         BuiltIn(
             "anbn",
             "classify",
-            "as many a as b? Trained to 50 of each, asked to 500, one too many or too few",
+            "as many a as b? Trained to 50 of each, asked to 500, where one a is a b or a b an a",
             "Gers & Schmidhuber (2001), drawn here from a seed",
             "CC0-1.0",
             built_in.anbn,
@@ -119,7 +119,7 @@ SETS = {
         BuiltIn(
             "anbncn",
             "classify",
-            "as many a as b and c? Trained to 50 of each, asked to 500, one too many or too few",
+            "as many a as b and c? Trained to 50 of each, asked to 500, where one is another",
             "Gers & Schmidhuber (2001), drawn here from a seed",
             "CC0-1.0",
             built_in.anbncn,
@@ -133,6 +133,22 @@ SETS = {
             "CC0-1.0",
             built_in.adding,
         ),
+        BuiltIn(
+            "dates",
+            "translate",
+            "4,000 days as English and French write them, each in figures: 2024-03-01",
+            "drawn here from a seed, written by Babel; Unicode CLDR, https://cldr.unicode.org",
+            "Unicode-3.0",
+            built_in.dates,
+        ),
+        BuiltIn(
+            "digit-captions",
+            "caption",
+            "4,000 pictures of one to four handwritten digits: their names (french=1: in French)",
+            "scikit-learn; Alpaydin & Kaynak (1998), UCI, https://doi.org/10.24432/C50P49",
+            "CC BY 4.0",
+            built_in.digit_captions,
+        ),
     )
 }
 
@@ -140,8 +156,9 @@ SETS = {
 def names() -> list[str]:
     """Return what the sets are called.
 
-    >>> names()
-    ['digits', 'iris', 'names', 'memory', 'reber', 'anbn', 'anbncn', 'adding']
+    >>> names()  # doctest: +NORMALIZE_WHITESPACE
+    ['digits', 'iris', 'names', 'memory', 'reber', 'anbn', 'anbncn', 'adding', 'dates',
+     'digit-captions']
     """
     return list(SETS)
 

@@ -1,4 +1,4 @@
-"""Multilayer perceptron: a row of fixed size in, one state out, no memory."""
+"""Multilayer perceptron: a row or picture of fixed size in, one state out, no memory."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
-from ensuite.core.batch import Batch, Inputs, Row, States
+from ensuite.core.batch import Batch, Image, Inputs, Kind, Row, States
 from ensuite.core.recipe import Recipe
 
 
@@ -26,7 +26,7 @@ class MLPOptions(BackboneOptions):
     layers: int = 2
     dropout: float = 0.1
 
-    reads: ClassVar[frozenset[str]] = frozenset({"row"})
+    reads: ClassVar[frozenset[str]] = frozenset({"row", "image"})
 
     def __post_init__(self) -> None:
         if min(self.width, self.layers) < 1 or not 0 <= self.dropout < 1:
@@ -47,12 +47,12 @@ class MLPOptions(BackboneOptions):
 
 
 class MLP(Backbone):
-    """Read all the fields of a row at once."""
+    """Read all the fields of a row at once, a picture as its pixels in a line."""
 
     def __init__(self, options: MLPOptions, inputs: Inputs) -> None:
         super().__init__()
         self.width, self.fields = options.width, tuple(inputs)
-        sizes = [sum(kind.features for kind in inputs.values() if isinstance(kind, Row))]
+        sizes = [sum(size(kind) for kind in inputs.values())]
         sizes += [options.width] * options.layers
         blocks: list[nn.Module] = []
         for size_in, size_out in pairwise(sizes):
@@ -60,5 +60,15 @@ class MLP(Backbone):
         self.layers = nn.Sequential(*blocks)
 
     def forward(self, batch: Batch) -> States:
-        row = torch.cat([batch.inputs[name] for name in self.fields], dim=-1)
+        row = torch.cat([batch.inputs[name].flatten(1) for name in self.fields], dim=-1)
         return States(self.layers(row))
+
+
+def size(kind: Kind) -> int:
+    """Return how many numbers a field has."""
+    match kind:
+        case Row():
+            return kind.features
+        case Image():
+            return kind.channels * kind.height * kind.width
+    raise TypeError(f"{kind} is of no fixed size")

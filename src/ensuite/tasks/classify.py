@@ -14,7 +14,7 @@ from ensuite.core.backbone import Backbone, Pretrained
 from ensuite.core.batch import Batch, Inputs, Loss, Outputs, Part
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.score import Score
-from ensuite.core.task import Finding, Ledger, Model, Table, Task, group
+from ensuite.core.task import Finding, Ledger, Model, Table, Task
 from ensuite.data import columns, inputs
 from ensuite.data.labels import Labels
 from ensuite.data.processors import Processor, Text, Window
@@ -33,7 +33,7 @@ IMBALANCE = 0.8
 THRESHOLD = 0.5
 """Probability from which on one of several labels is given."""
 
-InputKind = Literal["auto", "text", "series", "row"]
+InputKind = Literal["auto", "text", "series", "image", "row"]
 
 Label = str | tuple[str, ...]
 
@@ -41,7 +41,7 @@ Label = str | tuple[str, ...]
 class Example(NamedTuple):
     """An input and what it is."""
 
-    input: Any  # what the processor reads: a text or a pair of them, an array
+    input: Any  # what the processor reads: a text or a pair of them, an array, a picture's path
     label: Label | None = None  # given to learn from, left out to ask; a tuple of several
 
 
@@ -73,7 +73,7 @@ class Classify(Task[Example, Item, Prediction]):
     """Give each input one label of a fixed set, or as many as hold.
 
     Args:
-        input: What an input is; auto: a text column if there is one, else numbers.
+        input: What an input is; auto: a text column if there is one, else pictures, else numbers.
         separator: What stands between several labels in one cell; empty: a cell is one label.
         class_weight: balanced weighs each class by how rare it is; for one label each.
         processor: How an input becomes tensors. A published checkpoint brings its own.
@@ -107,7 +107,8 @@ class Classify(Task[Example, Item, Prediction]):
         columns.only(given, ("label", *inputs.ROLES))
         find = columns.find if asking else columns.require
         label = find(table, "label", LABEL_NAMES, given)
-        raws, processor = inputs.read(table, given, self.input, self.processor, but=label)
+        but = [label] if label else []
+        raws, processor = inputs.read(table, given, self.input, self.processor, but=but)
         if label is None:
             return replace(self, processor=processor), [Example(raw) for raw in raws]
         cells = table.columns[label]
@@ -129,9 +130,7 @@ class Classify(Task[Example, Item, Prediction]):
     def ask(self, raw: Any) -> Example:
         if isinstance(raw, Example):
             return raw
-        if isinstance(raw, Mapping):
-            raw = tuple(raw.values()) if len(raw) > 1 else next(iter(raw.values()))
-        return Example(raw if isinstance(raw, str | tuple) else np.asarray(raw, dtype=float))
+        return Example(inputs.ask(raw, self.processor))
 
     def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
         labels = Labels.learn(name for e in examples for name in each_label(e.label))
@@ -212,13 +211,13 @@ class Classify(Task[Example, Item, Prediction]):
         self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Piece]
     ) -> list[Prediction]:
         """Average what the windows of an example say, each by its length."""
-        probabilities = np.empty((len(examples), len(self.labels)))
-        for example, places in group([item.example for item in items]).items():
-            weights = np.array([pieces[place].weight for place in places], dtype=float)
-            log_odds = np.stack([pieces[place].log_odds for place in places])
-            each = 1 / (1 + np.exp(-log_odds)) if self.several else np.exp(log_odds)
-            probabilities[example] = weights @ each / weights.sum()
-        return self.predictions(probabilities)
+        log_odds = np.array([piece.log_odds for piece in pieces]).reshape(-1, len(self.labels))
+        each = 1 / (1 + np.exp(-log_odds)) if self.several else np.exp(log_odds)
+        weights = np.array([piece.weight for piece in pieces], dtype=float)
+        numbers = np.array([item.example for item in items], dtype=int)
+        totals = np.zeros((len(examples), len(self.labels)))
+        np.add.at(totals, numbers, weights[:, None] * each)
+        return self.predictions(totals / np.bincount(numbers, weights, len(examples))[:, None])
 
     def predictions(self, probabilities: NDArray[Any]) -> list[Prediction]:
         """Return a prediction for each row of probabilities, (examples, label)."""
@@ -306,8 +305,15 @@ class Classify(Task[Example, Item, Prediction]):
     def show(self, example: Example) -> str:
         return self.processor.show(example.input)
 
+    @property
+    def choices(self) -> Sequence[str]:
+        return self.labels.names
+
     def truth(self, example: Example) -> str:
-        return ", ".join(each_label(example.label))
+        if not isinstance(example.label, tuple):
+            return example.label or ""
+        names = self.labels.names or example.label  # in the order of an answer
+        return ", ".join(name for name in names if name in example.label) or "none"
 
     def answer(self, prediction: Prediction) -> tuple[str, float | None]:
         return ", ".join(each_label(prediction.label)) or "none", prediction.probability

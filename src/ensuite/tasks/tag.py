@@ -193,7 +193,7 @@ class Tag(Task[Example, Item, Prediction]):
 
     def head(self, backbone: Backbone) -> nn.Module:
         head = ChainHead if self.crf else SequenceHead
-        return head(backbone.width, len(self.labels))
+        return head(backbone.sequence_width, len(self.labels))
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
         if model.training:

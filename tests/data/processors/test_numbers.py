@@ -35,6 +35,25 @@ def test_series_of_any_length_share_their_scale() -> None:
     assert batch.mask.tolist() == [[True, True], [True, False]]
 
 
+@given(some.lists(some.integers(1, 6), min_size=1, max_size=5))
+def test_a_batch_holds_each_series_scaled_and_zeros_after_it(lengths: list[int]) -> None:
+    random = np.random.default_rng(0)
+    raws = [random.normal(3, 2, (length, 2)) for length in lengths]
+    series = Series(mean=(3.0, 2.0), deviation=(2.0, 0.5))
+    batch = series.collate([window for (window,) in series.windows(raws)])
+    assert batch.mask is not None
+    assert batch.mask.sum(1).tolist() == lengths
+    for raw, values, real in zip(raws, batch.inputs["values"], batch.mask, strict=True):
+        scaled = torch.from_numpy((raw - series.mean) / np.array(series.deviation)).float()
+        torch.testing.assert_close(values[real], scaled, rtol=0, atol=0)
+        assert real[: len(raw)].all()
+        assert not values[~real].any()
+
+
+def test_nothing_asked_makes_no_windows() -> None:
+    assert Series(mean=(1.0, 2.0), deviation=(1.0, 1.0)).windows([]) == []
+
+
 def test_other_columns_and_numbers_that_are_none_are_told() -> None:
     columns = Columns().prepare([np.array([1.0, 2]), np.array([2.0, 3])])
     with pytest.raises(DataError, match="An input has 3 columns, but the model was trained on 2"):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,6 +19,12 @@ Numbers = NDArray[Any]
 
 LEARNED = {"learned": True}
 
+STEADY = 1e-12
+"""Deviation, beside the size of the numbers, that is rounding: the column never changes."""
+
+MOST_NAMES = 12
+"""Columns that the data check names."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Scaled(Processor):
@@ -26,27 +33,36 @@ class Scaled(Processor):
     Args:
         mean: Of each column over the training rows, learned.
         deviation: Likewise; 1 for a column that never changes.
+        names: Of the columns they were read from, in order, where those have names.
     """
 
+    names: tuple[str, ...] = field(default=(), metadata=LEARNED)
     mean: tuple[float, ...] = field(default=(), metadata=LEARNED)
     deviation: tuple[float, ...] = field(default=(), metadata=LEARNED)
 
     def prepare(self, raws: Sequence[Numbers], pretrained: Pretrained | None = None) -> Self:
         values = np.concatenate([np.atleast_2d(raw) for raw in raws]).astype(np.float64)
-        deviation = values.std(0)
-        deviation[deviation < 1e-12] = 1.0
-        return replace(self, mean=tuple(values.mean(0)), deviation=tuple(deviation))
+        mean, deviation = values.mean(0), values.std(0)
+        deviation[deviation < STEADY * np.maximum(1, np.abs(mean))] = 1.0
+        return replace(self, mean=tuple(mean.tolist()), deviation=tuple(deviation.tolist()))
 
     def windows(self, raws: Sequence[Numbers]) -> list[list[Window]]:
-        return [[self._scale(raw)] for raw in raws]
+        """Scale all at once; a window is a view of the whole."""
+        arrays = [np.asarray(raw) for raw in raws]
+        for array in arrays:
+            if array.shape[-1] != len(self.mean):
+                raise DataError(
+                    f"An input has {array.shape[-1]} columns, but the model was trained on "
+                    f"{len(self.mean)}; give the same columns in the same order."
+                )
+        scaled = self._scale([array.reshape(-1, len(self.mean)) for array in arrays])
+        starts = np.cumsum([0, *(array.size // len(self.mean) for array in arrays)])
+        pairs = zip(arrays, pairwise(starts), strict=True)
+        return [[scaled[a:b].reshape(array.shape)] for array, (a, b) in pairs]
 
-    def _scale(self, raw: Numbers) -> Window:
-        values = np.asarray(raw, dtype=np.float64)
-        if values.shape[-1] != len(self.mean):
-            raise DataError(
-                f"An input has {values.shape[-1]} columns, but the model was trained on "
-                f"{len(self.mean)}; give the same columns in the same order."
-            )
+    def _scale(self, arrays: Sequence[Numbers]) -> Window:
+        """Return all rows below each other, (rows, columns)."""
+        values = np.concatenate(arrays, dtype=np.float64) if arrays else np.empty((0, 1))
         if not np.isfinite(values).all():
             raise DataError("An input has a number that is NaN or infinite; give finite numbers.")
         scaled = (values - np.array(self.mean)) / np.array(self.deviation)
@@ -69,10 +85,15 @@ class Series(Scaled):
         return {"values": Values(len(self.mean))}
 
     def collate(self, windows: Sequence[Window]) -> Batch:
-        lengths = np.array([len(series) for series in windows])
-        values = np.zeros((len(windows), lengths.max(), len(self.mean)), dtype=np.float32)
-        mask = np.arange(lengths.max()) < lengths[:, None]
-        values[mask] = np.concatenate(windows)
+        lengths = [len(series) for series in windows]
+        shape, values = (len(windows), max(lengths)), np.concatenate(windows)
+        mask = np.ones(shape, dtype=bool)
+        if min(lengths) < max(lengths):
+            mask = np.arange(shape[1]) < np.array(lengths)[:, None]
+            padded = np.zeros((*shape, len(self.mean)), dtype=np.float32)
+            padded[mask] = values
+            values = padded
+        values = values.reshape(*shape, -1)
         return Batch(inputs={"values": torch.from_numpy(values)}, mask=torch.from_numpy(mask))
 
     def check(self, raws: Sequence[Numbers]) -> list[Finding]:
@@ -98,4 +119,8 @@ class Columns(Scaled):
         return Batch(inputs={"row": torch.from_numpy(np.stack(windows))})
 
     def check(self, raws: Sequence[Numbers]) -> list[Finding]:
-        return [Finding("row", f"{len(raws[0])} numbers each")]
+        shown = ", ".join(self.names[:MOST_NAMES])
+        more = f" and {len(self.names) - MOST_NAMES} more" if len(self.names) > MOST_NAMES else ""
+        named = f": {shown}{more}" if shown else ""
+        numbers = "1 number" if len(raws[0]) == 1 else f"{len(raws[0])} numbers"
+        return [Finding("row", f"{numbers} each{named}")]

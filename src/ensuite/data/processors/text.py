@@ -32,7 +32,8 @@ class Text(Processor):
 
     Args:
         unit: What an id stands for; auto takes characters where texts have fewer than four words.
-        vocabulary: Most ids that are learned; rarer words become one, "unknown".
+        vocabulary: Most ids that are learned; rarer words become one, "unknown". None: 25,000
+            words or characters, 4,000 pieces.
         seldom: Words seen fewer times than this in training are unknown.
         lowercase: Whether upper and lower case are the same; auto: yes for words alone.
         window: Longest stretch that is read at once.
@@ -43,7 +44,7 @@ class Text(Processor):
     """
 
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
-    vocabulary: int = 25_000
+    vocabulary: int | None = None
     seldom: int = 2
     lowercase: bool | None = None
     window: int = 512
@@ -56,13 +57,14 @@ class Text(Processor):
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.window:
             raise ValueError("window must be 1 or more, and overlap from 0 to less than window")
-        if self.vocabulary <= len(SPECIAL):
+        if self.vocabulary is not None and self.vocabulary <= len(SPECIAL):
             raise ValueError(f"vocabulary must be more than {len(SPECIAL)}")
 
     def prepare(self, raws: Sequence[RawText], pretrained: Pretrained | None = None) -> Self:
         unit = self.unit if self.unit != "auto" else choose_unit(raws)
         lowercase = unit == "words" if self.lowercase is None else self.lowercase
-        prepared = replace(self, unit=unit, lowercase=lowercase)
+        most = self.vocabulary or (4_000 if unit == "pieces" else 25_000)
+        prepared = replace(self, unit=unit, lowercase=lowercase, vocabulary=most)
         return replace(prepared, tokenizer=learn_tokenizer(prepared, raws).to_str())
 
     @property
@@ -139,13 +141,20 @@ def choose_unit(raws: Sequence[RawText]) -> Literal["words", "characters"]:
     return "words" if words >= FEW_WORDS else "characters"
 
 
-def learn_tokenizer(options: Text, raws: Sequence[RawText]) -> "Tokenizer":
-    """Learn a vocabulary from texts: [PAD] is 0, [UNK] is 1, [SEP] stands between two texts."""
+def learn_tokenizer(options: Text, raws: Sequence[RawText], *, spaced: bool = False) -> "Tokenizer":
+    """Learn a vocabulary from texts: [PAD] is 0, [UNK] is 1, [SEP] stands between two texts.
+
+    Args:
+        options: Unit, size of the vocabulary and the like.
+        raws: What to learn from.
+        spaced: Whether a word brings the space before it along, so that ids give the text back.
+    """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, trainers
     from tokenizers import pre_tokenizers as cut
     from tokenizers import processors as frame
 
     words, pieces = options.unit == "words", options.unit == "pieces"
+    assert options.vocabulary is not None, "prepare settles it"
     tokenizer = Tokenizer(models.BPE() if pieces else models.WordLevel(unk_token="[UNK]"))
     # Composed accents, so that é is one character however it was typed.
     steps = [normalizers.NFC(), *([normalizers.Lowercase()] if options.lowercase else [])]
@@ -161,9 +170,12 @@ def learn_tokenizer(options: Text, raws: Sequence[RawText]) -> "Tokenizer":
             show_progress=False,
         )
     else:
-        tokenizer.pre_tokenizer = (
-            cut.Whitespace() if words else cut.Split(Regex("(?m)."), "isolated")
-        )
+        if words and not spaced:
+            tokenizer.pre_tokenizer = cut.Whitespace()
+        else:
+            one = r" ?\w+| ?[^\w\s]+|\s" if words else "(?m)."
+            tokenizer.pre_tokenizer = cut.Split(Regex(one), "isolated")
+            tokenizer.decoder = decoders.Fuse()
         trainer = trainers.WordLevelTrainer(
             vocab_size=options.vocabulary,
             min_frequency=options.seldom if words else 1,

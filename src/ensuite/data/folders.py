@@ -1,0 +1,87 @@
+"""Folders of data: idx files, pictures by label, a table beside pictures, and given splits."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from ensuite.core.errors import DataError
+from ensuite.data import images, readers
+from ensuite.data.table import Table
+
+SPLITS = {
+    "train": "train", "training": "train", "t10k": "test", "test": "test", "testing": "test",
+    "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid",
+}  # fmt: skip
+"""What the parts of given splits are called, and what they are here."""
+
+TABLES = ("metadata", "captions", "labels")
+"""Names of a file, whatever its ending, that says what pictures beside it show."""
+
+
+def read(folder: Path) -> dict[str, Table]:
+    """Return the tables in a folder by the names of their splits; one, train, where none is given.
+
+    In the folder, or in one folder for each split (train, valid, test), lie
+
+    * idx files, as ``train-images-idx3-ubyte.gz`` with ``train-labels-idx1-ubyte.gz``, and t10k,
+    * a table (metadata, captions or labels, .csv, .jsonl, ...) that names pictures beside it,
+    * a folder of pictures for each label, or
+    * pictures alone, to ask about.
+
+    Raises:
+        DataError: If it holds none of these, or one split twice.
+    """
+    found: dict[str, Table] = {}
+    for name, path in _parts(folder):
+        split = SPLITS.get(name.lower(), name)
+        if split in found:
+            raise DataError(f"{folder} has two parts called {split}; move one away.")
+        shown = folder.name if split == "train" else f"{folder.name}/{name}"
+        found[split] = replace(_read_part(path), name=shown)
+    if "train" not in found and len(found) == 1:  # one set without a usual name
+        return {"train": next(iter(found.values()))}
+    if "train" not in found or not found.keys() <= set(SPLITS.values()):
+        raise DataError(f"{folder} has the parts {', '.join(found)}; call them train, valid, test.")
+    return found
+
+
+def _parts(folder: Path) -> list[tuple[str, Path]]:
+    """Return the name of each split, and the file or folder that holds it."""
+    files = [each for each in sorted(folder.iterdir()) if images.IDX_NAME.search(each.name)]
+    idx = [each for each in files if "images" in each.name]
+    if idx:
+        names = [each.name.partition("images")[0].rstrip("-_.") or "train" for each in idx]
+        return [(name.replace("_", "-").rpartition("-")[2], each)
+                for name, each in zip(names, idx, strict=True)]  # fmt: skip
+    folders = [each for each in sorted(folder.iterdir()) if each.is_dir()]
+    usual = [each for each in folders if each.name.lower() in SPLITS]
+    if any(SPLITS[each.name.lower()] == "train" for each in usual):
+        return [(each.name, each) for each in usual]
+    return [("train", folder)]
+
+
+def _read_part(path: Path) -> Table:
+    if path.is_file():
+        return readers.read(path)
+    for each in sorted(path.iterdir()):
+        if each.name.partition(".")[0].lower() in TABLES and each.is_file():
+            return readers.read(each)
+    folders = [each for each in sorted(path.iterdir()) if each.is_dir()]
+    labelled = [(file, each.name) for each in folders for file in _pictures(each)]
+    if labelled:
+        return _table([file for file, _ in labelled], [name for _, name in labelled])
+    if files := _pictures(path):
+        return _table(files, None)
+    return readers.read(path)  # says what is in it
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [each for each in sorted(folder.rglob("*")) if images.is_picture(each.name)]
+
+
+def _table(files: list[Path], labels: list[str] | None) -> Table:
+    digest = hashlib.sha256(repr(labels).encode())
+    for file in files:
+        digest.update(file.read_bytes())
+    columns = {"image": [str(file) for file in files], **({"label": labels} if labels else {})}
+    return Table("", columns, len(files), digest.hexdigest())

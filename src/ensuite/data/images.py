@@ -1,0 +1,219 @@
+"""Pictures: files of any usual format, and the idx files that MNIST and its kin come in."""
+
+import math
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensuite.core.errors import DataError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Opened
+
+Pixels = NDArray[Any]
+"""(height, width), or (height, width, channels)."""
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B")
+"""Pillow's names for what has one channel, with or without alpha."""
+
+IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
+IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+TURNED = range(5, 9)
+"""EXIF orientations whose height and width change places."""
+
+LOOKED_AT = 20
+"""Cells of a column that say whether it names pictures."""
+
+KEPT = 2**17
+"""Decoded pictures that are kept, so that every candidate of a comparison shares them."""
+
+
+class Shape(NamedTuple):
+    """How large a picture is."""
+
+    height: int
+    width: int
+    channels: int
+
+    def __str__(self) -> str:
+        words = {1: "greyscale", 3: "RGB"}
+        return (
+            f"{self.height} x {self.width} {words.get(self.channels, f'{self.channels}-channel')}"
+        )
+
+
+def is_picture(name: Any) -> bool:
+    """Say whether a cell names a file that is a picture by its ending.
+
+    >>> is_picture("cats/1.JPG"), is_picture("a cat"), is_picture(3)
+    (True, False, False)
+    """
+    return isinstance(name, str) and name.lower().endswith(ENDINGS)
+
+
+def parse_idx(content: bytes, name: str) -> NDArray[Any]:
+    """Return the array of an idx file.
+
+    Source: LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist, "file formats".
+
+    Raises:
+        DataError: If it is none, or cut short.
+    """
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in IDX_TYPES:
+        raise DataError(
+            f"{name} is not an idx file: it begins with {content[:4].hex(' ') or 'nothing'}, not "
+            "with two zeros, a known type and the number of dimensions; fetch it again."
+        )
+    kind, dimensions = np.dtype(IDX_TYPES[content[2]]), content[3]
+    start = 4 + 4 * dimensions
+    if len(content) < start:
+        raise DataError(f"{name} is cut short within its header; fetch it again.")
+    shape = struct.unpack(f">{dimensions}I", content[4:start])
+    expected, found = math.prod(shape) * kind.itemsize, len(content) - start
+    if found != expected:
+        said = " x ".join(f"{size:,}" for size in shape)
+        raise DataError(
+            f"{name} is damaged: its header says {said}, {expected:,} bytes, and {found:,} follow; "
+            "fetch it again."
+        )
+    return np.frombuffer(content, kind, offset=start).reshape(shape)
+
+
+def idx_labels(path: Path) -> Path | None:
+    """Return the file of labels that belongs to an idx file of images, or None.
+
+    ``train-images-idx3-ubyte.gz`` has ``train-labels-idx1-ubyte.gz``, zipped or not.
+    """
+    if "images" not in path.name:
+        return None
+    name = re.sub(r"idx\d", "idx1", path.name.replace("images", "labels")).removesuffix(".gz")
+    beside = (path.with_name(name), path.with_name(f"{name}.gz"))
+    return next((each for each in beside if each.exists()), None)
+
+
+def located(
+    columns: Mapping[str, Sequence[Any]], folder: Path
+) -> tuple[dict[str, Sequence[Any]], list[Path]]:
+    """Let the names of pictures in a file begin where the file lies, if pictures lie there.
+
+    Returns:
+        All columns, and the pictures there are.
+    """
+    found: dict[str, Sequence[Any]] = dict(columns)
+    pictures: list[Path] = []
+    for name, cells in columns.items():
+        first = [folder / cell for cell in cells[:LOOKED_AT] if is_picture(cell)]
+        if any(path.is_file() for path in first):
+            found[name] = [str(folder / cell) if is_picture(cell) else cell for cell in cells]
+            pictures += [Path(cell) for cell in found[name] if is_picture(cell)]
+    return found, [path for path in pictures if path.is_file()]
+
+
+def shape(path: str) -> Shape:
+    """Return how large a picture is; it is decoded once, so that a damaged one is told now.
+
+    Raises:
+        DataError: If there is no such file, or it is no whole picture.
+    """
+    return _shape(path, _stamp(path))
+
+
+def decode(path: str, channels: int, size: int | None = None) -> Pixels:
+    """Return the pixels of a picture, bytes, as greyscale (1 channel) or RGB (3).
+
+    Transparent parts are white, a photograph is turned as its camera was held, and 16-bit
+    greyscale loses its lower half.
+
+    Args:
+        path: Of the file.
+        channels: 1 or 3.
+        size: Height and width to bring it to; None: its own.
+
+    Raises:
+        DataError: If there is no such file, or it is no whole picture.
+    """
+    return _decode(path, _stamp(path), channels, size)
+
+
+def resize(pixels: Pixels, size: int) -> Pixels:
+    """Return a picture of that height and width; the whole of it, so its proportions may change."""
+    import torch
+    import torch.nn.functional as F
+
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    exact = pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32)
+    channels = torch.tensor(np.atleast_3d(exact)).permute(2, 0, 1)[None]
+    resized = F.interpolate(channels, size=(size, size), mode="bilinear", antialias=True)
+    return resized[0].permute(1, 2, 0).numpy().reshape(size, size, *pixels.shape[2:])
+
+
+def _stamp(path: str) -> int:
+    """Return when a file was written, so that a changed one is read again."""
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError as error:
+        folder = Path(path).parent
+        beside = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        hint = nearest(Path(path).name, beside) if isinstance(error, FileNotFoundError) else ""
+        raise DataError(f"There is no picture {path}{hint or '.'}") from None
+
+
+@lru_cache(maxsize=KEPT)
+def _shape(path: str, stamp: int) -> Shape:
+    with _open(path) as picture:
+        _load(picture, path)
+        width, height = picture.size
+        if picture.getexif().get(0x0112) in TURNED:
+            width, height = height, width
+        return Shape(height, width, 1 if picture.mode in GREY else 3)
+
+
+@lru_cache(maxsize=KEPT)
+def _decode(path: str, stamp: int, channels: int, size: int | None) -> Pixels:
+    from PIL import Image, ImageOps
+
+    with _open(path) as opened:
+        _load(opened, path)
+        picture: Any = ImageOps.exif_transpose(opened)
+        if picture.mode.startswith("I"):  # 16 bits, whatever Pillow keeps them in
+            picture = Image.fromarray((np.asarray(picture) // 256).clip(0, 255).astype(np.uint8))
+        if picture.has_transparency_data:
+            white = Image.new("RGBA", picture.size, "white")
+            picture = Image.alpha_composite(white, picture.convert("RGBA"))
+        pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    return pixels if size is None else resize(pixels, size)
+
+
+def _open(path: str) -> "Opened":
+    try:
+        from PIL import Image
+    except ImportError:
+        raise UsageError(
+            'Pictures are read by Pillow, which is not installed: pip install "ensuite[images]"'
+        ) from None
+    try:
+        return Image.open(path)
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} is too large ({error}); give a smaller picture.") from None
+    except (OSError, SyntaxError, ValueError):
+        raise DataError(
+            f"{path} is not a picture that can be read; mend it, or take it out."
+        ) from None
+
+
+def _load(picture: "Opened", path: str) -> None:
+    """Decode the whole of a picture."""
+    try:
+        picture.load()
+    except Exception as error:  # each format has its own ways to be damaged
+        raise DataError(f"{path} is damaged ({error}); mend it, or take it out.") from None
