@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
+from ensuite import catalog
 from ensuite.candidates import (
     Settings,
     baselines,
@@ -73,7 +74,10 @@ def test_a_value_may_hold_an_equals_sign() -> None:
 
 
 def test_without_names_all_that_fit_oldest_first(texts: Problem, flowers: Problem) -> None:
-    assert fitting(texts.task) == ["rnn", "lstm", "gru"]
+    fit = fitting(texts.task)
+    assert fit == sorted(fit, key=lambda name: (catalog.backbones[name].year, name))
+    assert {"conv", "rnn", "lstm", "gru"} <= set(fit)
+    assert "mlp" not in fit
     assert fitting(flowers.task) == ["mlp"]
     assert [c.name for c in choose([], flowers, Settings(), CPU)] == ["mlp"]
 

@@ -105,7 +105,9 @@ def test_a_folder_is_a_run_or_a_comparison(trained: Path, tmp_path: Path) -> Non
 
 
 def test_scores_by_length_add_up_to_the_whole(baseline: Predictor) -> None:
-    rows = [{"text": "so " * n + "good", "label": word} for n in range(8) for word in ("good", "bad")]
+    rows = [
+        {"text": "so " * n + "good", "label": word} for n in range(8) for word in ("good", "bad")
+    ]
     examples = baseline.read(rows, asking=False)
     short, long = baseline.evaluate_by_length(examples, 2)
     assert (short.shortest, short.longest, long.shortest, long.longest) == (1, 5, 6, 8)

@@ -77,6 +77,14 @@ def test_columns_are_counted_as_in_the_file_whatever_is_left_out() -> None:
     assert problem.task.labels.names == ("a", "b")
 
 
+def test_what_is_to_be_ignored_is_no_input() -> None:
+    rows = [{"id": f"n{n}", "x": n, "when": 9 * n, "target": 2 * n} for n in range(40)]
+    problem = open_problem("regress", rows, given={"ignore": "id,when", "target": "3"})
+    assert problem.task.processor.names == ("x",)
+    with pytest.raises(DataError, match='no column "idea" for the ignore'):
+        open_problem("regress", rows, given={"ignore": "idea"})
+
+
 def test_settings_reach_the_task_and_what_is_within() -> None:
     task = open_rows(settings={"class_weight": "balanced", "unit": "pieces", "window": "90"}).task
     assert (task.class_weight, task.processor.unit, task.processor.window) == (
@@ -105,6 +113,17 @@ def test_settings_reach_the_task_and_what_is_within() -> None:
 def test_what_cannot_be_is_told(how: dict[str, Any], error: type, sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         open_rows(**how)
+
+
+def test_the_column_that_splits_is_no_input_unless_it_is_named_as_one() -> None:
+    rows = [{"en": f"{n // 2} books", "fr": f"{n} livres"} for n in range(40)]
+    problem = open_problem(
+        "translate", rows, given={"source": "en", "target": "fr"}, how="group:en"
+    )
+    sides = [{example.source for example in part} for part in problem.parts.values()]
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 20  # no source stands in two parts
+    with pytest.raises(DataError, match="no column for the source"):
+        open_problem("translate", rows, how="group:en")
 
 
 CELLS = some.one_of(

@@ -50,9 +50,10 @@ BACKBONES: dict[str, Row] = {
     ),
     "seq2seq": Row(
         target="ensuite.models.seq2seq:Seq2SeqOptions",
-        caption="recurrent encoder and decoder, with or without attention",
+        caption="recurrent encoder and decoder, with or without attention; of a picture, "
+        "convolutions and a recurrent decoder",
         traits=("decodes", "steps"),
-        reads=("tokens",),
+        reads=("tokens", "image"),
         paper="Sutskever, Vinyals & Le, NeurIPS; Bahdanau, Cho & Bengio, ICLR",
         year=2014,
     ),
@@ -100,8 +101,14 @@ TASKS: dict[str, Row] = {
         caption="sequence to sequence: any text to text",
         baselines=(
             "ensuite.baselines.translate:Copy",
+            "ensuite.baselines.translate:LeadSentence",
             "ensuite.baselines.translate:NearestPair",
         ),
+    ),
+    "caption": Row(
+        target="ensuite.tasks.caption:Caption",
+        caption="image to sequence: say in words what a picture shows",
+        baselines=("ensuite.baselines.caption:MostFrequentCaption",),
     ),
 }
 
@@ -126,6 +133,12 @@ ELSEWHERE: dict[str, str] = {
     "language-modeling": "generate",
     "language-modelling": "generate",
     "text-generation": "generate",
+    "image-captioning": "caption",
+    "image-to-text": "caption",
+    "captioning": "caption",
+    "translation": "translate",
+    "summarization": "translate",
+    "text2text-generation": "translate",
     "cnn": "conv",
     "convnet": "conv",
     "textcnn": "conv",

@@ -63,8 +63,8 @@ def random_batch(inputs: Inputs, rows: int = ROWS, longest: int = LONGEST, seed:
     fields: dict[str, Tensor] = {}
     for name, kind in inputs.items():
         if name == DECODER and isinstance(kind, Tokens):
-            shape = (rows, longest - 1)  # a time of its own
-            fields[name] = torch.randint(1, kind.size, shape, generator=generator)
+            # A time of its own, all of it real.
+            fields[name] = torch.randint(1, kind.size, (rows, longest - 1), generator=generator)
         elif isinstance(kind, Tokens):
             drawn = torch.randint(1, kind.size, (rows, longest), generator=generator)
             fields[name] = drawn * mask

@@ -75,6 +75,14 @@ def spoken() -> list[dict[str, Any]]:
     return [{"source": s, "target": t} for s, t in zip(figures, words, strict=True)]
 
 
+def captioned() -> list[dict[str, Any]]:
+    """Return pictures of three stripes, each told to be dark or light."""
+    stripes = [[number >> place & 1 for place in range(3)] for number in range(8)]
+    pictures = np.repeat(np.repeat(stripes, 2, axis=1)[..., None], 5, axis=2) * 255
+    words = [" ".join("light" if each else "dark" for each in row) for row in stripes]
+    return [{"image": p.tolist(), "text": w} for p, w in zip(pictures, words, strict=True)]
+
+
 def numbered(data: Callable[[], list[dict[str, Any]]], *names: str) -> list[dict[str, Any]]:
     """Return the same inputs with numbers for labels, the length or sum: near 0, and far off."""
     made = []
@@ -83,6 +91,10 @@ def numbered(data: Callable[[], list[dict[str, Any]]], *names: str) -> list[dict
         size = sum(len(it) if isinstance(it, str | list) else it for it in given.values())
         made.append(given | {name: size + 50.0 * n for n, name in enumerate(names)})
     return made
+
+
+def refrains() -> list[dict[str, Any]]:
+    return [{"text": "ab" * 100} for _ in range(8)]
 
 
 CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]] = {
@@ -99,10 +111,13 @@ CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]]
     "tag-parts-of-speech": ("tag", parts_of_speech, {"crf": True}),
     "translate": ("translate", spoken, {}),
     "translate-beam": ("translate", spoken, {"beam": 3, "attend": True, "target_unit": "words"}),
+    "caption": ("caption", captioned, {}),
+    "caption-beam": ("caption", captioned, {"beam": 3, "attend": True, "target_unit": "words"}),
     "regress-text": ("regress", lambda: numbered(texts, "target"), {}),
     "regress-series": ("regress", lambda: numbered(series, "target"), {}),
     "regress-row": ("regress", lambda: numbered(rows, "target"), {}),
     "regress-several": ("regress", lambda: numbered(texts, "target_1", "target_2"), {}),
+    "generate": ("generate", refrains, {"unit": "characters", "chunk": 256}),
 }
 """Eight rows for each task and kind of input; a new task adds its own."""
 
@@ -174,6 +189,8 @@ class TestLaws:
     def test_an_unlabelled_example_can_be_asked_about(self, case: str) -> None:
         task, examples = make(case)
         task = task.prepare(examples)
+        if not any(task.truth(example) for example in examples):
+            pytest.skip("what it learns is the input itself")
         truth = examples[0]._fields[-1]
         asked = [example._replace(**{truth: None}) for example in examples]
         batch = task.collate(task.items(asked))

@@ -54,10 +54,8 @@ def test_draws_of_a_bootstrap_are_corpora_of_their_own(metric):
 
 
 def test_the_signature_says_how_bleu_was_counted():
-    assert bleu_signature().startswith("nrefs:")
-    assert f"|case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}" in (
-        bleu_signature()
-    )
+    counted = f"case:mixed|eff:no|tok:13a|smooth:exp|version:{sacrebleu.__version__}"
+    assert bleu_signature() == counted
 
 
 @pytest.mark.parametrize("metric", [bleu, chrf])

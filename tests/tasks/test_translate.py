@@ -141,6 +141,8 @@ def test_units_are_chosen_by_what_is_read() -> None:
     assert (words.processor.unit, words.writing.unit) == ("characters", "characters")
     sentences = Translate().prepare([Example("one two three four five", "un deux trois quatre")])
     assert (sentences.processor.unit, sentences.writing.unit) == ("pieces", "pieces")
+    longer = [Example("one", "un")] * 1000 + [Example("one two three four five", "un deux")] * 1001
+    assert Translate().prepare(longer).processor.unit == "pieces"  # whatever comes first
 
 
 def test_only_positions_with_a_target_are_scored() -> None:
@@ -217,6 +219,7 @@ def test_where_a_model_looked_can_be_asked_for(model: str, beam: int) -> None:
         rows = torch.tensor(answer.attention)
         assert rows.shape[1] == read
         torch.testing.assert_close(rows.sum(1), torch.ones(len(rows)))
+        assert task.record(answer)["attention"] == answer.attention
     quiet = predict(replace(task, attend=False), network, PAIRS)
     assert [each.attention for each in quiet] == [None] * 4
     assert [each.text for each in quiet] == [each.text for each in answers]
@@ -243,3 +246,4 @@ def test_what_a_check_says_of_the_targets() -> None:
     assert findings["target"] == (
         "median 4 words, 95 % within 6, longest 6; answers end after 12 at the latest"
     )
+    assert findings["bleu"].startswith("as sacreBLEU counts it: case:mixed|")

@@ -45,12 +45,17 @@ class Backbone(nn.Module, ABC):
     """A network from a batch to states, whole in one file of ``models``.
 
     Attributes:
-        width: Size of the vectors in its states.
+        width: Size of the summary in its states.
         context: How many positions it reads at most; None: any number.
     """
 
     width: int
     context: int | None = None
+
+    @property
+    def sequence_width(self) -> int:
+        """Size of the vector of each position, where it is not that of the summary."""
+        return self.width
 
     @property
     def vocabulary(self) -> nn.Module | None:

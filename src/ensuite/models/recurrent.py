@@ -41,11 +41,15 @@ class RecurrentOptions(BackboneOptions):
         layers: How many are stacked, each reading the states of the one below.
         bidirectional: Whether a second network reads from the end.
         embedding: Size of the vector of a token, where the data brings none.
+        spread: Standard deviation of the numbers of those vectors at first. A language model learns
+            much faster from 1.
         spelling: Size of the vector that the characters of a token make, where the data has them.
         characters: What reads them: a convolution, or an lstm from either end.
         summary: What a row becomes: its last state (of each direction), the mean or the largest of
             its states, or mean and largest side by side.
         combine: How the states of two directions become one: side by side, added, or their mean.
+        tied: Whether a task that scores tokens does so by the vectors they are read by
+            (Press & Wolf 2017).
         activation: What the sum of an rnn goes through.
         peepholes: Whether the gates of an lstm see its cell: each number its own, or all of it.
         reset: Where the reset gate of a gru stands: after the matrix, as in PyTorch, or before.
@@ -70,10 +74,12 @@ class RecurrentOptions(BackboneOptions):
     layers: int = 1
     bidirectional: bool = False
     embedding: int = 64
+    spread: float = 0.1
     spelling: int = 50
     characters: Literal["convolution", "lstm"] = "convolution"
     summary: Literal["last", "mean", "max", "mean-max"] = "last"
     combine: Combine = "concat"
+    tied: bool = False
     activation: Activation = "tanh"
     peepholes: Peepholes = "none"
     reset: Literal["after", "before"] = "after"
@@ -98,6 +104,8 @@ class RecurrentOptions(BackboneOptions):
             raise ValueError(
                 "dropout, recurrent_dropout and word_dropout must be from 0 to less than 1"
             )
+        if self.spread <= 0:
+            raise ValueError("spread must be more than 0")
         if self.truncate is not None and self.truncate < 1:
             raise ValueError("truncate must be 1 position or more, or none")
         if self.span is not None and (self.span < 3 or self.cell == "rnn"):
@@ -170,6 +178,15 @@ class RecurrentBackbone(Backbone):
         self.width = self.recurrent.width * (2 if options.summary == "mean-max" else 1)
         self.dropout = nn.Dropout(options.dropout)
 
+    @property
+    def vocabulary(self) -> nn.Module | None:
+        embeddings = [reader for reader in self.readers if isinstance(reader, Embedding)]
+        return embeddings[0] if self.options.tied and embeddings else None
+
+    @property
+    def sequence_width(self) -> int:
+        return self.recurrent.width
+
     def reader(self, kind: Kind) -> nn.Module:
         """Return what turns a field of one kind into one vector a position."""
         options = self.options
@@ -180,6 +197,7 @@ class RecurrentBackbone(Backbone):
                 dropout=options.dropout,
                 word_dropout=options.word_dropout,
                 vectors=kind.vectors,
+                spread=options.spread,
             )
         if isinstance(kind, Characters):
             return Spelling(
@@ -236,7 +254,7 @@ class RecurrentBackbone(Backbone):
         """Take one position into the state."""
         embedded = self.read({name: tensor[:, None] for name, tensor in inputs.items()})[:, 0]
         output, state = self.recurrent.step(embedded, self.recurrent.unpack(carry))
-        return States(output, output[:, None]), {**carry, **self.recurrent.pack(state)}
+        return States(output, output), {**carry, **self.recurrent.pack(state)}
 
 
 class Scanlines(nn.Module):

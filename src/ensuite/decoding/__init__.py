@@ -1,0 +1,1 @@
+"""Next-step scores to sequences: greedy, beam."""

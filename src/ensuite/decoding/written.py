@@ -1,0 +1,62 @@
+"""What decoding returns, and what it decodes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from ensuite.core.batch import ATTENTION, DECODER, Batch, Carry
+
+
+class Steps(Protocol):
+    """A model that writes one position at a time, as ``core.task.Model`` does."""
+
+    def begin(self, batch: Batch) -> Carry: ...
+
+    def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Any, Carry]: ...
+
+
+class Written(NamedTuple):
+    """One sequence that a model wrote."""
+
+    tokens: list[int]  # without the end
+    score: float  # logarithm of its probability, in nats, the end included
+
+
+def begin(model: Steps, batch: Batch) -> dict[str, Tensor]:
+    """Return the state before the first token; where a step looks is not kept along with it."""
+    return {name: part for name, part in model.begin(batch).items() if name != ATTENTION}
+
+
+def choose(carry: Carry, rows: Tensor) -> Carry:
+    """Return the rows of a carry, in that order; a row may come again."""
+    return {name: tensor.index_select(0, rows) for name, tensor in carry.items()}
+
+
+@torch.no_grad()
+def looks(
+    model: Steps, batch: Batch, sequences: Sequence[Sequence[int]], *, start: int
+) -> list[Tensor] | None:
+    """Return where a model looks as it writes these sequences, one for each row of the batch.
+
+    For each row that is (its tokens and the end, time). None of a model that does not attend.
+
+    Args:
+        model: What is asked, step by step.
+        batch: What was answered.
+        sequences: What was written, without the end.
+        start: The token before the first.
+    """
+    carry = model.begin(batch)
+    if ATTENTION not in carry:
+        return None
+    words = torch.full((len(batch), max(map(len, sequences)) + 1), start)
+    for row, tokens in enumerate(sequences):
+        words[row, 1 : len(tokens) + 1] = torch.tensor(tokens)
+    seen = []
+    for now in words.to(carry[ATTENTION].device).unbind(1):
+        _, carry = model.step({DECODER: now}, carry)
+        seen.append(carry[ATTENTION])
+    weights = torch.stack(seen, dim=1)
+    return [weights[row, : len(tokens) + 1] for row, tokens in enumerate(sequences)]

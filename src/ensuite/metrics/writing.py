@@ -1,0 +1,171 @@
+"""How near a written text is to what it should be."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ensuite.core.score import Numbers, Score, ratio
+
+ORDERS = 4
+"""Longest n-gram of BLEU."""
+
+CHRF_ORDERS, CHRF_BETA = 6, 2
+"""Longest n-gram of chrF, and how much more recall counts than precision."""
+
+References = Sequence[Sequence[str]]
+"""For each text, all that it may be; at least one."""
+
+
+def bleu(texts: Sequence[str], references: References) -> Score:
+    """Return BLEU, 0 to 100, counted by sacreBLEU: its signature is :func:`bleu_signature`.
+
+    Sources:
+        Papineni et al. (2002), https://aclanthology.org/P02-1040
+        Post (2018), https://aclanthology.org/W18-6319
+    """
+    return Score(_count(_sacrebleu("BLEU"), texts, references), _bleu)
+
+
+def bleu_signature() -> str:
+    """Return how BLEU is counted, as sacreBLEU writes it, but for the number of references."""
+    metric = _sacrebleu("BLEU")
+    metric.corpus_score(["a"], [["a"]])  # there is none before a first score
+    whole = str(metric.get_signature())
+    return "|".join(part for part in whole.split("|") if not part.startswith("nrefs"))
+
+
+def chrf(texts: Sequence[str], references: References) -> Score:
+    """Return chrF2, 0 to 100: the F-score of runs of one to six characters, spaces left out.
+
+    Source:
+        Popović (2015), https://aclanthology.org/W15-3049
+    """
+    return Score(_count(_sacrebleu("CHRF"), texts, references), _chrf)
+
+
+def exact_match(texts: Sequence[str], references: References) -> Score:
+    """Return the share of texts that are one of their references to the letter."""
+    hits = [text in allowed for text, allowed in zip(texts, references, strict=True)]
+    return Score.mean(hits, np.ones(len(hits), dtype=bool))
+
+
+def rouge_l(texts: Sequence[str], references: References) -> Score:
+    """Return ROUGE-L, 0 to 1: F1 of the longest common subsequence of words, of the best reference.
+
+    Words are runs of letters and digits in lower case, and are not stemmed.
+
+    Source:
+        Lin (2004), https://aclanthology.org/W04-1013, section 3
+    """
+    values = [
+        max(_rouge(_words(text), _words(reference)) for reference in allowed)
+        for text, allowed in zip(texts, references, strict=True)
+    ]
+    return Score.mean(values, np.ones(len(values), dtype=bool))
+
+
+def word_error_rate(texts: Sequence[str], references: References) -> Score:
+    """Return the edits that turn texts into their nearest references, over the words of those.
+
+    Edits are words put in, left out or changed. Where words are phonemes it is the phoneme error
+    rate.
+    """
+    statistics = np.zeros((len(texts), 2))
+    for row, (text, allowed) in enumerate(zip(texts, references, strict=True)):
+        words = text.split()
+        pairs = [(edit_distance(words, each.split()), len(each.split())) for each in allowed]
+        statistics[row] = min(pairs, key=lambda pair: pair[0] / max(1, pair[1]))
+    return Score(statistics, _ratio, higher_is_better=False)
+
+
+def edit_distance(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """Return the fewest insertions, deletions and changes that turn one into the other.
+
+    >>> edit_distance("kitten", "sitting")
+    3
+    """
+    row = list(range(len(other) + 1))
+    for number, left in enumerate(one, 1):
+        diagonal, row[0] = row[0], number
+        for column, right in enumerate(other, 1):
+            cost = min(row[column] + 1, row[column - 1] + 1, diagonal + (left != right))
+            diagonal, row[column] = row[column], cost
+    return row[-1]
+
+
+@lru_cache
+def _sacrebleu(name: str) -> Any:
+    import sacrebleu.metrics
+
+    return getattr(sacrebleu.metrics, name)()
+
+
+def _count(metric: Any, texts: Sequence[str], references: References) -> Numbers:
+    """Return sacreBLEU's statistics of each text, (texts, k): those that it sums over a corpus."""
+    if not texts:
+        return np.zeros((0, 3 * CHRF_ORDERS))
+    most = max(len(allowed) for allowed in references)
+    streams = [[(*allowed, *[None] * most)[n] for allowed in references] for n in range(most)]
+    return np.array(metric._extract_corpus_statistics(list(texts), streams), dtype=float)
+
+
+def _bleu(sums: Numbers) -> Numbers:
+    """Turn counts into BLEU: lengths, then matches and totals of each order.
+
+    An order without a match counts half, a quarter, ... of one match (smoothing "exp").
+    """
+    length, wanted = sums[..., 0], sums[..., 1]
+    right, total = sums[..., 2 : 2 + ORDERS], sums[..., 2 + ORDERS : 2 + 2 * ORDERS]
+    misses = (right == 0).cumsum(-1)
+    smoothed = np.where(right == 0, 0.5**misses, right)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(np.divide(smoothed, total)).mean(-1)
+        brevity = np.minimum(0.0, 1 - wanted / length)
+        value = 100 * np.exp(logs + brevity)
+    nothing = (total == 0).any(-1) | (right[..., 0] == 0)
+    return np.where(nothing, 0.0, value)
+
+
+def _chrf(sums: Numbers) -> Numbers:
+    """Turn counts of each order (written, wanted, common) into chrF."""
+    counts = sums.reshape(*sums.shape[:-1], CHRF_ORDERS, 3)
+    written, wanted, common = counts[..., 0], counts[..., 1], counts[..., 2]
+    used = (written > 0) & (wanted > 0)
+    orders = used.sum(-1)
+    precision = _mean(common, written, used, orders)
+    recall = _mean(common, wanted, used, orders)
+    weight = CHRF_BETA**2
+    value = 100 * ratio((1 + weight) * precision * recall, weight * precision + recall)
+    whole: Numbers = np.nan_to_num(value)
+    return whole
+
+
+def _mean(common: Numbers, of: Numbers, used: Numbers, orders: Numbers) -> Numbers:
+    shares = np.where(used, np.nan_to_num(ratio(common, of)), 0.0)
+    mean: Numbers = np.nan_to_num(ratio(shares.sum(-1), orders))
+    return mean
+
+
+def _ratio(sums: Numbers) -> Numbers:
+    return ratio(sums[..., 0], sums[..., 1])
+
+
+def _words(text: str) -> list[str]:
+    return "".join(c if c.isalnum() else " " for c in text.lower()).split()
+
+
+def _rouge(one: Sequence[str], other: Sequence[str]) -> float:
+    common = _longest_common(one, other)
+    return 2 * common / (len(one) + len(other)) if common else 0.0
+
+
+def _longest_common(one: Sequence[str], other: Sequence[str]) -> int:
+    row = [0] * (len(other) + 1)
+    for left in one:
+        diagonal = 0
+        for column, right in enumerate(other, 1):
+            best = diagonal + 1 if left == right else max(row[column], row[column - 1])
+            diagonal, row[column] = row[column], best
+    return row[-1]

@@ -1,0 +1,108 @@
+"""Write a text in answer to a text: translation, spelling out, summaries, correction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from ensuite.core.backbone import Pretrained
+from ensuite.core.errors import DataError
+from ensuite.core.score import Score
+from ensuite.core.task import Finding, Table
+from ensuite.data import columns
+from ensuite.data.processors import Text
+from ensuite.data.processors.text import choose_unit
+from ensuite.metrics import writing as metrics
+from ensuite.tasks.writer import Example, Prediction, Writer, read_texts
+
+SOURCE_NAMES = ("source", "src", "input", "text", "question", "document", "word")
+TARGET_NAMES = ("target", "tgt", "output", "translation", "summary", "answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translate(Writer):
+    """Write a text for each text: another language, phonemes, a summary, a correction.
+
+    Args:
+        processor: How a source becomes tensors; of one that is too long the head is read.
+    """
+
+    processor: Text = field(
+        default_factory=lambda: Text(window=256, overlap=0, long="head", lowercase=False),
+        metadata={"options": True},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.processor.long == "windows":
+            raise ValueError("long must be head or tail: an answer is written from one window")
+
+    # From data to tensors
+
+    def read(
+        self, table: Table, given: Mapping[str, str], *, asking: bool = False
+    ) -> tuple[Self, list[Example]]:
+        columns.only(given, ("source", "target", "group", "time"))
+        source, target = self._columns(table, given, asking)
+        sources = read_texts(table, source)
+        if target is None:
+            return self, [Example(each) for each in sources]
+        targets = read_texts(table, target)
+        return self, [Example(*pair) for pair in zip(sources, targets, strict=True)]
+
+    def _columns(
+        self, table: Table, given: Mapping[str, str], asking: bool
+    ) -> tuple[str, str | None]:
+        """Return the columns of sources and targets; of two columns of words the first is read."""
+        source = columns.find(table, "source", SOURCE_NAMES, given)
+        target = columns.find(table, "target", TARGET_NAMES, given)
+        if source is None and target is None and len(table.columns) == 2:
+            source, target = table.columns
+        source = source or columns.require(table, "source", SOURCE_NAMES, given)
+        if target is None and not asking:
+            target = columns.require(table, "target", TARGET_NAMES, given)
+        return source, target
+
+    def ask(self, raw: Any) -> Example:
+        if isinstance(raw, Example):
+            return raw
+        source = raw["source"] if isinstance(raw, Mapping) else raw
+        if not isinstance(source, str) or not source.strip():
+            raise DataError("There is nothing to write from: the source is empty; give a text.")
+        return Example(source)
+
+    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+        if self.processor.unit != "auto":
+            return super().prepare(examples, pretrained)
+        short = choose_unit([e.source for e in examples]) == "characters"
+        processor = replace(self.processor, unit="characters" if short else "pieces")
+        return replace(self, processor=processor).prepare(examples, pretrained)
+
+    def extent(self, example: Example) -> int:
+        return len(example.source.split())
+
+    # From outputs to answers
+
+    def score(
+        self, predictions: Sequence[Prediction], examples: Sequence[Example]
+    ) -> dict[str, Score]:
+        texts = [prediction.text for prediction in predictions]
+        one = [[self.truth(e)] for e in examples]
+        several = self.references(examples)
+        return {
+            "chrf": metrics.chrf(texts, one),
+            "bleu": metrics.bleu(texts, one),
+            "bleu_all_references": metrics.bleu(texts, several),
+            "rouge_l": metrics.rouge_l(texts, one),
+            "exact_match": metrics.exact_match(texts, several),
+            "word_error_rate": metrics.word_error_rate(texts, several),
+        }
+
+    # For the data check, splits, tables and reports
+
+    def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
+        counted = f"as sacreBLEU counts it: {metrics.bleu_signature()}"
+        return [*super().check(parts), Finding("bleu", counted)]
+
+    @property
+    def unit(self) -> str:
+        return "text"

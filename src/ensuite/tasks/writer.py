@@ -1,0 +1,248 @@
+"""What tasks that answer with a text of their own share: learning it, writing it, telling it."""
+
+import math
+from abc import ABC
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, NamedTuple, Self, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ensuite.core.backbone import Backbone, Pretrained, Trait
+from ensuite.core.batch import DECODER, IGNORE, Batch, Inputs, Loss, Outputs, Part, Tokens
+from ensuite.core.errors import DataError
+from ensuite.core.task import Finding, Ledger, Model, Table, Task
+from ensuite.data.processors import Processor, Window
+from ensuite.data.processors.writing import EDGE, Writing
+from ensuite.decoding.beam import beam_search
+from ensuite.decoding.greedy import greedy
+from ensuite.decoding.written import Written, looks
+from ensuite.nn.heads import TokenHead
+from ensuite.nn.losses import cross_entropy
+
+Matrix = tuple[tuple[float, ...], ...]
+
+
+class Example(NamedTuple):
+    """What is read, and the text it becomes; None where that is asked for."""
+
+    source: Any  # as the processor reads it: a text, a picture
+    target: str | None = None
+
+
+class Item(NamedTuple):
+    """A row of a batch."""
+
+    example: int
+    source: Window
+    target: Window | None
+
+
+class Piece(NamedTuple):
+    """What a model wrote for a row, and where it looked, (tokens and the end, time)."""
+
+    written: Written
+    looks: Tensor | None
+
+
+class Prediction(NamedTuple):
+    """What a model wrote."""
+
+    text: str
+    probability: float | None = None  # of a token, their geometric mean
+    attention: Matrix | None = None  # (tokens written and the end, places read), if asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writer(Task[Example, Item, Prediction], ABC):
+    """Write a text for each source; what a source is, and how texts are judged, a subclass says.
+
+    Args:
+        processor: How a source becomes tensors.
+        writing: How a target does, and how it is read from them.
+        beam: How many beginnings are gone on with; 1 is greedy.
+        length_penalty: How much a beam makes up for length (0: not at all).
+        attend: Whether an answer comes with where the model looked at each token it wrote.
+        smoothing: Share of a target's probability that all tokens get alike while training.
+        sampling: Share of the words read while training that are the model's own by the end of
+            the budget, in the place of the true ones (scheduled sampling).
+
+    Sources:
+        Scheduled sampling: Bengio et al. (2015), https://arxiv.org/abs/1506.03099; in two passes:
+        Mihaylova & Martins (2019), https://arxiv.org/abs/1906.07651
+        Label smoothing: Szegedy et al. (2016), https://arxiv.org/abs/1512.00567, section 7
+    """
+
+    processor: Processor = field(metadata={"options": True})
+    writing: Writing = field(
+        default_factory=Writing, metadata={"options": True, "prefix": "target_"}
+    )
+    beam: int = 1
+    length_penalty: float = 0.6
+    attend: bool = False
+    smoothing: float = 0.05
+    sampling: float = 0.0
+
+    needs: ClassVar[frozenset[Trait]] = frozenset({Trait.DECODES, Trait.STEPS})
+    watched: ClassVar[int | None] = 1000
+
+    def __post_init__(self) -> None:
+        if self.beam < 1:
+            raise ValueError("beam must be 1 or more (1 is greedy decoding)")
+        if not 0 <= self.smoothing < 1 or not 0 <= self.sampling <= 1:
+            raise ValueError("smoothing must be from 0 to less than 1, sampling from 0 to 1")
+
+    # From data to tensors
+
+    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+        return replace(
+            self,
+            processor=self.processor.prepare([e.source for e in examples], pretrained),
+            writing=self.writing.prepare([e.target for e in examples if e.target is not None]),
+        )
+
+    @property
+    def inputs(self) -> Inputs:
+        return {**self.processor.inputs, DECODER: Tokens(self.writing.size)}
+
+    def items(self, examples: Sequence[Example]) -> Sequence[Item]:
+        windows = self.processor.windows([e.source for e in examples])
+        known = [number for number, e in enumerate(examples) if e.target is not None]
+        texts = self.writing.encode([cast(str, examples[number].target) for number in known])
+        targets = dict(zip(known, texts, strict=True))
+        return [Item(n, window[0], targets.get(n)) for n, window in enumerate(windows)]
+
+    def length(self, item: Item) -> int:
+        return len(item.source) + (0 if item.target is None else len(item.target))
+
+    def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
+        batch = self.processor.collate([item.source for item in items])
+        longest = max(0 if item.target is None else len(item.target) for item in items) + 1
+        decoder = np.zeros((len(items), longest), dtype=np.int64)
+        targets = np.full((len(items), longest), IGNORE, dtype=np.int64)
+        decoder[:, 0] = EDGE
+        for row, item in enumerate(items):
+            if item.target is not None:
+                end = len(item.target)
+                decoder[row, 1 : end + 1] = targets[row, :end] = item.target
+                targets[row, end] = EDGE
+        return replace(
+            batch,
+            inputs={**batch.inputs, DECODER: torch.from_numpy(decoder)},
+            targets={"token": torch.from_numpy(targets)},
+            counts={"token": int((targets != IGNORE).sum())},
+        )
+
+    # From tensors to a loss
+
+    def head(self, backbone: Backbone) -> nn.Module:
+        return TokenHead(backbone.sequence_width, self.writing.size, cast(Any, backbone.vocabulary))
+
+    def forward(self, model: Model, batch: Batch) -> Outputs:
+        """Score the positions that have a target alone: the rest would be a third of the work."""
+        if self.sampling and model.training:
+            batch = self._with_own_words(model, batch)
+        states = model.backbone(batch)
+        real = (batch.targets["token"] != IGNORE).flatten().nonzero()[:, 0]
+        chosen = states.sequence.flatten(0, 1).index_select(0, real)
+        return Outputs(model.head(states._replace(sequence=chosen), batch), states)
+
+    @torch.no_grad()
+    def _with_own_words(self, model: Model, batch: Batch) -> Batch:
+        """Return the batch with some words read replaced by what the model would have written."""
+        words = batch.inputs[DECODER]
+        own = model(batch).values.argmax(-1).roll(1, 1)
+        replaced = torch.rand(words.shape, device=words.device) < self.sampling * batch.progress
+        replaced[:, 0] = False
+        return replace(batch, inputs={**batch.inputs, DECODER: own.where(replaced, words)})
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Loss:
+        targets = batch.targets["token"].flatten()
+        total = cross_entropy(outputs.values, targets[targets != IGNORE], smoothing=self.smoothing)
+        return Loss({"token": Part(total)})
+
+    # From outputs to answers
+
+    def predict(self, model: Model, batch: Batch) -> list[Piece]:
+        how: dict[str, Any] = {"start": EDGE, "end": EDGE, "longest": self.writing.limit}
+        if self.beam == 1:
+            written = greedy(model, batch, **how)
+        else:
+            how |= {"beam": self.beam, "length_penalty": self.length_penalty}
+            written = beam_search(model, batch, **how)
+        seen: Any = None
+        if self.attend:
+            seen = looks(model, batch, [each.tokens for each in written], start=EDGE)
+        if seen and batch.mask is not None:  # without the padding of the source
+            seen = [row[:, real] for row, real in zip(seen, batch.mask, strict=True)]
+        return [Piece(*pair) for pair in zip(written, seen or [None] * len(batch), strict=True)]
+
+    def merge(
+        self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Piece]
+    ) -> list[Prediction]:
+        texts = self.writing.decode([written.tokens for written, _ in pieces])
+        predictions = []
+        for text, (written, seen) in zip(texts, pieces, strict=True):
+            probability = math.exp(written.score / (len(written.tokens) + 1))
+            matrix = None if seen is None else tuple(map(tuple, seen.tolist()))
+            predictions.append(Prediction(text, probability, matrix))
+        return predictions
+
+    def references(self, examples: Sequence[Example]) -> list[list[str]]:
+        """Return for each example all targets that stand beside its source, each once."""
+        keys = [self.key(e) for e in examples]
+        every: dict[Hashable, dict[str, None]] = {}
+        for key, e in zip(keys, examples, strict=True):
+            every.setdefault(key, {})[cast(str, e.target)] = None
+        return [list(every[key]) for key in keys]
+
+    # For the data check, splits, tables and reports
+
+    def key(self, example: Example) -> Hashable:
+        return self.processor.key(example.source)
+
+    def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
+        everything = [e for part in parts.values() for e in part]
+        findings = self.processor.check([e.source for e in everything])
+        lengths = np.array(
+            [len(ids) for ids in self.writing.encode([cast(str, e.target) for e in everything])]
+        )
+        middle, most = np.quantile(lengths, [0.5, 0.95], method="higher")
+        sentence = (
+            f"median {middle:,} {self.writing.unit}, 95 % within {most:,}, longest "
+            f"{lengths.max():,}; answers end after {self.writing.limit:,} at the latest"
+        )
+        return [*findings, Finding("target", sentence)]
+
+    def ledger(self, examples: Sequence[Example]) -> Ledger:
+        return self.processor.ledger([e.source for e in examples])
+
+    def show(self, example: Example) -> str:
+        return self.processor.show(example.source)
+
+    def truth(self, example: Example) -> str:
+        return example.target or ""
+
+    def record(self, prediction: Prediction) -> dict[str, Any]:
+        looked = prediction.attention
+        return super().record(prediction) | ({} if looked is None else {"attention": looked})
+
+    def answer(self, prediction: Prediction) -> tuple[str, float | None]:
+        return prediction.text, prediction.probability
+
+
+def read_texts(table: Table, column: str) -> list[str]:
+    """Return a column of texts.
+
+    Raises:
+        DataError: Names the first row that has none.
+    """
+    for row, cell in enumerate(table.columns[column]):
+        if not isinstance(cell, str) or not cell.strip():
+            raise DataError(
+                f"{table.where(row)}: the column {column} is empty or not a text; give one, or "
+                "take the row out."
+            )
+    return list(table.columns[column])

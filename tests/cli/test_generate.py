@@ -1,0 +1,107 @@
+"""Going on with texts on the command line, and in Python."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ensuite as package
+from ensuite.core.errors import UsageError
+
+from .conftest import Command, write_reviews
+
+VERSE = "the cat sat on the mat\nand so on, and so on\n"
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a comparison on one long text: an rnn after a few updates, beside the n-gram."""
+    folder = tmp_path_factory.mktemp("generate")
+    song = folder / "song.txt"
+    song.write_text(VERSE * 40, encoding="utf-8")
+    how = {"seeds": 1, "budget": "3steps", "settings": {"unit": "characters", "width": 8}}
+    package.compare("generate", song, models=["rnn"], out=folder / "runs", **how)
+    return folder / "runs"
+
+
+@pytest.fixture
+def run(compared: Path, tmp_path: Path) -> Path:
+    shutil.copytree(compared / "cells/rnn/0", tmp_path / "rnn")
+    shutil.copytree(compared / "cells/n-gram/0", tmp_path / "n-gram")
+    return tmp_path
+
+
+def test_it_writes_the_prompt_and_goes_on(works: Command, run: Path) -> None:
+    done = works('generate n-gram "the c" --temperature 0 --max-new-tokens 20')
+    assert done.out == "the cat sat on the mat\nan\n"
+
+
+def test_it_stops_before_a_stop_text(works: Command, run: Path) -> None:
+    done = works('generate n-gram "the c" --temperature 0 --stop mat --stop zebra')
+    assert done.out == "the cat sat on the \n"
+
+
+def test_texts_are_counted_by_their_seeds(works: Command, run: Path) -> None:
+    line = "generate rnn the --seed 3 --max-new-tokens 12"
+    found = json.loads(works(f"{line} --count 2 --json").out)
+    assert [(each["prompt"], each["seed"]) for each in found] == [("the", 3), ("the", 4)]
+    first, second = (f"the{each['text']}" for each in found)
+    assert works(f"{line} --count 2").out == f"{first}\n\n--- 4\n{second}\n"
+    assert works(line).out == f"{first}\n"
+
+
+def test_a_prompt_can_be_read_from_a_file(works: Command, run: Path) -> None:
+    (run / "begin.txt").write_text("and so", encoding="utf-8")
+    assert works("generate rnn @begin.txt --max-new-tokens 1").out.startswith("and so")
+
+
+def test_a_beam_writes_a_probable_text(works: Command, run: Path) -> None:
+    line = 'generate n-gram "the cat" --beam 3 --max-new-tokens 8'
+    assert works(line).out == works(f"{line} --seed 5").out == "the cat sat on \n"
+
+
+def test_predict_says_how_likely_a_text_is(works: Command, run: Path) -> None:
+    done = works('predict n-gram "the cat sat on the mat" "mat the on sat cat the" --json')
+    known, new = (row["bits_per_byte"] for row in json.loads(done.out))
+    assert known < 1 < new
+    assert "bits per byte" in works('predict rnn "the cat"').out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--beam 0", "beam is 0; give 1 or more"),
+        ("--temperature -1", "temperature is -1.0; give 0"),
+        ("--top-p 0", "top_p is 0.0; give more than 0"),
+        ("--stop ''", "A stop text is empty"),
+        ("--count 0", "--count 0: give 1 or more"),
+        ("--max-new-tokens 0", "max_new_tokens is 0; give 1 or more"),
+        ("'déjà vu'", 'The prompt has "é", "j", "à", "v", "u", which no'),
+    ],
+)
+def test_what_cannot_be_written_is_refused(
+    refused: Callable[..., None], run: Path, words: str, sentence: str
+) -> None:
+    refused(f"generate rnn {words}", 2, sentence)
+
+
+def test_a_run_of_another_task_is_refused(
+    refused: Callable[..., None], works: Command, tmp_path: Path
+) -> None:
+    write_reviews(tmp_path)
+    fast = "--budget 1steps --set width=4 --set embedding=4"
+    works(f"train classify reviews.csv --model rnn {fast} --out labels")
+    refused("generate labels the", 2, "rnn was trained to classify, not to go on with texts")
+
+
+def test_python_gives_the_same_text_whole_or_in_pieces(compared: Path) -> None:
+    model = package.load(compared / "cells/rnn/0")
+    how = {"max_new_tokens": 10, "seed": 2}
+    text = model.generate("the", **how)
+    assert "".join(model.stream("the", **how)) == text
+    written = [piece for number, piece in model.write(["and", "the"], **how) if number == 1]
+    assert "".join(written) == text
+    with pytest.raises(UsageError, match="temperature is -1"):
+        model.stream("the", temperature=-1)  # at once, not when the first piece is asked for

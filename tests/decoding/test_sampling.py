@@ -1,0 +1,193 @@
+"""Drawing the next token, and going on with prompts of unequal length."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as some
+from torch import Tensor
+
+from ensuite.core.batch import DECODER, Batch, Carry
+from ensuite.core.errors import UsageError
+from ensuite.decoding.beam import beam_search
+from ensuite.decoding.sampling import (
+    Continued,
+    Sampling,
+    invert,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    penalise,
+    sample,
+)
+from ensuite.decoding.telling import Telling
+
+LETTERS = "._abcd"
+END = 0
+LIKELY = torch.tensor([[0.1, 0.2, 0.4, 0.3]])
+
+
+class Walk:
+    """A model of six tokens whose state is the sum of all it has read."""
+
+    def begin(self, batch: Batch) -> Carry:
+        return {"sum": torch.zeros(len(batch), 1)}
+
+    def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Tensor, Carry]:
+        total = carry["sum"] + inputs["tokens"][:, None]
+        return torch.sin(total * torch.arange(1.0, 7.0)), {"sum": total}
+
+
+def telling(sampling: Sampling) -> Telling:
+    def decode(ids: Any) -> str:
+        return "".join(LETTERS[token] for token in ids)
+
+    return Telling(decode, END, sampling.max_new_tokens, sampling.stop)
+
+
+def write(prompts: list[list[int]], sampling: Sampling, barred: tuple[int, ...] = ()) -> list[str]:
+    texts = [""] * len(prompts)
+    tellings = [telling(sampling) for _ in prompts]
+    for row, piece in sample(Walk(), prompts, tellings, sampling, barred):
+        texts[row] += piece
+    return texts
+
+
+def kept(logits: Tensor) -> list[int]:
+    return torch.isfinite(logits)[0].nonzero()[:, 0].tolist()
+
+
+def test_top_k_keeps_the_most_probable() -> None:
+    assert kept(keep_top_k(LIKELY.log(), 2)) == [2, 3]
+    assert kept(keep_top_k(LIKELY.log(), 99)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("p", "tokens"), [(0.3, [2]), (0.65, [2, 3]), (0.75, [1, 2, 3])])
+def test_top_p_keeps_the_fewest_that_reach_it(p: float, tokens: list[int]) -> None:
+    assert kept(keep_top_p(LIKELY.log(), p)) == tokens
+
+
+def test_min_p_is_a_share_of_the_most_probable() -> None:
+    assert kept(keep_min_p(LIKELY.log(), 0.6)) == [2, 3]
+
+
+def test_a_penalty_lowers_logits_on_both_sides_of_zero() -> None:
+    logits, seen = torch.tensor([[2.0, -2.0, 2.0]]), torch.tensor([[True, True, False]])
+    assert penalise(logits, seen, 2.0).tolist() == [[1.0, -4.0, 2.0]]
+
+
+def test_temperature_sharpens_and_zero_is_greedy() -> None:
+    logits = LIKELY.log()
+    torch.testing.assert_close(Sampling().probabilities(logits), LIKELY.double())
+    squared = LIKELY.double().square()
+    half = Sampling(temperature=0.5).probabilities(logits)
+    torch.testing.assert_close(half, squared / squared.sum(), atol=1e-6, rtol=0)
+    assert Sampling(temperature=0).probabilities(logits).tolist() == [[0, 0, 1, 0]]
+
+
+def test_what_is_drawn_is_as_frequent_as_it_is_probable() -> None:
+    numbers = torch.rand(20_000, dtype=torch.float64)
+    drawn = invert(LIKELY.double().expand(len(numbers), -1), numbers)
+    shares = drawn.bincount(minlength=4) / len(numbers)
+    torch.testing.assert_close(shares, LIKELY[0], atol=0.015, rtol=0)
+
+
+def test_a_token_without_probability_is_never_drawn() -> None:
+    likely = torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64).expand(2, -1)
+    assert invert(likely, torch.tensor([0.0, 1 - 1e-12], dtype=torch.float64)).tolist() == [1, 1]
+
+
+PROMPTS = some.lists(
+    some.lists(some.integers(1, 5), min_size=1, max_size=6), min_size=1, max_size=5
+)
+
+
+@given(
+    PROMPTS,
+    some.builds(
+        Sampling,
+        temperature=some.sampled_from([0.0, 0.7, 1.5]),
+        top_k=some.sampled_from([None, 3]),
+        top_p=some.sampled_from([1.0, 0.8]),
+        repetition_penalty=some.sampled_from([1.0, 1.3]),
+        max_new_tokens=some.integers(1, 12),
+        stop=some.sampled_from([(), ("a",), ("ab", "d_")]),
+        seed=some.integers(0, 3),
+    ),
+)
+def test_a_batch_of_prompts_gives_what_each_gives_alone(
+    prompts: list[list[int]], sampling: Sampling
+) -> None:
+    together = write(prompts, sampling)
+    assert together == [write([prompt], sampling)[0] for prompt in prompts]
+    assert all(len(text) <= sampling.max_new_tokens for text in together)
+    assert not any(stop in text for stop in sampling.stop for text in together)
+
+
+def test_the_same_seed_the_same_text_another_another() -> None:
+    def texts(seed: int) -> list[str]:
+        return write([[2, 3]], Sampling(seed=seed, max_new_tokens=20))
+
+    assert texts(0) == texts(0)
+    assert len({texts(seed)[0] for seed in range(5)}) > 1
+
+
+def test_barred_tokens_are_never_written() -> None:
+    sampling = Sampling(max_new_tokens=200, temperature=3.0)
+    (text,) = write([[1]], sampling, barred=(END, 1))
+    assert set(text) == set("abcd")
+    assert len(text) == 200
+
+
+def test_the_penalty_counts_the_prompt_and_what_was_written() -> None:
+    model, tokens = Walk(), [1, 4]
+    for _ in range(6):
+        (logits,), _ = model.step(
+            {"tokens": torch.tensor([sum(tokens)])}, {"sum": torch.zeros(1, 1)}
+        )
+        logits[END] = -torch.inf
+        seen = torch.tensor([token in tokens for token in range(6)])
+        tokens.append(int(penalise(logits, seen, 2.0).argmax()))
+    sampling = Sampling(temperature=0, repetition_penalty=2.0, max_new_tokens=6)
+    assert write([[1, 4]], sampling, barred=(END,)) == ["".join(LETTERS[t] for t in tokens[2:])]
+
+
+def test_a_beam_goes_on_from_the_prompt() -> None:
+    """A beam of one takes what greedy decoding takes; a wide one is at least as probable."""
+    prompt = [2, 3, 1]
+    (greedy,) = write([prompt], Sampling(temperature=0, max_new_tokens=5), barred=(END,))
+
+    def search(beam: int) -> Any:
+        batch = Batch(inputs={DECODER: torch.tensor([prompt])})
+        model = Continued(Walk(), prompt, (END,))
+        return beam_search(model, batch, start=1, end=END, longest=5, beam=beam)[0]
+
+    assert "".join(LETTERS[token] for token in search(1).tokens) == greedy
+    assert search(8).score >= search(1).score
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"temperature": -0.1}, "temperature is -0.1; give 0"),
+        ({"temperature": float("nan")}, "temperature is nan"),
+        ({"top_p": 0.0}, "top_p is 0.0; give more than 0, and 1 at most"),
+        ({"top_p": 1.1}, "top_p is 1.1"),
+        ({"top_k": 0}, "top_k is 0; give 1 or more"),
+        ({"min_p": 2.0}, "min_p is 2.0; give 0 to 1"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty is 0.0; give more than 0"),
+        ({"max_new_tokens": 0}, "max_new_tokens is 0; give 1 or more"),
+        ({"beam": 0}, "beam is 0; give 1 or more"),
+        ({"stop": ("a", "")}, "A stop text is empty"),
+        ({"stop": ""}, "A stop text is empty"),
+    ],
+)
+def test_what_no_text_can_be_drawn_by_is_refused(options: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        Sampling(**options)
+
+
+def test_one_stop_text_needs_no_list() -> None:
+    assert Sampling(stop="end").stop == ("end",)
