@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -13,12 +13,13 @@ import torch
 from ensuite import catalog
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline
-from ensuite.core.errors import DataError, EnsuiteError, RunError, UsageError, nearest
+from ensuite.core.batch import DECODER
+from ensuite.core.errors import DataError, RunError, UsageError, nearest
 from ensuite.core.files import read_tensors, write_text
 from ensuite.core.options import differences, option_names, set_options, to_json
 from ensuite.core.recipe import Recipe
-from ensuite.core.registry import load
-from ensuite.core.task import Task, check_fit, rank
+from ensuite.core.registry import load, misfit
+from ensuite.core.task import Task, rank
 from ensuite.predictor import WEIGHTS, Predictor, find_run
 from ensuite.problem import Problem, verify
 from ensuite.training.budget import Budget
@@ -392,11 +393,16 @@ def choose(
 
 def fitting(task: Task[Any, Any, Any]) -> list[str]:
     """Return the names of the backbones that can do the task on its inputs, oldest first."""
-    reads = {kind.kind for kind in task.inputs.values()}
     rows = catalog.backbones.matching(
-        lambda row: set(row.traits) >= task.needs and set(row.reads) >= reads
+        lambda row: why_not(task, set(row.traits), set(row.reads)) is None
     )
     return sorted(rows, key=lambda name: (rows[name].year or 0, name))
+
+
+def why_not(task: Task[Any, Any, Any], traits: Set[str], reads: Set[str]) -> str | None:
+    """Say why a backbone cannot do the task on its inputs."""
+    kinds = {kind.kind for kind in task.inputs.values()}
+    return misfit(task.needs, kinds, traits, reads, writes=DECODER in task.inputs)
 
 
 def refuse_misfit(name: str, options: BackboneOptions, problem: Problem) -> None:
@@ -405,13 +411,11 @@ def refuse_misfit(name: str, options: BackboneOptions, problem: Problem) -> None
     Raises:
         UsageError: Says why, and which can.
     """
-    try:
-        check_fit(problem.task, options.traits, options.reads)
-    except EnsuiteError as error:
+    if reason := why_not(problem.task, options.traits, options.reads):
         fit_here = ", ".join(fitting(problem.task)) or "none"
         raise UsageError(
-            f"The model {name} does not fit {problem.name} here: {error}. What fits: {fit_here}."
-        ) from None
+            f"The model {name} does not fit {problem.name} here: {reason}. What fits: {fit_here}."
+        )
 
 
 def require_metric(problem: Problem) -> None:

@@ -50,8 +50,7 @@ BACKBONES: dict[str, Row] = {
     ),
     "seq2seq": Row(
         target="ensuite.models.seq2seq:Seq2SeqOptions",
-        caption="recurrent encoder and decoder, with or without attention; of a picture, "
-        "convolutions and a recurrent decoder",
+        caption="recurrent encoder and decoder, with or without attention",
         traits=("decodes", "steps"),
         reads=("tokens", "image"),
         paper="Sutskever, Vinyals & Le, NeurIPS; Bahdanau, Cho & Bengio, ICLR",
@@ -71,6 +70,7 @@ TASKS: dict[str, Row] = {
     "classify": Row(
         target="ensuite.tasks.classify:Classify",
         caption="sequence, image or table classification, one label or several",
+        reads=("tokens", "values", "image", "row"),
         baselines=(
             "ensuite.baselines.classify:MostFrequent",
             "ensuite.baselines.classify:TfidfLogistic",
@@ -80,6 +80,7 @@ TASKS: dict[str, Row] = {
     "regress": Row(
         target="ensuite.tasks.regress:Regress",
         caption="regression: a number, or several, for a text, series, image or row",
+        reads=("tokens", "values", "image", "row"),
         baselines=(
             "ensuite.baselines.regress:Mean",
             "ensuite.baselines.regress:TfidfRidge",
@@ -89,16 +90,22 @@ TASKS: dict[str, Row] = {
     "tag": Row(
         target="ensuite.tasks.tag:Tag",
         caption="token classification: a tag for every word (names, parts of speech)",
+        traits=("sequence",),
+        reads=("tokens",),
         baselines=("ensuite.baselines.tag:MostFrequentTag",),
     ),
     "generate": Row(
         target="ensuite.tasks.generate:Generate",
         caption="causal language modelling: go on with a text, tell how likely one is",
+        traits=("sequence", "causal", "steps"),
+        reads=("tokens",),
         baselines=("ensuite.baselines.generate:NGram",),
     ),
     "translate": Row(
         target="ensuite.tasks.translate:Translate",
         caption="sequence to sequence: any text to text",
+        traits=("decodes", "steps"),
+        reads=("tokens",),
         baselines=(
             "ensuite.baselines.translate:Copy",
             "ensuite.baselines.translate:LeadSentence",
@@ -108,6 +115,8 @@ TASKS: dict[str, Row] = {
     "caption": Row(
         target="ensuite.tasks.caption:Caption",
         caption="image to sequence: say in words what a picture shows",
+        traits=("decodes", "steps"),
+        reads=("image",),
         baselines=("ensuite.baselines.caption:MostFrequentCaption",),
     ),
 }

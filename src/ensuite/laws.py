@@ -69,10 +69,10 @@ def random_batch(inputs: Inputs, rows: int = ROWS, longest: int = LONGEST, seed:
             drawn = torch.randint(1, kind.size, (rows, longest), generator=generator)
             fields[name] = drawn * mask
         elif isinstance(kind, Characters):
-            shape = (rows, longest, LONGEST_WORD)
-            ends = torch.randint(1, LONGEST_WORD + 1, shape[:2], generator=generator)
-            spelled = (torch.arange(LONGEST_WORD) < ends[..., None]) & mask[..., None]
-            fields[name] = torch.randint(1, kind.size, shape, generator=generator) * spelled
+            ends = torch.randint(1, LONGEST_WORD + 1, (rows, longest, 1), generator=generator)
+            spelled = (torch.arange(LONGEST_WORD) < ends) & mask[..., None]
+            drawn = torch.randint(1, kind.size, spelled.shape, generator=generator)
+            fields[name] = drawn * spelled
         elif isinstance(kind, Values):
             drawn = torch.randn(rows, longest, kind.features, generator=generator)
             fields[name] = drawn * mask[..., None]

@@ -105,8 +105,19 @@ def test_models_are_listed_oldest_first(works: Command) -> None:
     assert {each["name"] for each in listed} == set(backbones)
     years = [each["year"] for each in listed]
     assert years == sorted(years)
-    lines = works("models --task classify").out.splitlines()
+    lines = works("models").out.partition("\n\n")[0].splitlines()
     assert [line[:4] for line in lines if line[0] != " "] == [str(year) for year in years]
+
+
+def test_models_of_a_task_are_those_that_fit(works: Command) -> None:
+    def named(task: str) -> set[str]:
+        return {each["name"] for each in json.loads(works(f"models --task {task} --json").out)}
+
+    assert {"mlp", "rnn", "transformer"} < named("classify")
+    assert "seq2seq" not in named("classify")  # it only writes
+    assert named("caption") == {"seq2seq"}
+    assert {"seq2seq", "transformer"} == named("translate")
+    assert named("generate") == {"rnn", "lstm", "gru"}
 
 
 def test_sets_are_listed_with_source_and_licence(works: Command) -> None:

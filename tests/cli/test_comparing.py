@@ -103,7 +103,7 @@ def test_a_baseline_that_wins_is_kept_and_answers(
 
 def test_without_names_all_that_fit_compete(reviews: Path, compare: Compare) -> None:
     trained = [row["name"] for row in compare("reviews.csv")["rows"] if row["kind"] == "trained"]
-    assert sorted(trained) == ["gru", "lstm", "rnn"]
+    assert sorted(trained) == ["conv", "gru", "lstm", "rnn", "transformer"]
 
 
 def test_without_a_folder_each_comparison_has_its_own(
@@ -263,7 +263,7 @@ def test_a_group_stays_together_and_is_no_input(
 def test_later_rows_judge(tmp_path: Path, works: Command) -> None:
     lines = [f"2026-01-{1 + n % 20:02d},{n},{'ab'[n % 2]}" for n in range(60)]
     (tmp_path / "days.csv").write_text("\n".join(["date,x,label", *lines]), encoding="utf-8")
-    assert "48 train, 6 valid, 6 test (time" in works("data days.csv --split time").out
+    assert "48 train, 6 valid, 6 test (in order" in works("data days.csv --split time").out
 
 
 def test_given_parts_are_used_as_they_are(reviews: Path, tmp_path: Path, works: Command) -> None:

@@ -106,7 +106,10 @@ WORDS = {
     "train classify reviews.csv --model mlp": (2, "does not read tokens", "rnn, lstm, gru"),
     "train classify reviews.csv --model lstm:widht=3": (2, "did you mean width?"),
     "train classify reviews.csv --model lstm:width=wide": (2, "width=wide", "a whole number"),
-    "train classify reviews.csv --model lstm:width=0": (2, "width, layers and embedding must"),
+    "train classify reviews.csv --model lstm:width=0": (
+        2,
+        "width, layers, embedding and spelling",
+    ),
     "train classify reviews.csv --model lstm:summary=lst": (2, "choose one of last, mean"),
     "train classify reviews.csv --model lstm:dropout=nan": (2, "a finite number"),
     f"{TRAIN} --set widht=3": (2, "--set widht", "did you mean width?"),

@@ -4,7 +4,7 @@ import pytest
 
 from ensuite.core import registry
 from ensuite.core.errors import UsageError
-from ensuite.core.registry import Registry, Row
+from ensuite.core.registry import Registry, Row, misfit
 
 OURS = {
     "lstm": Row(target="collections:OrderedDict", caption="Remembers", year=1997),
@@ -57,3 +57,15 @@ def test_a_row_is_imported_when_chosen():
     for row in (OURS["gru"], THEIRS["liquid"]):
         with pytest.raises(UsageError, match=f"{row.target} cannot be imported"):
             row.load()
+
+
+def test_a_model_must_fit():
+    needs, every = {"causal", "steps"}, {"causal", "steps", "sequence", "decodes"}
+    assert misfit(needs, {"tokens"}, every, {"tokens", "row"}, writes=False) is None
+    said = misfit(needs, {"tokens"}, set(), {"tokens"}, writes=False)
+    assert said == "it does not offer what the task needs: causal, steps"
+    assert misfit(set(), {"tokens"}, every, {"row"}, writes=False) == "it does not read tokens"
+    only_writes = {"decodes", "steps"}
+    said = misfit(set(), {"tokens"}, only_writes, {"tokens"}, writes=False)
+    assert said == "it only writes sequences, and the task asks for none"
+    assert misfit(only_writes, {"tokens"}, only_writes, {"tokens"}, writes=True) is None

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensuite.core.backbone import Codes, Steps, Trait
+from ensuite.core.backbone import Codes, Steps
 from ensuite.core.batch import Tokens
 from ensuite.core.errors import UsageError
 from ensuite.core.score import Score
-from ensuite.core.task import Model, check_fit, group, rank
+from ensuite.core.task import Model, group, rank
 from stress.harness import Reader
 from stress.test_beam import Pair, Reverse
 
@@ -68,18 +68,6 @@ def test_what_a_backbone_offers_is_seen_in_its_methods():
     assert not isinstance(reader, Steps)
     assert not isinstance(reader, Codes)
     assert isinstance(Pair({"tokens": Tokens(3)}), Steps)
-
-
-def test_a_backbone_must_fit():
-    class Needy(Reverse):
-        needs = frozenset({Trait.STEPS, Trait.CAUSAL})
-
-    every = frozenset(Trait)
-    check_fit(Needy(), every, frozenset({"tokens"}))
-    with pytest.raises(UsageError, match="does not offer what the task needs: causal, steps"):
-        check_fit(Needy(), frozenset(), frozenset({"tokens"}))
-    with pytest.raises(UsageError, match="does not read tokens"):
-        check_fit(Needy(), every, frozenset({"row"}))
 
 
 def test_the_first_metric_ranks_or_the_one_named():

@@ -190,9 +190,10 @@ class TestLaws:
         one, two = run(backbone, whole).sequence, run(backbone, Batch(inputs=other)).sequence
         assert one is not None
         assert two is not None
-        same = torch.equal(one[:, :-1], two[:, :-1])
+        moved = (one - two).abs()
+        same = float(moved[:, :-1].max()) < CLOSE  # another spelling is another matrix product
         assert same == (Trait.CAUSAL in options.traits)
-        assert not torch.equal(one[:, -1], two[:, -1])
+        assert moved[:, -1].max() > CLOSE
 
     def test_no_position_of_a_decoder_sees_a_later_one(
         self, options: BackboneOptions, inputs: Inputs, batch: Batch

@@ -151,6 +151,12 @@ def test_every_task_has_a_case() -> None:
     assert {name for name, _, _ in CASES.values()} == set(tasks)
 
 
+@pytest.mark.parametrize("name", tasks)
+def test_the_catalog_says_what_a_task_needs(name: str) -> None:
+    assert set(tasks[name].traits) == find_task(name).needs
+    assert tasks[name].reads
+
+
 @pytest.mark.parametrize("case", CASES)
 class TestLaws:
     def test_prepared_twice_is_prepared_once(self, case: str) -> None:

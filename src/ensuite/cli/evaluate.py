@@ -54,8 +54,8 @@ def show_by_length(
     """Print the metrics of short and long inputs, a line each."""
     stretches = predictor.evaluate_by_length(examples, parts)
     if json:
-        rows = [stretch._asdict() for stretch in stretches]
-        words.print_json({"task": predictor.task_name, "data": data, "stretches": rows})
+        each = [stretch._asdict() for stretch in stretches]
+        words.print_json({"task": predictor.task_name, "data": data, "stretches": each})
         return
     names = list(stretches[0].metrics)[:3]
     print(f"{'length':>15}  {'rows':>7}" + "".join(f"  {name:>12}" for name in names))

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ensuite.cli import options as words
+from ensuite.core.registry import Row, misfit
 
 
 def command(
@@ -17,8 +18,8 @@ def command(
 
     if task in ELSEWHERE and task not in tasks:
         raise UsageError(f'"{task}" is `{ELSEWHERE[task]}` here.')
-    needs = tasks.find(task, f"There is: {', '.join(tasks)}.").traits if task else ()
-    rows = backbones.matching(lambda row: set(needs) <= set(row.traits))
+    asked = tasks.find(task, f"There is: {', '.join(tasks)}.") if task else None
+    rows = backbones.matching(lambda row: asked is None or may_do(row, asked))
     ordered = sorted(rows.items(), key=lambda each: (each[1].year or 0, each[0]))
     if json:
         keys = ("year", "caption", "reads", "traits", "paper")
@@ -32,3 +33,10 @@ def command(
         print("\nTasks:")
         for name, row in tasks.items():
             print(f"      {name:{width}s}  {row.caption}")
+
+
+def may_do(model: Row, task: Row) -> bool:
+    """Say whether a model can do a task on one kind of input at least."""
+    needs, traits, reads = set(task.traits), set(model.traits), set(model.reads)
+    writes = "decodes" in needs
+    return any(misfit(needs, {k}, traits, reads, writes=writes) is None for k in task.reads)

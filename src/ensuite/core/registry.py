@@ -1,6 +1,6 @@
 """A table of everything that can be chosen by name, ours and that of installed plug-ins."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
@@ -19,7 +19,7 @@ class Row:
         caption: What it is, in one line.
         preset: Options that this name fixes; the others keep the defaults of the class.
         traits: What a backbone offers, or a task needs.
-        reads: The kinds of input that a backbone reads.
+        reads: The kinds of input that a backbone reads, or that examples of a task may have.
         baselines: The simple methods that a task is always compared with, as ``target``.
         paper: Where it was published.
         year: When.
@@ -108,3 +108,24 @@ class Registry(Mapping[str, Row]):
     def matching(self, condition: Callable[[Row], bool]) -> dict[str, Row]:
         """Return the rows that satisfy ``condition``, by name."""
         return {name: row for name, row in self.rows.items() if condition(row)}
+
+
+def misfit(
+    needs: Set[str], kinds: Set[str], traits: Set[str], reads: Set[str], *, writes: bool
+) -> str | None:
+    """Say why a backbone cannot do a task: what is missing; None where nothing is.
+
+    Args:
+        needs: The traits that the task needs.
+        kinds: Of the task's inputs.
+        traits: What the backbone offers.
+        reads: The kinds of input that it reads.
+        writes: Whether the task asks for a written answer.
+    """
+    if missing := needs - traits:
+        return f"it does not offer what the task needs: {', '.join(sorted(missing))}"
+    if not writes and "decodes" in traits and "sequence" not in traits:
+        return "it only writes sequences, and the task asks for none"
+    if unread := kinds - reads:
+        return f"it does not read {', '.join(sorted(unread))}"
+    return None

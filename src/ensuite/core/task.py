@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, Pretrained, Steps, Trait
-from ensuite.core.batch import DECODER, Batch, Carry, Inputs, Loss, Outputs
+from ensuite.core.batch import Batch, Carry, Inputs, Loss, Outputs
 from ensuite.core.errors import UsageError, nearest
 from ensuite.core.score import Score
 
@@ -281,21 +281,6 @@ def rank(scores: Mapping[str, Score], metric: str | None = None) -> tuple[str, S
         hint = nearest(metric, scores) or "."
         raise UsageError(f'There is no metric "{metric}"{hint} There is: {", ".join(scores)}.')
     return metric, scores[metric]
-
-
-def check_fit(task: Task[Any, Any, Any], traits: frozenset[Trait], reads: frozenset[str]) -> None:
-    """Refuse a backbone that cannot do the task.
-
-    Raises:
-        UsageError: Names what is missing.
-    """
-    if missing := task.needs - traits:
-        raise UsageError(f"it does not offer what the task needs: {', '.join(sorted(missing))}")
-    only_writes = Trait.DECODES in traits and Trait.SEQUENCE not in traits
-    if only_writes and DECODER not in task.inputs:
-        raise UsageError("it only writes sequences, and the task asks for none")
-    if unread := {kind.kind for kind in task.inputs.values()} - reads:
-        raise UsageError(f"it does not read {', '.join(sorted(unread))}")
 
 
 def group(items: Sequence[int]) -> dict[int, list[int]]:
