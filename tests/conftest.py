@@ -1,6 +1,8 @@
 """What every test finds set up: checked shapes, fixed seeds, real files where there are any."""
 
+import importlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -22,6 +24,17 @@ hypothesis.settings.load_profile("ensuite")
 def seed() -> None:
     """Let no test depend on the random numbers that another has drawn."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="module", params=["eager", "fused"])
+def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Compute recurrent layers by the kernels in torch, then by the compiled ones."""
+    if request.param == "fused":
+        pytest.importorskip("numba")
+    module = importlib.import_module(f"ensuite.nn.kernels.{request.param}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ensuite.nn.kernels.hoisted.functions", lambda: module)
+        yield request.param
 
 
 @pytest.fixture(scope="session")

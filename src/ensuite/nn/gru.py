@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
-from ensuite.nn.kernels import dense
+from ensuite.nn.kernels import dense, gru
 from ensuite.nn.unroll import Cell
 
 
@@ -75,6 +75,8 @@ class GRU(Cell[GRUState]):
         if reset not in ("after", "before"):
             raise UsageError(f'The reset gate of a GRU is "after" or "before", not "{reset}".')
         self.reset_bias = nn.Parameter(torch.zeros(width)) if reset == "after" else None
+        self.hoists = not normalize
+        self.kernel = None if normalize or reset == "before" else torch.gru
 
     @classmethod
     def from_torch(cls, layer: nn.GRU) -> "GRU":
@@ -85,8 +87,8 @@ class GRU(Cell[GRUState]):
         """
         weights = dense.weights_of(layer)
         gates, candidate = weights.hidden_bias.tensor_split([2 * layer.hidden_size])
-        gru = cls(layer.input_size, layer.hidden_size)
-        gru.to(weights.from_input).load_state_dict(
+        cell = cls(layer.input_size, layer.hidden_size)
+        cell.to(weights.from_input).load_state_dict(
             {
                 "from_input.weight": weights.from_input,
                 "from_input.bias": weights.input_bias + F.pad(gates, (0, layer.hidden_size)),
@@ -94,7 +96,7 @@ class GRU(Cell[GRUState]):
                 "reset_bias": candidate,
             }
         )
-        return gru
+        return cell
 
     def step(
         self,
@@ -113,15 +115,24 @@ class GRU(Cell[GRUState]):
             recalled = reset * (self.from_hidden.part(1, seen) + self.reset_bias)
         return GRUState(update * hidden + (1 - update) * (candidate + recalled).tanh())
 
-    def run(
+    def hoisted(
         self,
-        inputs: Float[Tensor, "batch time features"],
+        projected: Float[Tensor, "time batch gates"],
         mask: Bool[Tensor, "batch time"] | None,
         state: GRUState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
-        if self.reset_bias is None or kept is not None or self.from_hidden.gain is not None:
-            return super().run(inputs, mask, state, kept)
+        weight = self.from_hidden.weight
+        outputs, last = gru.run(projected, mask, state.hidden, weight, kept, self.reset_bias)
+        return outputs, GRUState(last)
+
+    def dense(
+        self,
+        inputs: Float[Tensor, "batch time features"],
+        mask: Bool[Tensor, "batch time"] | None,
+        state: GRUState,
+    ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
+        assert self.reset_bias is not None  # or kernel is None
         weights = dense.Weights(
             self.from_input.weight,
             self.from_hidden.weight,

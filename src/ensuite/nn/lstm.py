@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
-from ensuite.nn.kernels import dense
+from ensuite.nn.kernels import dense, lstm
 from ensuite.nn.unroll import Cell
 
 Peepholes = Literal["none", "diagonal", "full"]
@@ -79,6 +79,8 @@ class LSTM(Cell[LSTMState]):
         shape = shapes[peepholes]
         self.peepholes = None if shape is None else nn.Parameter(torch.zeros(shape))  # i, f, o
         self.cell_norm = nn.LayerNorm(width) if normalize else None
+        self.hoists = not normalize
+        self.kernel = None if normalize or peepholes != "none" else torch.lstm
         nn.init.zeros_(self.from_input.bias)
         nn.init.ones_(self.from_input.bias[width : 2 * width])  # remember, until told to forget
 
@@ -90,15 +92,15 @@ class LSTM(Cell[LSTMState]):
             UsageError: If that has several layers or directions, or a projection.
         """
         weights = dense.weights_of(layer)
-        lstm = cls(layer.input_size, layer.hidden_size)
-        lstm.to(weights.from_input).load_state_dict(
+        cell = cls(layer.input_size, layer.hidden_size)
+        cell.to(weights.from_input).load_state_dict(
             {
                 "from_input.weight": weights.from_input,
                 "from_input.bias": weights.input_bias + weights.hidden_bias,
                 "from_hidden.weight": weights.from_hidden,
             }
         )
-        return lstm
+        return cell
 
     def step(
         self,
@@ -117,15 +119,23 @@ class LSTM(Cell[LSTMState]):
         shown = cell if self.cell_norm is None else self.cell_norm(cell)
         return LSTMState(o.sigmoid() * shown.tanh(), cell)
 
-    def run(
+    def hoisted(
         self,
-        inputs: Float[Tensor, "batch time features"],
+        projected: Float[Tensor, "time batch gates"],
         mask: Bool[Tensor, "batch time"] | None,
         state: LSTMState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], LSTMState]:
-        if self.peepholes is not None or kept is not None or self.cell_norm is not None:
-            return super().run(inputs, mask, state, kept)
+        weight, peepholes = self.from_hidden.weight, self.peepholes
+        outputs, *last = lstm.run(projected, mask, *state, weight, kept, peepholes)
+        return outputs, LSTMState(*last)
+
+    def dense(
+        self,
+        inputs: Float[Tensor, "batch time features"],
+        mask: Bool[Tensor, "batch time"] | None,
+        state: LSTMState,
+    ) -> tuple[Float[Tensor, "batch time width"], LSTMState]:
         bias = self.from_input.bias
         weights = dense.Weights(
             self.from_input.weight, self.from_hidden.weight, bias, torch.zeros_like(bias)

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
-from ensuite.nn.kernels import dense
+from ensuite.nn.kernels import dense, rnn
 from ensuite.nn.unroll import Cell
 
 Activation = Literal["tanh", "relu", "sigmoid", "gelu", "silu", "identity"]
@@ -83,6 +83,8 @@ class RNN(Cell[RNNState]):
                 f"{', '.join(ACTIVATIONS)}, or give a function."
             )
         self.activation = ACTIVATIONS[activation] if isinstance(activation, str) else activation
+        self.kernel = None if normalize else KERNELS.get(self.activation)
+        self.hoists = self.kernel is not None
 
     @classmethod
     def from_torch(cls, layer: nn.RNN) -> "RNN":
@@ -93,15 +95,15 @@ class RNN(Cell[RNNState]):
         """
         weights = dense.weights_of(layer)
         activation: Activation = "relu" if layer.nonlinearity == "relu" else "tanh"
-        rnn = cls(layer.input_size, layer.hidden_size, activation=activation)
-        rnn.to(weights.from_input).load_state_dict(
+        cell = cls(layer.input_size, layer.hidden_size, activation=activation)
+        cell.to(weights.from_input).load_state_dict(
             {
                 "from_input.weight": weights.from_input,
                 "from_input.bias": weights.input_bias + weights.hidden_bias,
                 "from_hidden.weight": weights.from_hidden,
             }
         )
-        return rnn
+        return cell
 
     def step(
         self,
@@ -112,18 +114,27 @@ class RNN(Cell[RNNState]):
         seen = state.hidden if kept is None else state.hidden * kept
         return RNNState(self.activation(projected + self.from_hidden(seen)))
 
-    def run(
+    def hoisted(
         self,
-        inputs: Float[Tensor, "batch time features"],
+        projected: Float[Tensor, "time batch width"],
         mask: Bool[Tensor, "batch time"] | None,
         state: RNNState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
-        kernel = KERNELS.get(self.activation)
-        if kernel is None or kept is not None or self.from_hidden.gain is not None:
-            return super().run(inputs, mask, state, kept)
+        relu = self.activation is torch.relu
+        outputs, last = rnn.run(projected, mask, state.hidden, self.from_hidden.weight, kept, relu)
+        return outputs, RNNState(last)
+
+    def dense(
+        self,
+        inputs: Float[Tensor, "batch time features"],
+        mask: Bool[Tensor, "batch time"] | None,
+        state: RNNState,
+    ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
         bias = self.from_input.bias
         weights = dense.Weights(
             self.from_input.weight, self.from_hidden.weight, bias, torch.zeros_like(bias)
         )
-        return dense.run(kernel, inputs, mask, state, weights, when_padded=(dense.SHUT,))
+        return dense.run(
+            KERNELS[self.activation], inputs, mask, state, weights, when_padded=(dense.SHUT,)
+        )

@@ -3,16 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
+from ensuite.nn.kernels import dense, hoisted
 from ensuite.nn.product import Product
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
+
+Path = Literal["hoisted", "dense", "definition"]
 
 
 class Cell(nn.Module, ABC, Generic[State]):
@@ -36,11 +39,16 @@ class Cell(nn.Module, ABC, Generic[State]):
         from_input: What every input goes through before ``step``; it has the one bias.
         from_hidden: What the hidden state goes through within ``step``.
         start: The learned state before the first position, a row for each part of the state.
+        hoists: Whether ``hoisted`` computes this cell.
+        kernel: What of torch computes this cell; None: nothing.
 
     Sources:
         Layer norm: Ba, Kiros & Hinton (2016), https://arxiv.org/abs/1607.06450
         Same-mask dropout: Gal & Ghahramani (2016), https://arxiv.org/abs/1512.05287
     """
+
+    hoists: bool = False
+    kernel: Callable[..., Any] | None = None
 
     def __init__(
         self,
@@ -135,8 +143,49 @@ class Cell(nn.Module, ABC, Generic[State]):
         state: State,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], State]:
-        """Repeat ``step``: the definition, which a cell's fast path must equal."""
+        """Read all positions on the path that ``path`` has chosen."""
+        match self.path(inputs, mask, state, kept):
+            case "hoisted":
+                projected = self.from_input(inputs.transpose(0, 1))
+                return self.hoisted(projected, mask, state, kept)
+            case "dense":
+                return self.dense(inputs, mask, state)
         return unroll(partial(self.step, kept=kept), self.from_input(inputs), state, mask)
+
+    def path(
+        self,
+        inputs: Float[Tensor, "batch time features"],
+        mask: Bool[Tensor, "batch time"] | None,
+        state: State,
+        kept: Float[Tensor, "batch width"] | None,
+    ) -> Path:
+        """Choose what computes this fastest; all equal the definition, which is ``step``.
+
+        "hoisted" is ours, for float32 on a CPU; "dense" is torch's own, where it has the same cell.
+        """
+        kernel = self.kernel if kept is None else None
+        if self.hoists and hoisted.suits(inputs, *state, *self.parameters()):
+            return "dense" if kernel in dense.FUSED and mask is None else "hoisted"
+        return "dense" if kernel is not None and dense.suits(kernel, inputs) else "definition"
+
+    def hoisted(
+        self,
+        projected: Float[Tensor, "time batch gates"],
+        mask: Bool[Tensor, "batch time"] | None,
+        state: State,
+        kept: Float[Tensor, "batch width"] | None,
+    ) -> tuple[Float[Tensor, "batch time width"], State]:
+        """Read all positions, already through ``from_input``, where ``hoists`` is True."""
+        raise NotImplementedError
+
+    def dense(
+        self,
+        inputs: Float[Tensor, "batch time features"],
+        mask: Bool[Tensor, "batch time"] | None,
+        state: State,
+    ) -> tuple[Float[Tensor, "batch time width"], State]:
+        """Read all positions by ``kernel``, where it is not None."""
+        raise NotImplementedError
 
     def _check(self, state: State, rows: int) -> None:
         name, expected = type(self).__name__, (rows, self.width)

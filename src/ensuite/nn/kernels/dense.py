@@ -6,6 +6,7 @@ has one more feature, "is padding", whose weights shut the gates: the state stay
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -13,11 +14,16 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
+from ensuite.nn.kernels import watched
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
 
 SHUT, OPEN = -1e4, 1e4
 """What drives a sigmoid to exactly 0 or 1, with gradient 0; float16 has room for it."""
+
+
+FUSED: tuple[Callable[..., Any], ...] = (torch.lstm,)
+"""What torch computes on a CPU in one piece, by oneDNN; the others are a few operations a position."""
 
 
 class Weights(NamedTuple):
@@ -45,6 +51,33 @@ def weights_of(layer: nn.RNNBase) -> Weights:
     return Weights(*weights)
 
 
+def suits(kernel: Callable[..., Any], inputs: Tensor) -> bool:
+    """Say whether a kernel computes this here: not every CPU has every kernel in bfloat16."""
+    if watched.by_compiler():
+        return True
+    if not watched.by_autograd_alone():
+        return False
+    if inputs.device.type != "cpu":
+        return True
+    cast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+    return _works(kernel, inputs.dtype, cast)
+
+
+@cache
+def _works(kernel: Callable[..., Any], dtype: torch.dtype, cast: torch.dtype | None) -> bool:
+    """Try a kernel on one position, on the CPU."""
+    gates = {torch.lstm: 4, torch.gru: 3}.get(kernel, 1)
+    one = torch.zeros(1, 1, 1, dtype=dtype)
+    state = [one, one] if kernel is torch.lstm else one
+    weights = [one.new_zeros(size) for size in ((gates, 1), (gates, 1), (gates,), (gates,))]
+    try:
+        with torch.no_grad(), torch.autocast("cpu", cast, enabled=cast is not None):
+            kernel(one, state, weights, True, 1, 0.0, True, False, False)
+    except RuntimeError:
+        return False
+    return True
+
+
 def run(
     kernel: Callable[..., Any],
     inputs: Float[Tensor, "batch time features"],
@@ -63,7 +96,7 @@ def run(
         weights: Of the layer.
         when_padded: What padding adds to each gate, so that a cell is kept and nothing grows.
     """
-    if mask is None or bool(mask.all()):
+    if mask is None or (not watched.by_compiler() and bool(mask.all())):
         outputs, last = _call(kernel, inputs.transpose(0, 1), state, weights)
         return outputs.transpose(0, 1), last
     column = weights.from_input.new_tensor(when_padded).repeat_interleave(state[0].shape[1])
@@ -102,7 +135,7 @@ def _to_start(
     """Move each row's real positions to its start, and add the feature "is padding"."""
     real, order = mask.sort(dim=1, descending=True, stable=True)
     moved = inputs.transpose(0, 1)
-    if not real.equal(mask):
+    if watched.by_compiler() or not real.equal(mask):
         rows = torch.arange(len(mask), device=mask.device)[:, None] * mask.shape[1]
         places = (order + rows).t()
         moved = inputs.flatten(0, 1).index_select(0, places.flatten()).view_as(moved)

@@ -63,7 +63,7 @@ def gru_forward(
 ) -> None:
     """Take a position where the reset gate stands after the matrix; keep r, z, n and U_n h + u."""
     width = len(bias)
-    both, candidate, recalled = _at(time, gates).split([2 * width, width, width], dim=1)
+    both, candidate, recalled = _at(time, gates).tensor_split([2 * width, 3 * width], dim=1)
     to_both, to_candidate = projected[time].tensor_split([2 * width], dim=1)
     torch.add(product[:, : 2 * width], to_both, out=both).sigmoid_()
     torch.add(product[:, 2 * width :], bias, out=recalled)

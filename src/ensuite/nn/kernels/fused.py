@@ -5,12 +5,11 @@ stands here is a few microseconds a position. So nothing is shared, and any numb
 processes may train at once. Every loop is one that vectorises: few arrays each, no calls.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar, no_type_check
 
 import numba
 import numpy as np
-import torch
 from numpy import float32
 from torch import Tensor
 

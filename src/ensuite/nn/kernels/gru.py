@@ -30,9 +30,13 @@ def run(
     """
     saving = torch.is_grad_enabled()
     if reset_bias is None:
-        outputs, last = _ResetBefore.apply(projected, hidden, weight, kept, mask, saving)
+        outputs, last = _ResetBefore.apply(  # type: ignore[no-untyped-call]
+            projected, hidden, weight, kept, mask, saving
+        )
     else:
-        outputs, last = _ResetAfter.apply(projected, hidden, weight, reset_bias, kept, mask, saving)
+        outputs, last = _ResetAfter.apply(  # type: ignore[no-untyped-call]
+            projected, hidden, weight, reset_bias, kept, mask, saving
+        )
     return outputs.transpose(0, 1), last
 
 
@@ -48,11 +52,8 @@ class _ResetAfter(torch.autograd.Function):
         mask: Tensor | None,
         saving: bool,
     ) -> tuple[Tensor, Tensor]:
-        ctx.do, length, product = (
-            hoisted.functions(),
-            len(projected),
-            torch.empty_like(projected[0]),
-        )
+        ctx.do, length = hoisted.functions(), len(projected)
+        product = torch.empty_like(projected[0])
         states = hoisted.states(start, length)
         seen = states if kept is None else torch.empty_like(states)
         gates = hoisted.room(torch.cat([start, product], dim=1), length, saving)

@@ -18,6 +18,9 @@ from types import ModuleType
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import Parameter
+
+from ensuite.nn.kernels import watched
 
 
 @cache
@@ -28,15 +31,13 @@ def functions() -> ModuleType:
 
 
 def suits(*tensors: Tensor) -> bool:
-    """Say whether the kernels compute this: float32 on a CPU, as it stands.
-
-    What compiles, exports, casts or transforms (``torch.func``) asks for torch's own operations.
-    """
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return False
-    if torch.is_autocast_enabled("cpu"):
-        return False
-    return all(t.dtype is torch.float32 and t.device.type == "cpu" for t in tensors)
+    """Say whether the kernels compute this: float32 on a CPU, as it stands."""
+    return (
+        watched.by_autograd_alone()
+        and not torch.is_autocast_enabled("cpu")
+        and all(t.dtype is torch.float32 and t.device.type == "cpu" for t in tensors)
+        and all(type(t) in (Tensor, Parameter) for t in tensors)
+    )
 
 
 def states(start: Float[Tensor, "batch width"], time: int) -> Float[Tensor, "states batch width"]:

@@ -35,7 +35,7 @@ def run(
     nothing = cell.new_zeros(3, cell.shape[1])
     full = peepholes is not None and peepholes.dim() == 3
     diagonal = nothing if full or peepholes is None else peepholes
-    outputs, last, last_cell = _LSTM.apply(
+    outputs, last, last_cell = _LSTM.apply(  # type: ignore[no-untyped-call]
         projected,
         hidden,
         cell,
@@ -63,11 +63,8 @@ class _LSTM(torch.autograd.Function):
         mask: Tensor | None,
         saving: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.do, length, product = (
-            hoisted.functions(),
-            len(projected),
-            torch.empty_like(projected[0]),
-        )
+        ctx.do, length = hoisted.functions(), len(projected)
+        product = torch.empty_like(projected[0])
         states, cells = hoisted.states(start, length), hoisted.states(cell, length)
         seen = states if kept is None else torch.empty_like(states)
         gates, cut = hoisted.room(product, length, saving), 3 * states.shape[2]

@@ -28,7 +28,7 @@ def run(
         kept: What dropout leaves of the hidden state.
         relu: Whether the sum goes through relu instead of tanh.
     """
-    outputs, last = _RNN.apply(projected, hidden, weight, kept, mask, relu)
+    outputs, last = _RNN.apply(projected, hidden, weight, kept, mask, relu)  # type: ignore[no-untyped-call]
     return outputs.transpose(0, 1), last
 
 
