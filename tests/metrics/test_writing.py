@@ -12,6 +12,7 @@ from ensuite.metrics.writing import (
     chrf,
     edit_distance,
     exact_match,
+    orders_within,
     rouge_l,
     word_error_rate,
 )
@@ -40,6 +41,24 @@ def test_a_corpus_scores_what_sacrebleu_gives_it(ours, theirs, pairs):
     hypotheses, references = zip(*pairs, strict=True)
     expected = getattr(sacrebleu, theirs)(list(hypotheses), streams(references)).score
     assert ours(hypotheses, references).value == pytest.approx(expected, abs=1e-9)
+
+
+@given(pairs, st.integers(1, 4))
+def test_bleu_of_fewer_orders_is_sacrebleus(pairs, orders):
+    hypotheses, references = zip(*pairs, strict=True)
+    theirs = sacrebleu.metrics.BLEU(max_ngram_order=orders)
+    expected = theirs.corpus_score(list(hypotheses), streams(references)).score
+    assert bleu(hypotheses, references, orders).value == pytest.approx(expected, abs=1e-9)
+
+
+def test_short_texts_that_are_right_score_100():
+    texts = ["deux", "trois quatre"]
+    references = [[text] for text in texts]
+    assert bleu(texts, references).value == 0
+    assert orders_within(references) == 2
+    assert bleu(texts, references, 2).value == pytest.approx(100)
+    assert orders_within([["un deux trois quatre cinq"]]) == 4
+    assert orders_within([]) == orders_within([["!"]]) == 1
 
 
 @pytest.mark.parametrize("metric", [bleu, chrf])

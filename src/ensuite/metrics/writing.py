@@ -9,7 +9,7 @@ import numpy as np
 from ensuite.core.score import Numbers, Score, ratio
 
 ORDERS = 4
-"""Longest n-gram of BLEU."""
+"""Longest n-gram of BLEU, if not told otherwise."""
 
 CHRF_ORDERS, CHRF_BETA = 6, 2
 """Longest n-gram of chrF, and how much more recall counts than precision."""
@@ -18,14 +18,30 @@ References = Sequence[Sequence[str]]
 """For each text, all that it may be; at least one."""
 
 
-def bleu(texts: Sequence[str], references: References) -> Score:
+def bleu(texts: Sequence[str], references: References, orders: int = ORDERS) -> Score:
     """Return BLEU, 0 to 100, counted by sacreBLEU: its signature is :func:`bleu_signature`.
+
+    Args:
+        texts: What was written.
+        references: What it may be.
+        orders: Words of its longest n-gram. Where no text has as many, BLEU is 0.
 
     Sources:
         Papineni et al. (2002), https://aclanthology.org/P02-1040
         Post (2018), https://aclanthology.org/W18-6319
     """
-    return Score(_count(_sacrebleu("BLEU"), texts, references), _bleu)
+    metric = _sacrebleu("BLEU", max_ngram_order=orders)
+    return Score(_count(metric, texts, references), _bleu)
+
+
+def orders_within(references: References) -> int:
+    """Return the usual longest n-gram of BLEU, or fewer words where no reference has as many.
+
+    >>> orders_within([["a red car"], ["a car", "car"]])
+    3
+    """
+    longest = max((len(_words(each)) for allowed in references for each in allowed), default=1)
+    return max(1, min(ORDERS, longest))
 
 
 def bleu_signature() -> str:
@@ -96,10 +112,10 @@ def edit_distance(one: Sequence[Any], other: Sequence[Any]) -> int:
 
 
 @lru_cache
-def _sacrebleu(name: str) -> Any:
+def _sacrebleu(name: str, **options: int) -> Any:
     import sacrebleu.metrics
 
-    return getattr(sacrebleu.metrics, name)()
+    return getattr(sacrebleu.metrics, name)(**options)
 
 
 def _count(metric: Any, texts: Sequence[str], references: References) -> Numbers:
@@ -117,7 +133,7 @@ def _bleu(sums: Numbers) -> Numbers:
     An order without a match counts half, a quarter, ... of one match (smoothing "exp").
     """
     length, wanted = sums[..., 0], sums[..., 1]
-    right, total = sums[..., 2 : 2 + ORDERS], sums[..., 2 + ORDERS : 2 + 2 * ORDERS]
+    right, total = np.split(sums[..., 2:], 2, axis=-1)
     misses = (right == 0).cumsum(-1)
     smoothed = np.where(right == 0, 0.5**misses, right)
     with np.errstate(divide="ignore", invalid="ignore"):
