@@ -5,12 +5,12 @@ Dimensions are words, everywhere: ``batch`` rows, ``time`` positions, ``width`` 
 ``code`` of an autoencoder.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self
 
+import torch
 from torch import Tensor
 
 from ensuite.core.errors import DataError
@@ -117,10 +117,14 @@ class Batch:
     @property
     def positions(self) -> int:
         """How many real positions the main input has; its rows where there is no time."""
-        return len(self) if self.mask is None else int(self.mask.sum())
+        return len(self) if self.mask is None else int(self.mask.count_nonzero())
 
     def to(self, device: Any) -> Self:
         """Return the batch with every tensor on ``device``."""
+        tensors = [*self.inputs.values(), *self.targets.values(), *(self.carry or {}).values()]
+        beside = [each for each in (self.mask, self.documents) if each is not None]
+        if all(each.device == device for each in (*tensors, *beside)):
+            return self
 
         def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             return {name: tensor.to(device) for name, tensor in tensors.items()}
@@ -139,6 +143,8 @@ class Batch:
 
         Lanes that have ended come last, so a batch may have fewer rows than the one before.
         """
+        if carry is None and self.carry is None:
+            return self
         rows = len(self)
         return replace(self, carry=carry and {name: t[:rows] for name, t in carry.items()})
 
@@ -198,10 +204,22 @@ class Loss:
         """Divide each part by its count; penalties, which have none of their own, by the rows."""
         return Loss(
             {
-                name: part._replace(total=part.total / max(1, counts.get(name, counts[ROWS])))
+                name: part._replace(total=part.total / _count(name, counts))
                 for name, part in self.parts.items()
             }
         )
+
+    def backward(self, counts: Mapping[str, int]) -> None:
+        """Add the gradients of the value that the loss divided by ``counts`` has.
+
+        Weights and counts are what the gradients start from, so that the graph has no more of them.
+        """
+        parts = {name: part for name, part in self.parts.items() if part.total.requires_grad}
+        starts = [
+            torch.full_like(part.total, part.weight / _count(name, counts))
+            for name, part in parts.items()
+        ]
+        torch.autograd.backward([part.total for part in parts.values()], starts)
 
     def __add__(self, other: "Loss") -> "Loss":
         """Add part by part; a part may be absent in one of the two."""
@@ -216,12 +234,18 @@ class Loss:
         return Loss({n: part._replace(total=part.total.detach()) for n, part in self.parts.items()})
 
 
+def _count(name: str, counts: Mapping[str, int]) -> int:
+    """Return what a part is divided by: a penalty, which has no count of its own, by the rows."""
+    return max(1, counts.get(name, counts[ROWS]))
+
+
 def sum_counts(batches: Iterable[Batch]) -> dict[str, int]:
     """Add up what the loss parts of several batches count, and their rows."""
-    counts: Counter[str] = Counter({ROWS: 0})
+    counts = {ROWS: 0}
     for batch in batches:
-        counts.update({ROWS: len(batch), **batch.counts})
-    return dict(counts)
+        for name, count in ((ROWS, len(batch)), *batch.counts.items()):
+            counts[name] = counts.get(name, 0) + count
+    return counts
 
 
 def check_ranges(batch: Batch, inputs: Inputs) -> None:

@@ -11,12 +11,14 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar, 
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, Pretrained, Steps, Trait
 from ensuite.core.batch import Batch, Carry, Inputs, Loss, Outputs
 from ensuite.core.errors import UsageError, nearest
 from ensuite.core.score import Score
+from ensuite.core.stacked import Stacked
 
 Example = TypeVar("Example")
 Item = TypeVar("Item")
@@ -131,6 +133,12 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         """Return how long a row the item makes, so that rows of a length come together."""
         return 1
 
+    def lengths(self, items: Sequence[Item]) -> NDArray[Any]:
+        """Return the length of every item."""
+        if isinstance(items, Stacked):  # of one shape, so of one length
+            return np.full(len(items), self.length(items[0]) if len(items) else 0)
+        return np.array([self.length(item) for item in items], dtype=int)
+
     def extent(self, example: Example) -> int:
         """Return how long an input is, so that scores of short and long ones can be told apart."""
         return sum(self.length(item) for item in self.items([example]))
@@ -143,7 +151,7 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         With a seed: shuffled, rows of nearly equal length together, batches in random order.
         Without: by length, longest first, so that memory peaks at once or not at all.
         """
-        lengths = np.array([self.length(item) for item in items])
+        lengths = self.lengths(items)
         if seed is None:
             numbers = np.argsort(-lengths, kind="stable")
             return [numbers[i : i + size].tolist() for i in range(0, len(items), size)]

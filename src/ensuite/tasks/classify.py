@@ -14,6 +14,7 @@ from ensuite.core.backbone import Backbone, Pretrained
 from ensuite.core.batch import Batch, Inputs, Loss, Outputs, Part
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.score import Score
+from ensuite.core.stacked import column, stack
 from ensuite.core.task import Finding, Ledger, Model, Table, Task
 from ensuite.data import columns, inputs
 from ensuite.data.labels import Labels
@@ -163,11 +164,13 @@ class Classify(Task[Example, Item, Prediction]):
     def items(self, examples: Sequence[Example]) -> Sequence[Item]:
         targets = [self._target(e.label) for e in examples]
         cut = self.processor.windows([e.input for e in examples])
-        return [
-            Item(number, window, targets[number])
-            for number, windows in enumerate(cut)
-            for window in windows
-        ]
+        return stack(
+            [
+                Item(number, window, targets[number])
+                for number, windows in enumerate(cut)
+                for window in windows
+            ]
+        )
 
     def _target(self, label: Label | None) -> Any:
         if not self.several:
@@ -182,10 +185,11 @@ class Classify(Task[Example, Item, Prediction]):
         return len(item.window)
 
     def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
-        batch = self.processor.collate([item.window for item in items])
-        targets = torch.as_tensor(np.array([item.label for item in items]))
-        given = ~targets.isnan() if self.several else targets >= 0
-        return replace(batch, targets={"label": targets}, counts={"label": int(given.sum())})
+        batch = self.processor.collate(column(items, "window"))
+        targets = np.asarray(column(items, "label"))
+        given = ~np.isnan(targets) if self.several else targets >= 0
+        counts = {"label": int(np.count_nonzero(given))}
+        return replace(batch, targets={"label": torch.from_numpy(targets)}, counts=counts)
 
     # From tensors to a loss
 
@@ -214,19 +218,19 @@ class Classify(Task[Example, Item, Prediction]):
         log_odds = np.array([piece.log_odds for piece in pieces]).reshape(-1, len(self.labels))
         each = 1 / (1 + np.exp(-log_odds)) if self.several else np.exp(log_odds)
         weights = np.array([piece.weight for piece in pieces], dtype=float)
-        numbers = np.array([item.example for item in items], dtype=int)
+        numbers = np.asarray(column(items, "example"), dtype=int)
         totals = np.zeros((len(examples), len(self.labels)))
         np.add.at(totals, numbers, weights[:, None] * each)
         return self.predictions(totals / np.bincount(numbers, weights, len(examples))[:, None])
 
     def predictions(self, probabilities: NDArray[Any]) -> list[Prediction]:
         """Return a prediction for each row of probabilities, (examples, label)."""
-        rows = [tuple(map(float, row)) for row in probabilities]
+        rows = [tuple(row) for row in probabilities.tolist()]
         if not self.several:
             best = np.argmax(probabilities, axis=1)
             return [
                 Prediction(self.labels.names[label], row[label], row)
-                for label, row in zip(best, rows, strict=True)
+                for label, row in zip(best.tolist(), rows, strict=True)
             ]
         sets = [
             tuple(n for n, p in zip(self.labels.names, row, strict=True) if p >= THRESHOLD)

@@ -12,7 +12,8 @@ from ensuite.core.backbone import Backbone, Pretrained
 from ensuite.core.batch import Batch, Inputs, Loss, Outputs, Part
 from ensuite.core.errors import DataError
 from ensuite.core.score import Score
-from ensuite.core.task import Finding, Ledger, Model, Table, Task, group
+from ensuite.core.stacked import column, stack
+from ensuite.core.task import Finding, Ledger, Model, Table, Task
 from ensuite.data import columns, inputs
 from ensuite.data.processors import Processor, Text, Window
 from ensuite.metrics import regression as metrics
@@ -162,11 +163,13 @@ class Regress(Task[Example, Item, Prediction]):
     def items(self, examples: Sequence[Example]) -> Sequence[Item]:
         targets = self.scale(examples).astype(np.float32)
         cut = self.processor.windows([e.input for e in examples])
-        return [
-            Item(number, window, targets[number])
-            for number, windows in enumerate(cut)
-            for window in windows
-        ]
+        return stack(
+            [
+                Item(number, window, targets[number])
+                for number, windows in enumerate(cut)
+                for window in windows
+            ]
+        )
 
     def scale(self, examples: Sequence[Example]) -> Numbers:
         """Return the targets as they are learned, (examples, target); NaN where not given."""
@@ -177,10 +180,10 @@ class Regress(Task[Example, Item, Prediction]):
         return len(item.window)
 
     def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
-        batch = self.processor.collate([item.window for item in items])
-        targets = torch.from_numpy(np.stack([item.target for item in items]))
-        counts = {"target": int((~targets.isnan()).sum())}
-        return replace(batch, targets={"target": targets}, counts=counts)
+        batch = self.processor.collate(column(items, "window"))
+        targets = np.asarray(column(items, "target"))
+        counts = {"target": int(np.count_nonzero(~np.isnan(targets)))}
+        return replace(batch, targets={"target": torch.from_numpy(targets)}, counts=counts)
 
     # From tensors to a loss
 
@@ -202,11 +205,12 @@ class Regress(Task[Example, Item, Prediction]):
         self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Piece]
     ) -> list[Prediction]:
         """Average what the windows of an example say, each by its length."""
-        values = np.empty((len(examples), len(self.mean)))
-        for example, places in group([item.example for item in items]).items():
-            weights = np.array([pieces[place].weight for place in places], dtype=float)
-            values[example] = weights @ [pieces[place].values for place in places] / weights.sum()
-        return self.predictions(values)
+        values = np.array([piece.values for piece in pieces]).reshape(-1, len(self.mean))
+        weights = np.array([piece.weight for piece in pieces], dtype=float)
+        numbers = np.asarray(column(items, "example"), dtype=int)
+        totals = np.zeros((len(examples), len(self.mean)))
+        np.add.at(totals, numbers, weights[:, None] * values)
+        return self.predictions(totals / np.bincount(numbers, weights, len(examples))[:, None])
 
     def predictions(self, scaled: Numbers) -> list[Prediction]:
         """Return a prediction for each row of scaled values, (examples, target)."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from ensuite.core.batch import Batch, check_ranges
+from ensuite.core.stacked import take
 from ensuite.core.task import Model, Task
 
 PREDICT_ROWS, MOST_ROWS, MOST_POSITIONS = 64, 512, 64 * 128
@@ -39,7 +40,7 @@ def predict(
         for index, numbers in enumerate(order):
             # A task that draws noise draws the same each time it is asked.
             generator = torch.Generator().manual_seed(index)
-            batch = task.collate([items[number] for number in numbers], generator)
+            batch = task.collate(take(items, numbers), generator)
             check_ranges(batch, task.inputs)
             yield batch.to(device)
 
@@ -55,5 +56,5 @@ def predict(
 
 def rows_at_once(task: Task[Any, Any, Any], items: Sequence[Any]) -> int:
     """Return how many rows of the longest item's length make a batch."""
-    longest = max((task.length(item) for item in items), default=1)
+    longest = int(task.lengths(items).max(initial=1))
     return max(PREDICT_ROWS, min(MOST_ROWS, MOST_POSITIONS // max(1, longest)))

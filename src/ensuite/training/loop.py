@@ -47,9 +47,9 @@ def add_gradients(training: Training) -> Loss:
     counts = sum_counts(batches)
     losses = []
     for batch in batches:
-        loss = training.forward(batch) / counts
-        torch.autograd.backward(loss.value)
-        losses.append(loss.detach())
+        loss = training.forward(batch)
+        loss.backward(counts)
+        losses.append(loss.detach() / counts)
     return sum(losses, Loss())
 
 
@@ -61,8 +61,9 @@ def clip_gradients(optimizer: Optimizer, recipe: Recipe) -> Tensor:
     """
     gradients = optimizer.gradients
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    if recipe.clip is not None and norm > recipe.clip:
-        torch._foreach_mul_(gradients, recipe.clip / (norm + 1e-6))  # as torch's clip_grad_norm_
+    length = norm.item()
+    if recipe.clip is not None and length > recipe.clip:
+        torch._foreach_mul_(gradients, recipe.clip / (length + 1e-6))  # as torch's clip_grad_norm_
     if recipe.clip_value is not None:
         clip_grad_value_(optimizer.parameters, recipe.clip_value)
     return norm

@@ -16,6 +16,7 @@ from ensuite.core.batch import Batch, Carry, Loss, check_ranges
 from ensuite.core.errors import DataError, NonFiniteGradientError, RunError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.core.recipe import Recipe
+from ensuite.core.stacked import take
 from ensuite.core.task import Model, Task, rank
 from ensuite.training.budget import Budget, Spent
 from ensuite.training.device import precision
@@ -147,7 +148,7 @@ class Training:
     def _collate(self, index: int) -> Batch:
         number = (self.seed * 1_000_003 + self.place.epoch) * 1_000_003 + index
         generator = torch.Generator().manual_seed(number % 2**63)
-        batch = self.task.collate([self.items[item] for item in self.order[index]], generator)
+        batch = self.task.collate(take(self.items, self.order[index]), generator)
         check_ranges(batch, self.task.inputs)
         self.place.spent.tokens += batch.positions
         return batch

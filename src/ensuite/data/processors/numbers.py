@@ -85,16 +85,15 @@ class Series(Scaled):
         return {"values": Values(len(self.mean))}
 
     def collate(self, windows: Sequence[Window]) -> Batch:
-        lengths = [len(series) for series in windows]
-        shape, values = (len(windows), max(lengths)), np.concatenate(windows)
-        mask = np.ones(shape, dtype=bool)
-        if min(lengths) < max(lengths):
-            mask = np.arange(shape[1]) < np.array(lengths)[:, None]
-            padded = np.zeros((*shape, len(self.mean)), dtype=np.float32)
-            padded[mask] = values
-            values = padded
-        values = values.reshape(*shape, -1)
-        return Batch(inputs={"values": torch.from_numpy(values)}, mask=torch.from_numpy(mask))
+        if isinstance(windows, np.ndarray):  # all of one length
+            values = torch.from_numpy(windows)
+            mask = torch.ones(values.shape[:2], dtype=torch.bool)
+            return Batch(inputs={"values": values}, mask=mask)
+        lengths = np.array([len(series) for series in windows])
+        real = np.arange(lengths.max()) < lengths[:, None]
+        padded = np.zeros((*real.shape, len(self.mean)), dtype=np.float32)
+        padded[real] = np.concatenate(windows)
+        return Batch(inputs={"values": torch.from_numpy(padded)}, mask=torch.from_numpy(real))
 
     def check(self, raws: Sequence[Numbers]) -> list[Finding]:
         lengths = [len(raw) for raw in raws]
@@ -116,7 +115,7 @@ class Columns(Scaled):
         return {"row": Row(len(self.mean))}
 
     def collate(self, windows: Sequence[Window]) -> Batch:
-        return Batch(inputs={"row": torch.from_numpy(np.stack(windows))})
+        return Batch(inputs={"row": torch.from_numpy(np.asarray(windows))})
 
     def check(self, raws: Sequence[Numbers]) -> list[Finding]:
         shown = ", ".join(self.names[:MOST_NAMES])

@@ -40,7 +40,7 @@ class Processor(ABC):
 
     @abstractmethod
     def collate(self, windows: Sequence[Window]) -> Batch:
-        """Put windows together, shorter ones padded at the end."""
+        """Put windows together, shorter ones padded at the end; an array holds those of one shape."""
 
     def key(self, raw: Any) -> Hashable:
         """Return what makes two inputs the same."""
