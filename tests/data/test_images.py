@@ -140,6 +140,14 @@ class TestFolders:
         with pytest.raises(DataError, match="is a folder; name a file in it"):
             open_tables(str(tmp_path))
 
+    @pytest.mark.parametrize("empty", ["", "cat", "train/cat"])
+    def test_an_empty_folder_is_told(self, tmp_path: Path, empty: str) -> None:
+        (tmp_path / empty).mkdir(parents=True, exist_ok=True)
+        if empty:
+            write_picture((tmp_path / empty).parent / "dog" / "1.png", drawn(4, 5))
+        with pytest.raises(DataError, match=rf"The folder .*{empty} is empty; put pictures into"):
+            folders.read(tmp_path)
+
     def test_what_is_no_picture_is_told_with_its_row(self, tmp_path: Path) -> None:
         write_picture(tmp_path / "a" / "1.png", drawn(4, 5))
         (tmp_path / "b").mkdir()

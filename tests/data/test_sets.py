@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from ensuite.core.errors import UsageError
-from ensuite.data.built_in import SPOKEN
+from ensuite.data.built_in import DIGITS, SPOKEN
 from ensuite.data.sets import SETS, load, names
 from ensuite.problem import open_problem
 
@@ -33,6 +33,36 @@ def test_digits_and_iris() -> None:
     iris = load("iris")["train"]
     assert list(iris.columns)[-1] == "label"
     assert sorted(set(iris.columns["label"])) == ["setosa", "versicolor", "virginica"]
+
+
+def test_digits_side_by_side_are_captioned_in_words() -> None:
+    parts = load("digit-captions:rows=60")
+    assert {name: table.rows for name, table in parts.items()} == {"train": 60, "test": 15}
+    columns = parts["train"].columns
+    assert np.shape(columns["image"]) == (60, 8, 32)
+    for picture, text in zip(columns["image"], columns["text"], strict=True):
+        assert 1 <= len(text.split()) <= 4
+        inked = np.flatnonzero(np.asarray(picture).any(0))
+        assert inked[-1] - inked[0] < 8 * len(text.split())
+    french = load("digit-captions:rows=60,french=1")["train"].columns
+    assert np.array_equal(french["image"], columns["image"])
+    pairs = {pair for one, other in zip(columns["text"], french["text"], strict=True)
+             for pair in zip(one.split(), other.split(), strict=True)}  # fmt: skip
+    assert pairs == set(zip(DIGITS["en"], DIGITS["fr"], strict=True))
+
+
+def test_captions_are_tested_on_digits_never_trained_with() -> None:
+    alone: dict[str, set[bytes]] = {}
+    for name, table in load("digit-captions").items():
+        pairs = zip(table.columns["image"], table.columns["text"], strict=True)
+        digits = [np.asarray(picture) for picture, text in pairs if " " not in text]
+        inked = [np.flatnonzero(digit.any(0)) for digit in digits]
+        alone[name] = {
+            digit[:, ink[0] : ink[-1] + 1].tobytes()
+            for digit, ink in zip(digits, inked, strict=True)
+        }
+    assert len(alone["train"]) > 300
+    assert not alone["train"] & alone["test"]
 
 
 def test_names_belong_to_one_language() -> None:

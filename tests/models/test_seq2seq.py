@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ensuite.core.batch import ATTENTION, DECODER, Batch, Tokens
+from ensuite.core.batch import ATTENTION, DECODER, Batch, Image, Tokens
 from ensuite.core.errors import UsageError
 from ensuite.core.options import set_options
 from ensuite.laws import random_batch, rows_of
@@ -38,6 +38,7 @@ def batch() -> Batch:
     ("settings", "sentence"),
     [
         ({"width": "0"}, "width, layers and embedding must be 1 or more"),
+        ({"width": "7"}, "width must be even where two directions share it"),
         ({"dropout": "1"}, "dropout must be from 0 to less than 1"),
         ({"attention": "none", "feeding": "true"}, "feeding hands on what attention saw"),
         ({"attention": "cosine"}, "choose one of none, additive, dot, general"),
@@ -124,3 +125,43 @@ def test_dropout_while_training_alone(batch: Batch) -> None:
     assert torch.equal(written(model, batch), written(model, batch))
     model.train()
     assert not torch.equal(written(model, batch), written(model, batch))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("height", "width", "regions"),
+    [(8, 32, 16), (48, 48, 36), (5, 7, 4), (100, 40, 7 * 3)],
+)
+def test_a_picture_is_a_handful_of_regions(height: int, width: int, regions: int) -> None:
+    """Halved until the longer side has at most eight, but at least twice."""
+    inputs = {"image": Image(3, height, width), DECODER: Tokens(7)}
+    model = TINY.build(inputs).eval()
+    states, mask, summary = model.encoder(random_batch(inputs, rows=2))
+    assert mask is None
+    assert states.shape == (2, regions, 6)
+    assert summary.shape == (2, 6)
+
+
+@torch.no_grad()
+def test_regions_that_show_the_same_differ_by_where_they_lie() -> None:
+    inputs = {"image": Image(1, 16, 16), DECODER: Tokens(7)}
+    torch.manual_seed(0)
+    model = TINY.build(inputs).eval()
+    states, _, _ = model.encoder(Batch(inputs={"image": torch.ones(1, 1, 16, 16)}))
+    middle = states[0].view(4, 4, 6)[1:3, 1:3].flatten(0, 1)
+    assert torch.pdist(middle).min() > 1e-3
+
+
+@torch.no_grad()
+def test_without_attention_a_picture_is_but_the_state_to_start_from() -> None:
+    """Vinyals et al.: it goes in once, at the start."""
+    inputs = {"image": Image(1, 8, 8), DECODER: Tokens(7)}
+    torch.manual_seed(0)
+    model = replace(TINY, attention="none").build(inputs).eval()
+    batch = random_batch(inputs, rows=3)
+    _, _, summary = model.encoder(batch)
+    state = model.to_start(summary).tanh()
+    expected, _ = model.decoder(
+        model.embed(batch.inputs[DECODER]), None, (type(model.decoder.begin(3)[0])(state),)
+    )
+    torch.testing.assert_close(written(model, batch), expected)

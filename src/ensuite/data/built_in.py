@@ -322,7 +322,8 @@ def dates(rows: int = 4000, seed: int = 0) -> dict[str, Any]:
     first, last = date(1900, 1, 1).toordinal(), date(2100, 1, 1).toordinal()
     if rows > last - first:
         raise UsageError(
-            f"The option rows of dates is {rows}; there are {last - first:,} days from 1900 to 2099."
+            f"The option rows of dates is {rows}; there are {last - first:,} days from 1900 to "
+            "2099."
         )
     generator = np.random.default_rng(seed)
     days = [date.fromordinal(int(n)) for n in first + generator.permutation(last - first)[:rows]]

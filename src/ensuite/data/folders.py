@@ -29,7 +29,7 @@ def read(folder: Path) -> dict[str, Table]:
     * pictures alone, to ask about.
 
     Raises:
-        DataError: If it holds none of these, or one split twice.
+        DataError: If it holds none of these, one split twice, or an empty folder.
     """
     found: dict[str, Table] = {}
     for name, path in _parts(folder):
@@ -67,12 +67,23 @@ def _read_part(path: Path) -> Table:
         if each.name.partition(".")[0].lower() in TABLES and each.is_file():
             return readers.read(each)
     folders = [each for each in sorted(path.iterdir()) if each.is_dir()]
+    for each in (path, *folders):
+        _require_content(each)
     labelled = [(file, each.name) for each in folders for file in _pictures(each)]
     if labelled:
         return _table([file for file, _ in labelled], [name for _, name in labelled])
     if files := _pictures(path):
         return _table(files, None)
     return readers.read(path)  # says what is in it
+
+
+def _require_content(folder: Path) -> None:
+    """Refuse a folder without anything in it: a label that has no picture is a mistake."""
+    if not any(folder.iterdir()):
+        raise DataError(
+            f"The folder {folder} is empty; put pictures into it (in one folder for each label, or "
+            "beside a captions.csv that names them), or take it away."
+        )
 
 
 def _pictures(folder: Path) -> list[Path]:
