@@ -149,14 +149,14 @@ def test_only_positions_with_a_target_are_scored() -> None:
     model, batch = build(TASK), batch_of(TASK)
     outputs, whole = TASK.forward(model, batch), model(batch)
     real = batch.targets["token"] != IGNORE
-    assert len(outputs.values) == batch.counts["token"]
-    torch.testing.assert_close(outputs.values, whole.values[real])
+    assert len(outputs.values.hidden) == batch.counts["token"]
+    torch.testing.assert_close(outputs.values.scores(), whole.values[real])
 
 
 def test_label_smoothing_is_a_mixture_of_the_target_and_of_all_tokens() -> None:
     model, batch = build(TASK), batch_of(TASK)
     outputs = TASK.forward(model, batch)
-    log = outputs.values.log_softmax(-1)
+    log = outputs.values.scores().log_softmax(-1)
     targets = batch.targets["token"][batch.targets["token"] != IGNORE]
     right = -log.gather(-1, targets[:, None]).sum()
     for share in (0.0, 0.1, 0.5):
@@ -167,7 +167,7 @@ def test_label_smoothing_is_a_mixture_of_the_target_and_of_all_tokens() -> None:
 
 def values(task: Translate, model: Model, batch: Batch) -> torch.Tensor:
     outputs: Outputs = task.forward(model, batch)
-    found: torch.Tensor = outputs.values
+    found: torch.Tensor = outputs.values.scores()
     return found
 
 

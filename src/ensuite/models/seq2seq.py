@@ -36,12 +36,12 @@ class Seq2SeqOptions(BackboneOptions):
 
     Args:
         cell: What is repeated over time: in the decoder, and in the encoder of a text.
-        width: Size of the state of the decoder, and of one direction of the encoder.
+        width: Size of the state of the decoder, and of all directions of the encoder together.
         layers: How many of them are stacked.
         bidirectional: Whether a text is also read from the end.
         reverse: Whether a text is read backwards: the last words read are then its first.
         attention: How the decoder looks at all states of the encoder; none: it starts from what
-            they end in alone; dot: those of both directions are added, to be of its own size.
+            they end in alone.
         feeding: Whether the decoder also reads what it saw one step before (input feeding).
         embedding: Size of the vector of a token.
         tied: Whether the scores of the output tokens are products with their own vectors.
@@ -72,6 +72,8 @@ class Seq2SeqOptions(BackboneOptions):
     def __post_init__(self) -> None:
         if min(self.width, self.layers, self.embedding) < 1:
             raise ValueError("width, layers and embedding must be 1 or more")
+        if self.bidirectional and self.width % 2:
+            raise ValueError("width must be even where two directions share it")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be from 0 to less than 1")
         if self.attention == "none" and self.feeding:
@@ -207,10 +209,9 @@ class TokenEncoder(nn.Module):
         self.recurrent = Recurrent(
             CELLS[options.cell],
             options.embedding,
-            options.width,
+            options.width // (2 if options.bidirectional else 1),
             layers=options.layers,
             bidirectional=options.bidirectional,
-            combine="sum" if options.attention == "dot" and options.bidirectional else "concat",
             dropout=options.dropout,
         )
         self.width = self.recurrent.width

@@ -1,13 +1,13 @@
 """Heads: from the states of a backbone to the values a loss or a prediction reads."""
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ensuite.core.batch import Batch, States
 from ensuite.core.errors import UsageError
 from ensuite.nn.embed import Embedding
+from ensuite.nn.vocabulary import Projected
 
 
 class SummaryHead(nn.Module):
@@ -86,7 +86,11 @@ class TokenHead(nn.Module):
         """
         if states.sequence is None:
             raise UsageError("This backbone has no state for every position: choose one that does.")
+        return self.factors(states.sequence).scores()
+
+    def factors(self, hidden: Float[Tensor, "*positions width"]) -> Projected:
+        """Return what the logits are the product of: their loss does not need themselves."""
         (embedding,) = self.embedding
         weight = self.weight if embedding is None else embedding.weight
         assert weight is not None
-        return F.linear(self.project(states.sequence), weight, self.bias)
+        return Projected(self.project(hidden), weight, self.bias)
