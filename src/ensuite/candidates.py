@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, Self
 import torch
 
 from ensuite import catalog
-from ensuite.core.backbone import BackboneOptions
+from ensuite.core.backbone import BackboneOptions, Pretrained
 from ensuite.core.baseline import Baseline
 from ensuite.core.batch import DECODER
 from ensuite.core.errors import DataError, RunError, UsageError, nearest
@@ -29,7 +29,7 @@ from ensuite.training.loop import fit
 from ensuite.training.training import Training
 from ensuite.training.watch import Watch
 
-METRICS = "metrics.jsonl"
+METRICS, TOKENIZERS = "metrics.jsonl", "*tokenizer.json"
 
 SAVE_EVERY = 10.0
 """Seconds between two checkpoints: what a kill can cost at most."""
@@ -113,7 +113,7 @@ class Trained:
     def begin(self, problem: Problem, budget: Budget, seed: int) -> Training:
         """Return the training, before its first update."""
         task = problem.task
-        if pretrained := self.options.pretrained():
+        if pretrained := self.options.pretrained() or tokenizer_of(self.start):
             task = task.prepare(problem.parts["train"], pretrained)
         training = Training.start(
             task, self.options, problem.parts["train"], problem.parts["valid"],
@@ -169,12 +169,26 @@ def save(training: Training, folder: Path) -> None:
     write_text(folder / METRICS, lines)
 
 
+def tokenizer_of(run: Path | None) -> Pretrained | None:
+    """Return what a run fixes for one that starts from its weights: what each id stands for."""
+    folder = find_run(run) if run else None
+    return Pretrained(folder) if folder and any(folder.glob(TOKENIZERS)) else None
+
+
 def start_from(training: Training, run: Path) -> None:
-    """Put the weights of another run's backbone into a new one.
+    """Put the weights of another run's backbone into a new one, which reads by its tokenizer.
 
     Raises:
         RunError: If they do not fit.
     """
+    files = dict[str, str]()
+    to_json(training.task, files)
+    theirs = {path.read_text(encoding="utf-8") for path in find_run(run).glob(TOKENIZERS)}
+    if not theirs <= set(files.values()):
+        raise RunError(
+            f"--init-from {run}: its vocabulary cannot be taken over by this task, so that the "
+            "vectors of its tokens would stand for others; train from new weights."
+        )
     tensors = read_tensors(find_run(run) / WEIGHTS)
     prefix = "backbone."
     weights = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 import ensuite as package
 from ensuite.core.errors import UsageError
@@ -105,3 +106,57 @@ def test_python_gives_the_same_text_whole_or_in_pieces(compared: Path) -> None:
     assert "".join(written) == text
     with pytest.raises(UsageError, match="temperature is -1"):
         model.stream("the", temperature=-1)  # at once, not when the first piece is asked for
+
+
+def test_a_classifier_starts_from_a_language_model_and_reads_by_its_tokens(
+    works: Command, reviews: Path, tmp_path: Path
+) -> None:
+    """Dai & Le (2015): the words of the classifier are those of the language model."""
+    fast = "--budget 2steps --set width=8 --set embedding=8"
+    works(f"train generate reviews.csv --model lstm {fast} --set unit=pieces --out language")
+    works(f"train classify reviews.csv --model lstm {fast} --init-from language --out labels")
+    language, labels = package.load(tmp_path / "language"), package.load(tmp_path / "labels")
+    assert labels.task.processor.tokenizer == language.task.writing.tokenizer
+    assert labels.task.processor.unit == "pieces"
+    same = "a good film"
+    assert labels.task.processor.encode([same])[0].tolist() == (
+        language.task.writing.encode([same])[0].tolist()
+    )
+    assert works(f'predict labels "{same}"').out.split()[0] in ("positive", "negative")
+
+
+def test_it_starts_with_the_weights_of_the_language_model(
+    works: Command, reviews: Path, tmp_path: Path
+) -> None:
+    how = "--model lstm --set width=8 --set embedding=8 --set recipe.learning_rate=1e-12"
+    works(f"train generate reviews.csv {how} --budget 1steps --out language")
+    works(f"train classify reviews.csv {how} --budget 1steps --init-from language --out labels")
+    language, labels = package.load(tmp_path / "language"), package.load(tmp_path / "labels")
+    mine = dict(labels.model.backbone.named_parameters())
+    for name, weight in language.model.backbone.named_parameters():
+        torch.testing.assert_close(mine[name], weight)
+
+
+def test_a_task_that_cannot_take_the_vocabulary_over_is_refused(
+    works: Command, refused: Callable[..., None], tmp_path: Path
+) -> None:
+    (tmp_path / "song.txt").write_text(VERSE * 40, encoding="utf-8")
+    rows = [f"the\tD\ncat\tN\n{number}\tM\n\n" for number in range(30)]
+    (tmp_path / "tags.conll").write_text("".join(rows), encoding="utf-8")
+    how = "--model lstm --set width=8 --set embedding=8 --budget 1steps"
+    works(f"train generate song.txt {how} --set unit=words --out language")
+    refused(
+        f"train tag tags.conll {how} --init-from language --set letters=false --out tags",
+        1, "its vocabulary cannot be taken over by this task",
+    )  # fmt: skip
+
+
+def test_another_shape_is_refused(
+    works: Command, refused: Callable[..., None], reviews: Path
+) -> None:
+    fast = "--budget 1steps --set embedding=8"
+    works(f"train generate reviews.csv --model lstm:width=8 {fast} --out language")
+    refused(
+        f"train classify reviews.csv --model lstm:width=6 {fast} --init-from language", 1,
+        "its backbone is not of the same shape; give the same model options",
+    )  # fmt: skip

@@ -33,12 +33,10 @@ def batch() -> Batch:
         ({"width": 0}, "width, layers, embedding and spelling must be 1 or more"),
         ({"layers": 0}, "width, layers, embedding and spelling must be 1 or more"),
         ({"embedding": -1}, "width, layers, embedding and spelling must be 1 or more"),
-        ({"dropout": 1.0}, "dropout, recurrent_dropout and word_dropout must be from 0 to less"),
-        ({"recurrent_dropout": 1.5}, "recurrent_dropout and word_dropout must be from 0 to less"),
-        (
-            {"word_dropout": -0.1},
-            "recurrent_dropout and word_dropout must be from 0 to less than 1",
-        ),
+        ({"dropout": 1.0}, "dropout, recurrent_dropout, word_dropout, output_dropout must each"),
+        ({"recurrent_dropout": 1.5}, "output_dropout must each be from 0 to less than 1"),
+        ({"word_dropout": -0.1}, "output_dropout must each be from 0 to less than 1"),
+        ({"output_dropout": 1.0}, "output_dropout must each be from 0 to less than 1"),
         ({"span": 2}, "span must be 3 or more"),
         ({"span": 30, "cell": "rnn"}, "only lstm and gru have gates to remember by"),
         ({"truncate": 0}, "truncate must be 1 position or more, or none"),
@@ -317,3 +315,21 @@ def test_the_state_of_other_rows_is_refused() -> None:
     carry = backbone(random_batch(TOKENS, rows=3, longest=4)).carry
     with pytest.raises(UsageError, match="2 rows of width 6, but it was handed"):
         backbone(replace(random_batch(TOKENS, rows=2, longest=4), carry=carry))
+
+
+def test_output_dropout_hides_the_same_numbers_of_a_row_everywhere(batch: Batch) -> None:
+    model = replace(TINY, output_dropout=0.5).build(TOKENS)
+    whole = replace(TINY, output_dropout=0.0).build(TOKENS)
+    whole.load_state_dict(model.state_dict())
+    torch.manual_seed(1)
+    hidden, seen = model.train()(batch), whole.train()(batch)
+    assert hidden.sequence is not None
+    assert seen.sequence is not None
+    share = hidden.sequence / seen.sequence
+    assert set(share.unique().round(decimals=4).tolist()) == {0.0, 2.0}
+    assert (share - share[:, :1]).abs().max() < 1e-4  # alike at every position
+    assert len((share[:, 0] > 0).unique(dim=0)) > 1  # but not in every row
+    torch.testing.assert_close(hidden.summary, seen.summary)
+    for name, part in (seen.carry or {}).items():  # what is handed on is whole
+        torch.testing.assert_close((hidden.carry or {})[name], part)
+    torch.testing.assert_close(model.eval()(batch).sequence, seen.sequence)

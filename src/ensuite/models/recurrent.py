@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -26,6 +27,9 @@ CELLS: dict[str, Callable[..., Cell[Any]]] = {"rnn": RNN, "lstm": LSTM, "gru": G
 
 OWN = {"activation": "rnn", "peepholes": "lstm", "reset": "gru"}
 """Options that one cell alone has."""
+
+DROPOUTS = ("dropout", "recurrent_dropout", "word_dropout", "output_dropout")
+"""Options that say how much is set to 0 while training."""
 
 DOCUMENT = "document"
 """The number of the document that a row ended in, beside the states in a carry."""
@@ -67,6 +71,8 @@ class RecurrentOptions(BackboneOptions):
         recurrent_dropout: Share of the hidden state that the next position does not see while
             training; the same numbers at every position (Gal & Ghahramani 2016).
         word_dropout: Share of whole tokens that are set to 0 while training.
+        output_dropout: Share of the states that a task reads at every position that is set to 0
+            while training; the same numbers at every position (Merity et al. 2018, section 4.2).
     """
 
     cell: Literal["rnn", "lstm", "gru"] = "lstm"
@@ -91,6 +97,7 @@ class RecurrentOptions(BackboneOptions):
     dropout: float = 0.3
     recurrent_dropout: float = 0.0
     word_dropout: float = 0.0
+    output_dropout: float = 0.0
 
     reads: ClassVar[frozenset[str]] = frozenset({"tokens", "characters", "values", "image"})
 
@@ -99,11 +106,9 @@ class RecurrentOptions(BackboneOptions):
             raise ValueError("width, layers, embedding and spelling must be 1 or more")
         if self.characters == "lstm" and self.spelling % 2:
             raise ValueError("spelling must be even where an lstm reads the characters")
-        shares = (self.dropout, self.recurrent_dropout, self.word_dropout)
+        shares = [getattr(self, name) for name in DROPOUTS]
         if min(shares) < 0 or max(shares) >= 1:
-            raise ValueError(
-                "dropout, recurrent_dropout and word_dropout must be from 0 to less than 1"
-            )
+            raise ValueError(f"{', '.join(DROPOUTS)} must each be from 0 to less than 1")
         if self.spread <= 0:
             raise ValueError("spread must be more than 0")
         if self.truncate is not None and self.truncate < 1:
@@ -148,7 +153,7 @@ class RecurrentOptions(BackboneOptions):
 
     def tiny(self) -> "RecurrentOptions":
         still = replace(self, dropout=0.0, recurrent_dropout=0.0, word_dropout=0.0)
-        return replace(still, width=8, embedding=8, spelling=4)
+        return replace(still, output_dropout=0.0, width=8, embedding=8, spelling=4)
 
     def recipe(self) -> Recipe:
         # A plain RNN diverges at the rates that suit gated cells (Pascanu et al. 2013, section 3).
@@ -216,7 +221,14 @@ class RecurrentBackbone(Backbone):
         start, mark = self.start(batch)
         sequence, state = self.recurrent(features, batch.mask, start, batch.documents)
         summary = self.dropout(self.summarise(sequence, batch.mask, state))
-        return States(summary, sequence, carry={**self.recurrent.pack(state), **mark})
+        return States(summary, self.shown(sequence), carry={**self.recurrent.pack(state), **mark})
+
+    def shown(self, sequence: Float[Tensor, "batch time width"]) -> Tensor:
+        """Return what a task sees of the states: while training, some numbers of a row are 0."""
+        if not self.training or not self.options.output_dropout:
+            return sequence
+        ones = sequence.new_ones(len(sequence), 1, sequence.shape[2])
+        return sequence * F.dropout(ones, self.options.output_dropout)
 
     def start(self, batch: Batch) -> tuple[CellStates, Carry]:
         """Return the state that each row goes on from, and the number of its last document.

@@ -151,7 +151,7 @@ class Generate(Task[Example, Chunk, Prediction]):
         return Example(str(raw["text"] if isinstance(raw, Mapping) else raw), ends=False)
 
     def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
-        return replace(self, writing=self.writing.prepare([e.text for e in examples]))
+        return replace(self, writing=self.writing.prepare([e.text for e in examples], pretrained))
 
     @property
     def inputs(self) -> Inputs:

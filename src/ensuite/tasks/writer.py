@@ -20,7 +20,7 @@ from ensuite.decoding.beam import beam_search
 from ensuite.decoding.greedy import greedy
 from ensuite.decoding.written import Written, looks
 from ensuite.nn.heads import TokenHead
-from ensuite.nn.losses import cross_entropy
+from ensuite.nn.vocabulary import projected_cross_entropy
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -100,7 +100,9 @@ class Writer(Task[Example, Item, Prediction], ABC):
         return replace(
             self,
             processor=self.processor.prepare([e.source for e in examples], pretrained),
-            writing=self.writing.prepare([e.target for e in examples if e.target is not None]),
+            writing=self.writing.prepare(
+                [e.target for e in examples if e.target is not None], pretrained
+            ),
         )
 
     @property
@@ -141,13 +143,13 @@ class Writer(Task[Example, Item, Prediction], ABC):
         return TokenHead(backbone.sequence_width, self.writing.size, cast(Any, backbone.vocabulary))
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
-        """Score the positions that have a target alone: the rest would be a third of the work."""
+        """Return what scores the positions that have a target: the rest is a third of the work."""
         if self.sampling and model.training:
             batch = self._with_own_words(model, batch)
         states = model.backbone(batch)
         real = (batch.targets["token"] != IGNORE).flatten().nonzero()[:, 0]
         chosen = states.sequence.flatten(0, 1).index_select(0, real)
-        return Outputs(model.head(states._replace(sequence=chosen), batch), states)
+        return Outputs(cast(TokenHead, model.head).factors(chosen), states)
 
     @torch.no_grad()
     def _with_own_words(self, model: Model, batch: Batch) -> Batch:
@@ -160,7 +162,8 @@ class Writer(Task[Example, Item, Prediction], ABC):
 
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         targets = batch.targets["token"].flatten()
-        total = cross_entropy(outputs.values, targets[targets != IGNORE], smoothing=self.smoothing)
+        known = targets[targets != IGNORE]
+        total = projected_cross_entropy(outputs.values, known, self.smoothing)
         return Loss({"token": Part(total)})
 
     # From outputs to answers

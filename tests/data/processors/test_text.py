@@ -1,12 +1,14 @@
 """Texts to ids: nothing is lost unsaid, nothing depends on neighbours."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from ensuite.core.backbone import Pretrained
 from ensuite.core.errors import RunError
 from ensuite.core.options import from_json, to_json
 from ensuite.core.task import Ledger
@@ -105,3 +107,17 @@ def test_a_batch_marks_what_is_real() -> None:
     assert batch.inputs["tokens"].tolist() == [[3, 4, 5], [6, 0, 0]]
     assert batch.mask is not None
     assert batch.mask.tolist() == [[True, True, True], [True, False, False]]
+
+
+@pytest.mark.parametrize("unit", ["words", "characters", "pieces"])
+def test_a_tokenizer_learned_elsewhere_is_kept(unit: str, tmp_path: Path) -> None:
+    theirs = from_json(Text, {"unit": unit, "seldom": 1}).prepare(TEXTS)
+    (tmp_path / "tokenizer.json").write_text(theirs.tokenizer, encoding="utf-8")
+    mine = Text().prepare(["other words entirely"], Pretrained(tokenizer=tmp_path))
+    assert (mine.tokenizer, mine.unit, mine.inputs) == (theirs.tokenizer, unit, theirs.inputs)
+    assert mine.encode(TEXTS[:1])[0].tolist() == theirs.encode(TEXTS[:1])[0].tolist()
+
+
+def test_a_checkpoint_without_a_tokenizer_has_one_learned(tmp_path: Path) -> None:
+    for pretrained in (Pretrained(tokenizer=tmp_path), Pretrained()):
+        assert Text(unit="words").prepare(TEXTS, pretrained) == Text(unit="words").prepare(TEXTS)

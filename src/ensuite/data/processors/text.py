@@ -1,9 +1,10 @@
 """Texts to ids: words, characters or byte-pair pieces, by the tokenizers library."""
 
+import json
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ RawText = str | tuple[str, str]
 
 SPECIAL = ("[PAD]", "[UNK]", "[SEP]")
 UNKNOWN, SEPARATOR = 1, 2
+
+CHARACTER = "(?m)."  # in the words of Oniguruma: the end of a line too
+"""What a text is cut into where an id stands for a character."""
 
 FEW_WORDS = 4
 """Texts of fewer words (median) are read by characters: names, codes, single words."""
@@ -61,6 +65,8 @@ class Text(Processor):
             raise ValueError(f"vocabulary must be more than {len(SPECIAL)}")
 
     def prepare(self, raws: Sequence[RawText], pretrained: Pretrained | None = None) -> Self:
+        if pretrained and (kept := kept_tokenizer(pretrained, "tokenizer.json")):
+            return replace(self, **kept._asdict())
         unit = self.unit if self.unit != "auto" else choose_unit(raws)
         lowercase = unit == "words" if self.lowercase is None else self.lowercase
         most = self.vocabulary or (4_000 if unit == "pieces" else 25_000)
@@ -135,6 +141,39 @@ class Text(Processor):
         return Ledger(int((over > 0).sum()), int(over.sum()), int(lengths.sum()))
 
 
+class Kept(NamedTuple):
+    """A tokenizer that was learned elsewhere, and what it says of itself."""
+
+    tokenizer: str
+    unit: Literal["words", "characters", "pieces"]
+    vocabulary: int
+
+
+def kept_tokenizer(pretrained: Pretrained, name: str) -> Kept | None:
+    """Return the tokenizer of a checkpoint or of another run; None where it has none.
+
+    Args:
+        pretrained: Names its folder.
+        name: Of the file that is taken where there are several.
+    """
+    if pretrained.tokenizer is None:
+        return None
+    found = sorted(pretrained.tokenizer.glob("*tokenizer.json"), key=lambda path: path.name != name)
+    if not found:
+        return None
+    text = found[0].read_text(encoding="utf-8")
+    return Kept(text, unit_of(text), load_tokenizer(text).get_vocab_size())
+
+
+def unit_of(tokenizer: str) -> Literal["words", "characters", "pieces"]:
+    """Return what an id of a tokenizer stands for."""
+    described = json.loads(tokenizer)
+    if described["model"]["type"] != "WordLevel":
+        return "pieces"
+    cut = described["pre_tokenizer"] or {}
+    return "characters" if cut.get("pattern") == {"Regex": CHARACTER} else "words"
+
+
 def choose_unit(raws: Sequence[RawText]) -> Literal["words", "characters"]:
     """Take words where texts have some, characters where they are names or codes."""
     words = np.median([len("".join(raw).split()) for raw in raws]) if raws else 0
@@ -173,7 +212,7 @@ def learn_tokenizer(options: Text, raws: Sequence[RawText], *, spaced: bool = Fa
         if words and not spaced:
             tokenizer.pre_tokenizer = cut.Whitespace()
         else:
-            one = r" ?\w+| ?[^\w\s]+|\s" if words else "(?m)."
+            one = r" ?\w+| ?[^\w\s]+|\s" if words else CHARACTER
             tokenizer.pre_tokenizer = cut.Split(Regex(one), "isolated")
             tokenizer.decoder = decoders.Fuse()
         trainer = trainers.WordLevelTrainer(

@@ -7,11 +7,13 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ensuite.core.backbone import Pretrained
 from ensuite.data.processors.text import (
     SEPARATOR,
     UNKNOWN,
     Text,
     choose_unit,
+    kept_tokenizer,
     learn_tokenizer,
     load_tokenizer,
 )
@@ -58,13 +60,17 @@ class Writing:
         if self.vocabulary < 4 or self.seldom < 1:
             raise ValueError("vocabulary must be 4 or more, seldom 1 or more")
 
-    def prepare(self, texts: Sequence[str]) -> Self:
-        """Learn a vocabulary from the texts to be written."""
+    def prepare(self, texts: Sequence[str], pretrained: Pretrained | None = None) -> Self:
+        """Learn a vocabulary from the texts to be written, or keep that of a checkpoint or run."""
+        if pretrained and (kept := kept_tokenizer(pretrained, "written-tokenizer.json")):
+            return replace(self, **kept._asdict())._measured(texts)
         unit = self.unit
         if unit == "auto":
             unit = "characters" if choose_unit(texts) == "characters" else "pieces"
-        learned = replace(self, unit=unit, tokenizer=self._learn(unit, texts))
-        return replace(learned, most=max(map(len, learned.encode(texts)), default=0))
+        return replace(self, unit=unit, tokenizer=self._learn(unit, texts))._measured(texts)
+
+    def _measured(self, texts: Sequence[str]) -> Self:
+        return replace(self, most=max(map(len, self.encode(texts)), default=0))
 
     def _learn(self, unit: Literal["words", "characters", "pieces"], texts: Sequence[str]) -> str:
         options = Text(unit=unit, vocabulary=self.vocabulary, seldom=self.seldom, lowercase=False)
