@@ -108,22 +108,28 @@ class GRU(Cell[GRUState]):
         seen = hidden if kept is None else hidden * kept
         # PyTorch's order: reset and update, then the candidate
         gates, candidate = projected.tensor_split([2 * self.width], dim=-1)
-        reset, update = (gates + self.from_hidden.part(0, seen)).sigmoid().chunk(2, dim=-1)
         if self.reset_bias is None:
+            reset, update = (gates + self.from_hidden.part(0, seen)).sigmoid().chunk(2, dim=-1)
             recalled = self.from_hidden.part(1, reset * seen)
         else:
-            recalled = reset * (self.from_hidden.part(1, seen) + self.reset_bias)
-        return GRUState(update * hidden + (1 - update) * (candidate + recalled).tanh())
+            product, called = self.from_hidden(seen).tensor_split([2 * self.width], dim=-1)
+            reset, update = (gates + product).sigmoid().chunk(2, dim=-1)
+            recalled = reset * (called + self.reset_bias)
+        return GRUState(torch.lerp((candidate + recalled).tanh(), hidden, update))
+
+    def weights(self) -> dict[str, Tensor]:
+        own = {} if self.reset_bias is None else {"reset_bias": self.reset_bias}
+        return super().weights() | own
 
     def hoisted(
         self,
-        projected: Float[Tensor, "time batch gates"],
+        inputs: Float[Tensor, "batch time features"],
         mask: Bool[Tensor, "batch time"] | None,
         state: GRUState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
-        weight = self.from_hidden.weight
-        outputs, last = gru.run(projected, mask, state.hidden, weight, kept, self.reset_bias)
+        tensors = (inputs, *state, *self.weights().values())
+        outputs, last = gru.run(self.defined(mask, kept), mask, kept, *tensors)
         return outputs, GRUState(last)
 
     def dense(

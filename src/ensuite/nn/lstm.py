@@ -119,15 +119,19 @@ class LSTM(Cell[LSTMState]):
         shown = cell if self.cell_norm is None else self.cell_norm(cell)
         return LSTMState(o.sigmoid() * shown.tanh(), cell)
 
+    def weights(self) -> dict[str, Tensor]:
+        own = {} if self.peepholes is None else {"peepholes": self.peepholes}
+        return super().weights() | own
+
     def hoisted(
         self,
-        projected: Float[Tensor, "time batch gates"],
+        inputs: Float[Tensor, "batch time features"],
         mask: Bool[Tensor, "batch time"] | None,
         state: LSTMState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], LSTMState]:
-        weight, peepholes = self.from_hidden.weight, self.peepholes
-        outputs, *last = lstm.run(projected, mask, *state, weight, kept, peepholes)
+        tensors = (inputs, *state, *self.weights().values())
+        outputs, *last = lstm.run(self.defined(mask, kept), mask, kept, *tensors)
         return outputs, LSTMState(*last)
 
     def dense(

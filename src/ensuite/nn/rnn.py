@@ -116,13 +116,13 @@ class RNN(Cell[RNNState]):
 
     def hoisted(
         self,
-        projected: Float[Tensor, "time batch width"],
+        inputs: Float[Tensor, "batch time features"],
         mask: Bool[Tensor, "batch time"] | None,
         state: RNNState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
-        relu = self.activation is torch.relu
-        outputs, last = rnn.run(projected, mask, state.hidden, self.from_hidden.weight, kept, relu)
+        relu, tensors = self.activation is torch.relu, (inputs, *state, *self.weights().values())
+        outputs, last = rnn.run(self.defined(mask, kept), mask, kept, relu, *tensors)
         return outputs, RNNState(last)
 
     def dense(

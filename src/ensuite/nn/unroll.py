@@ -146,10 +146,19 @@ class Cell(nn.Module, ABC, Generic[State]):
         """Read all positions on the path that ``path`` has chosen."""
         match self.path(inputs, mask, state, kept):
             case "hoisted":
-                projected = self.from_input(inputs.transpose(0, 1))
-                return self.hoisted(projected, mask, state, kept)
+                return self.hoisted(inputs, mask, state, kept)
             case "dense":
                 return self.dense(inputs, mask, state)
+        return self.define(inputs, mask, state, kept)
+
+    def define(
+        self,
+        inputs: Float[Tensor, "batch time features"],
+        mask: Bool[Tensor, "batch time"] | None,
+        state: State,
+        kept: Float[Tensor, "batch width"] | None,
+    ) -> tuple[Float[Tensor, "batch time width"], State]:
+        """Repeat ``step``: the definition, which every path equals."""
         return unroll(partial(self.step, kept=kept), self.from_input(inputs), state, mask)
 
     def path(
@@ -164,18 +173,19 @@ class Cell(nn.Module, ABC, Generic[State]):
         "hoisted" is ours, for float32 on a CPU; "dense" is torch's own, where it has the same cell.
         """
         kernel = self.kernel if kept is None else None
-        if self.hoists and hoisted.suits(inputs, *state, *self.parameters()):
+        ours = self.hoists and (kept is None or not kept.requires_grad)
+        if ours and hoisted.suits(inputs, *state, *self.weights().values()):
             return "dense" if kernel in dense.FUSED and mask is None else "hoisted"
         return "dense" if kernel is not None and dense.suits(kernel, inputs) else "definition"
 
     def hoisted(
         self,
-        projected: Float[Tensor, "time batch gates"],
+        inputs: Float[Tensor, "batch time features"],
         mask: Bool[Tensor, "batch time"] | None,
         state: State,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], State]:
-        """Read all positions, already through ``from_input``, where ``hoists`` is True."""
+        """Read all positions by our kernels, where ``hoists`` is True."""
         raise NotImplementedError
 
     def dense(
@@ -186,6 +196,29 @@ class Cell(nn.Module, ABC, Generic[State]):
     ) -> tuple[Float[Tensor, "batch time width"], State]:
         """Read all positions by ``kernel``, where it is not None."""
         raise NotImplementedError
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return what ``step`` and ``from_input`` multiply by and add, by name, in one order."""
+        return {
+            "from_input.weight": self.from_input.weight,
+            "from_input.bias": self.from_input.bias,
+            "from_hidden.weight": self.from_hidden.weight,
+        }
+
+    def defined(
+        self, mask: Tensor | None, kept: Tensor | None
+    ) -> Callable[..., tuple[Tensor, ...]]:
+        """Return the definition as a function of inputs, state and weights."""
+        names, parts = list(self.weights()), len(self.state._fields)
+
+        def compute(inputs: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+            state, weights = self.state(*rest[:parts]), rest[parts:]
+            renamed = {f"cell.{n}": tensor for n, tensor in zip(names, weights, strict=True)}
+            how = (inputs, mask, state, kept)
+            outputs, last = torch.func.functional_call(_Defined(self), renamed, how)
+            return outputs, *last
+
+        return compute
 
     def _check(self, state: State, rows: int) -> None:
         name, expected = type(self).__name__, (rows, self.width)
@@ -201,6 +234,17 @@ class Cell(nn.Module, ABC, Generic[State]):
                     f"{expected[1]}, but it was handed {tuple(tensor.shape)}: give it the state "
                     "that the same layer returned for the same rows."
                 )
+
+
+class _Defined(nn.Module):
+    """A cell that takes the path of its definition."""
+
+    def __init__(self, cell: Cell[Any]) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, *how: Any) -> Any:
+        return self.cell.define(*how)
 
 
 def _describe(state: type[Any]) -> str:

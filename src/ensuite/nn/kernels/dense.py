@@ -23,7 +23,7 @@ SHUT, OPEN = -1e4, 1e4
 
 
 FUSED: tuple[Callable[..., Any], ...] = (torch.lstm,)
-"""What torch computes on a CPU in one piece, by oneDNN; the others are a few operations a position."""
+"""What torch computes in one piece on a CPU, by oneDNN; the others take many operations."""
 
 
 class Weights(NamedTuple):

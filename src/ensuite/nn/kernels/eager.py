@@ -5,8 +5,9 @@ Each ``forward`` takes the products of a position into the state after it, and k
 ``fused`` has the same functions, compiled; both write into what they are given:
 
     states, hidden, cells   (1 + time, batch, width): the start, and the state after each position
-    projected, products     (time, batch, gates x width): what comes from the input, from the state
-    gates                   (time, batch, gates x width), or one position where nothing is kept
+    gates                   (time, batch, gates x width): what comes from the input, then the gates
+    product                 (batch, gates x width): what comes from the state before
+    products                (time, batch, gates x width): the gradients of both
     real                    (time, batch, 1): which rows are not padded; None: all are
     given                   (time, batch, width): the gradient of the outputs, or one position of it
     carry                   (batch, width): the gradient of the state after the position, on return
@@ -55,7 +56,6 @@ def rnn_backward(
 def gru_forward(
     time: int,
     product: Tensor,
-    projected: Tensor,
     bias: Tensor,
     states: Tensor,
     real: Tensor | None,
@@ -63,11 +63,10 @@ def gru_forward(
 ) -> None:
     """Take a position where the reset gate stands after the matrix; keep r, z, n and U_n h + u."""
     width = len(bias)
-    both, candidate, recalled = _at(time, gates).tensor_split([2 * width, 3 * width], dim=1)
-    to_both, to_candidate = projected[time].tensor_split([2 * width], dim=1)
-    torch.add(product[:, : 2 * width], to_both, out=both).sigmoid_()
+    both, candidate, recalled = gates[time].tensor_split([2 * width, 3 * width], dim=1)
+    both.add_(product[:, : 2 * width]).sigmoid_()
     torch.add(product[:, 2 * width :], bias, out=recalled)
-    torch.addcmul(to_candidate, both[:, :width], recalled, out=candidate).tanh_()
+    candidate.addcmul_(both[:, :width], recalled).tanh_()
     torch.lerp(candidate, states[time], both[:, width:], out=states[time + 1])
     _keep(time, real, states)
 
@@ -79,42 +78,33 @@ def gru_backward(
     states: Tensor,
     real: Tensor | None,
     carry: Tensor,
-    projected: Tensor,
     products: Tensor,
 ) -> None:
-    """Find the gradients of what comes from the input and from the hidden state."""
+    """Find the gradients of n (of what the input adds), r, z and U_n h + u."""
     reset, update, candidate, recalled = gates[time].chunk(4, dim=1)
-    to_reset, to_update, to_candidate = projected[time].chunk(3, dim=1)
+    to_candidate, to_reset, to_update, to_recalled = products[time].chunk(4, dim=1)
     gradient = _take(time, real, given, carry, update)
     torch.mul(gradient * (1 - update), 1 - candidate * candidate, out=to_candidate)
     torch.mul(gradient * (states[time] - candidate), update * (1 - update), out=to_update)
     torch.mul(to_candidate * recalled, reset * (1 - reset), out=to_reset)
-    products[time] = projected[time]
-    products[time, :, -reset.shape[1] :] *= reset
+    torch.mul(to_candidate, reset, out=to_recalled)
 
 
-def gates_forward(
-    time: int, product: Tensor, projected: Tensor, seen: Tensor, gates: Tensor, resets: Tensor
-) -> None:
+def gates_forward(time: int, product: Tensor, seen: Tensor, gates: Tensor, resets: Tensor) -> None:
     """Open the two gates of a GRU, and reset the hidden state before its matrix."""
     width = seen.shape[2]
-    both = _at(time, gates)[:, : 2 * width]
-    torch.add(product, projected[time, :, : 2 * width], out=both).sigmoid_()
-    torch.mul(both[:, :width], seen[time], out=_at(time, resets))
+    both = gates[time, :, : 2 * width]
+    both.add_(product).sigmoid_()
+    torch.mul(both[:, :width], seen[time], out=resets[time])
 
 
 def candidate_forward(
-    time: int,
-    product: Tensor,
-    projected: Tensor,
-    states: Tensor,
-    real: Tensor | None,
-    gates: Tensor,
+    time: int, product: Tensor, states: Tensor, real: Tensor | None, gates: Tensor
 ) -> None:
     """Take a position into the state, after ``gates_forward``; keep r, z and n."""
     width = states.shape[2]
-    update, candidate = _at(time, gates)[:, width:].chunk(2, dim=1)
-    torch.add(product, projected[time, :, 2 * width :], out=candidate).tanh_()
+    update, candidate = gates[time, :, width:].chunk(2, dim=1)
+    candidate.add_(product).tanh_()
     torch.lerp(candidate, states[time], update, out=states[time + 1])
     _keep(time, real, states)
 
@@ -152,7 +142,6 @@ def gates_backward(
 def cell_forward(
     time: int,
     product: Tensor,
-    projected: Tensor,
     peepholes: Tensor,
     cells: Tensor,
     real: Tensor | None,
@@ -160,7 +149,7 @@ def cell_forward(
 ) -> None:
     """Take a position into the cell of an LSTM; keep i, f and g, and the sum for o."""
     before, after = cells[time], cells[time + 1]
-    sums = torch.add(product, projected[time], out=_at(time, gates))
+    sums = gates[time].add_(product)
     enter, forget, new, _ = sums.chunk(4, dim=1)
     enter.addcmul_(peepholes[0], before)
     forget.addcmul_(peepholes[1], before)
@@ -174,7 +163,7 @@ def hidden_forward(
 ) -> None:
     """Show the cell of an LSTM, after ``cell_forward``; keep o."""
     cell = cells[time + 1]
-    out = _at(time, gates).chunk(4, dim=1)[3]
+    out = gates[time].chunk(4, dim=1)[3]
     out.addcmul_(peepholes[2], cell).sigmoid_()
     torch.mul(out, cell.tanh(), out=hidden[time + 1])
     _keep(time, real, hidden)
@@ -221,11 +210,6 @@ def cell_backward(
     cell_carry.addcmul_(to_enter, peepholes[0]).addcmul_(to_forget, peepholes[1])
 
 
-def _at(time: int, room: Tensor) -> Tensor:
-    """Return one position of what may have memory for one only."""
-    return room[time % len(room)]
-
-
 def _keep(time: int, real: Tensor | None, states: Tensor) -> None:
     """Leave the state of padded rows as it was."""
     if real is not None:
@@ -239,7 +223,7 @@ def _take(
 
     Of a real row, a share of it (None: nothing); of a padded row, all of it.
     """
-    whole = carry.clone() if given is None else carry + _at(time, given)
+    whole = carry.clone() if given is None else carry + given[time % len(given)]
     past = torch.zeros_like(whole) if share is None else whole * share
     carry.copy_(past if real is None else torch.where(real[time], past, whole))
     return whole if real is None else torch.where(real[time], whole, 0)

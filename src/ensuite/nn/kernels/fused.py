@@ -112,9 +112,8 @@ def rnn_backward(time, relu, given, states, real, carry, products):
 
 @compiled
 @no_type_check
-def gru_forward(time, product, projected, bias, states, real, gates):
-    before, after = states[time], states[time + 1]
-    projected, gates = projected[time], gates[time % len(gates)]
+def gru_forward(time, product, bias, states, real, gates):
+    before, after, gates = states[time], states[time + 1], gates[time]
     rows, width = before.shape
     z, n, u = width, 2 * width, 3 * width
     for row in range(rows):
@@ -122,11 +121,11 @@ def gru_forward(time, product, projected, bias, states, real, gates):
             after[row] = before[row]
             continue
         for j in range(2 * width):
-            gates[row, j] = sigmoid(product[row, j] + projected[row, j])
+            gates[row, j] = sigmoid(gates[row, j] + product[row, j])
         for j in range(width):
             gates[row, u + j] = product[row, n + j] + bias[j]
         for j in range(width):
-            gates[row, n + j] = tanh(projected[row, n + j] + gates[row, j] * gates[row, u + j])
+            gates[row, n + j] = tanh(gates[row, n + j] + gates[row, j] * gates[row, u + j])
         for j in range(width):
             new = gates[row, n + j]
             after[row, j] = new + gates[row, z + j] * (before[row, j] - new)
@@ -134,50 +133,45 @@ def gru_forward(time, product, projected, bias, states, real, gates):
 
 @compiled
 @no_type_check
-def gru_backward(time, given, gates, states, real, carry, projected, products):
+def gru_backward(time, given, gates, states, real, carry, products):
     before, given, gates = states[time], given[time % len(given)], gates[time]
-    projected, products = projected[time], products[time]
+    products = products[time]
     rows, width = before.shape
     z, n, u = width, 2 * width, 3 * width
     one, zero = float32(1), float32(0)
     for row in range(rows):
         if not real[time, row]:
             carry[row] += given[row]
-            projected[row] = zero
             products[row] = zero
             continue
         for j in range(width):
             update, new = gates[row, z + j], gates[row, n + j]
             gradient = carry[row, j] + given[row, j]
-            projected[row, z + j] = gradient * (before[row, j] - new) * update * (one - update)
-            projected[row, n + j] = gradient * (one - update) * (one - new * new)
+            products[row, n + j] = gradient * (before[row, j] - new) * update * (one - update)
+            products[row, j] = gradient * (one - update) * (one - new * new)
             carry[row, j] = gradient * update
         for j in range(width):
-            reset, to_new = gates[row, j], projected[row, n + j]
-            projected[row, j] = to_new * gates[row, u + j] * reset * (one - reset)
-            products[row, n + j] = to_new * reset
-        for j in range(2 * width):
-            products[row, j] = projected[row, j]
+            reset, to_new = gates[row, j], products[row, j]
+            products[row, z + j] = to_new * gates[row, u + j] * reset * (one - reset)
+            products[row, u + j] = to_new * reset
 
 
 @compiled
 @no_type_check
-def gates_forward(time, product, projected, seen, gates, resets):
-    projected, gates = projected[time], gates[time % len(gates)]
-    seen, resets = seen[time], resets[time % len(resets)]
+def gates_forward(time, product, seen, gates, resets):
+    gates, seen, resets = gates[time], seen[time], resets[time]
     rows, width = seen.shape
     for row in range(rows):
         for j in range(2 * width):
-            gates[row, j] = sigmoid(product[row, j] + projected[row, j])
+            gates[row, j] = sigmoid(gates[row, j] + product[row, j])
         for j in range(width):
             resets[row, j] = gates[row, j] * seen[row, j]
 
 
 @compiled
 @no_type_check
-def candidate_forward(time, product, projected, states, real, gates):
-    before, after = states[time], states[time + 1]
-    projected, gates = projected[time], gates[time % len(gates)]
+def candidate_forward(time, product, states, real, gates):
+    before, after, gates = states[time], states[time + 1], gates[time]
     rows, width = before.shape
     z, n = width, 2 * width
     for row in range(rows):
@@ -185,7 +179,7 @@ def candidate_forward(time, product, projected, states, real, gates):
             after[row] = before[row]
             continue
         for j in range(width):
-            gates[row, n + j] = tanh(product[row, j] + projected[row, n + j])
+            gates[row, n + j] = tanh(gates[row, n + j] + product[row, j])
         for j in range(width):
             new = gates[row, n + j]
             after[row, j] = new + gates[row, z + j] * (before[row, j] - new)
@@ -228,9 +222,8 @@ def gates_backward(time, recalled, gates, seen, products):
 
 @compiled
 @no_type_check
-def cell_forward(time, product, projected, peepholes, cells, real, gates):
-    before, after = cells[time], cells[time + 1]
-    projected, gates = projected[time], gates[time % len(gates)]
+def cell_forward(time, product, peepholes, cells, real, gates):
+    before, after, gates = cells[time], cells[time + 1], gates[time]
     rows, width = before.shape
     f, g, o = width, 2 * width, 3 * width
     for row in range(rows):
@@ -238,7 +231,7 @@ def cell_forward(time, product, projected, peepholes, cells, real, gates):
             after[row] = before[row]
             continue
         for j in range(4 * width):
-            gates[row, j] = product[row, j] + projected[row, j]
+            gates[row, j] += product[row, j]
         for j in range(width):
             gates[row, j] = sigmoid(gates[row, j] + peepholes[0, j] * before[row, j])
         for j in range(width):
@@ -254,7 +247,7 @@ def cell_forward(time, product, projected, peepholes, cells, real, gates):
 @no_type_check
 def hidden_forward(time, peepholes, cells, hidden, real, gates):
     before, after, cell = hidden[time], hidden[time + 1], cells[time + 1]
-    gates = gates[time % len(gates)]
+    gates = gates[time]
     rows, width = cell.shape
     o = 3 * width
     for row in range(rows):

@@ -12,8 +12,11 @@ Source:
 """
 
 import importlib.util
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
+from itertools import compress
 from types import ModuleType
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -47,26 +50,67 @@ def states(start: Float[Tensor, "batch width"], time: int) -> Float[Tensor, "sta
     return memory
 
 
-def room(like: Float[Tensor, "batch size"], time: int, saving: bool) -> Float[Tensor, "time ..."]:
-    """Return memory for what backward asks for: of one position, where there is no backward."""
-    return like.new_empty(time if saving else 1, *like.shape)
+def project(
+    inputs: Float[Tensor, "batch time features"],
+    weight: Float[Tensor, "gates features"],
+    bias: Float[Tensor, " gates"],
+    room: Float[Tensor, "time batch gates"],
+) -> None:
+    """Write the product of every input, and the bias, to where the loop adds the others."""
+    torch.addmm(bias, _rows(inputs), weight.t(), out=room.view(-1, len(weight)))
 
 
 def look(
-    time: int,
-    states: Float[Tensor, "states batch width"],
-    kept: Float[Tensor, "batch width"] | None,
-    seen: Float[Tensor, "states batch width"],
+    time: int, states: Sequence[Tensor], kept: Tensor | None, seen: Sequence[Tensor]
 ) -> Float[Tensor, "batch width"]:
     """Return what dropout leaves of the state before a position; it stands in ``seen``."""
     return seen[time] if kept is None else torch.mul(states[time], kept, out=seen[time])
 
 
+def save(ctx: Any, given: Sequence[Tensor | None], made: Sequence[Tensor | None]) -> None:
+    """Keep what backward asks for: the tensors that were given, and those that were made."""
+    ctx.many = len(given)
+    ctx.save_for_backward(*given, *made)
+    ctx.set_materialize_grads(False)
+
+
+def saved(ctx: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return what ``save`` has kept."""
+    return ctx.saved_tensors[: ctx.many], ctx.saved_tensors[ctx.many :]
+
+
+def differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a gradient have gradients of its own: those of the definition, which is run again."""
+
+    @wraps(backward)
+    def either(ctx: Any, *gradients: Tensor | None) -> Any:
+        if not torch.is_grad_enabled():  # nobody asks for more
+            return backward(ctx, *gradients)
+        given = [tensor for tensor in saved(ctx)[0] if tensor is not None]
+        wanted = ctx.needs_input_grad[-len(given) :]
+        found = iter(_again(ctx.define(*given), gradients, list(compress(given, wanted))))
+        before = len(ctx.needs_input_grad) - len(given)
+        return *(before * [None]), *(next(found) if want else None for want in wanted)
+
+    return either
+
+
+def _again(
+    outputs: Sequence[Tensor], gradients: Sequence[Tensor | None], wanted: Sequence[Tensor]
+) -> tuple[Tensor | None, ...]:
+    """Return the gradients of what is wanted, which have gradients."""
+    pairs = [pair for pair in zip(outputs, gradients, strict=True) if pair[1] is not None]
+    ends, starts = zip(*pairs, strict=True)
+    return torch.autograd.grad(ends, wanted, starts, create_graph=True, allow_unused=True)
+
+
 def of_outputs(
-    gradient: Float[Tensor, "time batch width"] | None, carry: Float[Tensor, "batch width"]
+    gradient: Float[Tensor, "batch time width"] | None, carry: Float[Tensor, "batch width"]
 ) -> Float[Tensor, "positions batch width"]:
     """Return the gradient of the outputs: one position of zeros where none came."""
-    return torch.zeros_like(carry)[None] if gradient is None else gradient.contiguous()
+    if gradient is None:
+        return torch.zeros_like(carry)[None]
+    return gradient.transpose(0, 1).contiguous()
 
 
 def of_last(
@@ -94,4 +138,27 @@ def of_weight(
     products: Float[Tensor, "time batch gates"], read: Float[Tensor, "positions batch width"]
 ) -> Float[Tensor, "gates width"]:
     """Return the gradient of a matrix, from that of its products and what it has read."""
-    return products.flatten(0, 1).t() @ read[: len(products)].flatten(0, 1)
+    return _flat(products).t() @ _flat(read[: len(products)])
+
+
+def of_inputs(
+    products: Float[Tensor, "time batch gates"],
+    inputs: Float[Tensor, "batch time features"],
+    weight: Float[Tensor, "gates features"],
+    *,
+    needed: bool,
+) -> tuple[Tensor | None, Float[Tensor, "gates features"], Float[Tensor, " gates"]]:
+    """Return the gradients of the inputs (None: not needed), of their matrix and of the bias."""
+    gradient, back = _flat(products), None
+    if needed:
+        back = (gradient @ weight).view(*products.shape[:2], -1).transpose(0, 1)
+    return back, gradient.t() @ _rows(inputs), gradient.sum(0)
+
+
+def _flat(tensor: Float[Tensor, "time batch size"]) -> Float[Tensor, "rows size"]:
+    return tensor.view(-1, tensor.shape[2])
+
+
+def _rows(inputs: Float[Tensor, "batch time features"]) -> Float[Tensor, "rows features"]:
+    """Return the inputs as rows of one matrix, time first."""
+    return inputs.transpose(0, 1).reshape(-1, inputs.shape[2])
