@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from benchmarks import layers, peers, protocol, train
+from benchmarks import language_model, layers, peers, protocol, stream, train
 from benchmarks.layers import Size, Sizes
 from benchmarks.protocol import Contender, Effort, Found, Missing
 from hypothesis import given
@@ -138,7 +138,7 @@ def test_a_readme_without_the_markers_is_refused():
 
 def test_the_readme_has_a_place_for_every_benchmark():
     text = protocol.README.read_text(encoding="utf-8")
-    for name in ("layers", "train"):
+    for name in ("language_model", "layers", "train"):
         assert protocol.between(text, name, "table").count("table") >= 1
 
 
@@ -197,6 +197,13 @@ def test_the_first_epoch_is_one_a_user_could_run(tmp_path, monkeypatch):
     assert scope["trained"].evaluate(scope["given"]["test"])["accuracy"] >= 0
 
 
+def test_a_stream_carries_no_more_at_its_end_than_at_its_start():
+    marks = stream.read(40, marks=4, width=4)
+    assert [mark.steps for mark in marks] == [10, 20, 30, 40]
+    assert {mark.carried for mark in marks} == {2 * 4 * 4}  # two states of four float32
+    assert min(min(mark.rate, mark.megabytes) for mark in marks) > 0
+
+
 @pytest.fixture
 def worker(tmp_path, monkeypatch):
     (tmp_path / "keras_worker.py").write_text(WORKER, encoding="utf-8")
@@ -219,3 +226,16 @@ def test_a_peer_in_another_process_reads_the_clock_itself():
 def test_a_peer_that_dies_is_told():
     with peers.Keras() as keras, pytest.raises(RuntimeError, match="Keras ended with 3"):
         keras.contender("fail").run(1)
+
+
+def test_language_models_are_measured():
+    size = language_model.Size(16, 4, 8)
+    found = language_model.measure((size,), QUICK)
+    check(found.rows, {"lstm of 8 units, 16 characters, an update"})
+    assert size.flops == 6 * (4 * 8 * 12 + 8 * 16) * 32 * 64
+
+
+def test_what_an_update_keeps_does_not_grow_with_the_text():
+    short, long = language_model.kept((300, 3000), language_model.Size(16, 4, 8))
+    assert short.lanes == long.lanes
+    assert long.at_once > 9 * short.at_once > 9 * short.lanes
