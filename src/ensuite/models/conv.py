@@ -146,11 +146,21 @@ class TimeLayer(nn.Module):
 
 
 class PictureConv(Backbone):
-    """Convolve over a picture; each layer sees twice as wide, and tells twice as much apart."""
+    """Convolve over a picture; each layer sees twice as wide, and tells twice as much apart.
 
-    def __init__(self, options: ConvOptions, inputs: Inputs) -> None:
+    Args:
+        options: Width, layers, kernel and dropout.
+        inputs: Pictures of one size, whose channels stand side by side.
+        normed: Whether each layer brings a picture to mean 0 and deviation 1 before it rectifies,
+            so that no region is lost to filters that nothing passes any more.
+
+    Source:
+        Wu & He (2018), https://arxiv.org/abs/1803.08494: normalisation, here of one group
+    """
+
+    def __init__(self, options: ConvOptions, inputs: Inputs, *, normed: bool = False) -> None:
         super().__init__()
-        self.fields, self.width = tuple(inputs), options.width
+        self.fields, self.width, self.normed = tuple(inputs), options.width, normed
         pictures = [require_picture(kind) for kind in inputs.values()]
         sizes = [sum(picture.channels for picture in pictures)]
         depths = range(options.layers - 1, -1, -1)
@@ -169,7 +179,8 @@ class PictureConv(Backbone):
         for depth, layer in enumerate(self.layers):
             if depth:
                 maps = F.max_pool2d(maps, 2, ceil_mode=True)
-            maps = F.relu(layer(maps))
+            maps = layer(maps)
+            maps = F.relu(F.group_norm(maps, 1) if self.normed else maps)
         placed = F.adaptive_avg_pool2d(maps, self.places).flatten(1)
         summary = F.relu(self.dense(self.dropout(placed)))
         return States(summary, maps.flatten(2).transpose(1, 2))

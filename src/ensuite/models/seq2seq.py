@@ -245,7 +245,7 @@ class PictureEncoder(nn.Module):
         convolutions = ConvOptions(
             width=options.width, layers=1 + halvings, dropout=options.dropout
         )
-        self.picture = PictureConv(convolutions, {field: kind})
+        self.picture = PictureConv(convolutions, {field: kind}, normed=True)
         self.width = self.summary = options.width
         self.places = None
         if options.attention != "none":
