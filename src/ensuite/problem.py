@@ -241,10 +241,11 @@ def split_parts(
     train, kind = examples["train"], how.partition(":")[0]
     if task.ordered and kind == "random":
         kind, keys = "time", range(len(train))
-    keys = [task.key(example) for example in train] if keys is None else list(keys)
-    labels = [task.stratum(example) or "" for example in train]
     missing = [part for part in PARTS[1:] if part not in examples]
     rows: dict[str, Any] = {"train": range(len(train))}
+    labels = [task.stratum(example) or "" for example in train] if missing else []
+    if missing:
+        keys = [task.key(example) for example in train] if keys is None else list(keys)
     if len(missing) == 2:
         rows = split(len(train), how=kind, keys=keys, labels=labels)._asdict()
     elif missing:

@@ -37,6 +37,15 @@ def test_penalties_are_divided_by_the_rows():
     assert totals(divided) == {"label": 2.0, "kl": 3.0}
 
 
+def test_the_gradients_are_those_of_the_divided_value():
+    weight, counts = tensor([2.0, 3.0], requires_grad=True), {ROWS: 3, "a": 7}
+    parts = {"a": Part((weight**2).sum(), weight=0.5), "kl": Part(weight.prod())}
+    whole = Loss({**parts, "constant": Part(tensor(1.0))})
+    (expected,) = torch.autograd.grad((whole / counts).value, weight, retain_graph=True)
+    whole.backward(counts)
+    torch.testing.assert_close(weight.grad, expected)
+
+
 def test_a_part_that_counts_nothing_stays_finite():
     assert totals(loss(words=0.0) / {ROWS: 2, "words": 0}) == {"words": 0.0}
 

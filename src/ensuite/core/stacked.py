@@ -1,31 +1,31 @@
 """Rows of one shape as one array a field: a batch of them is one selection, not many objects."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar, overload
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-Row = TypeVar("Row", bound=NamedTuple)
+Row = TypeVar("Row")
 
 MOST_BYTES = 2**30
 """Of a field that is stacked; beyond, memory is worth more than the time a batch takes."""
 
 
 class Stacked(Sequence[Row]):
-    """Named tuples of arrays, or of numbers, each field of one shape throughout.
+    """Named tuples whose fields, arrays or numbers, have one shape throughout.
 
     Args:
         make: Their class.
-        fields: (rows, ...), one for each of its fields, in order.
+        fields: (rows, ...) by name, in the order of the class.
     """
 
-    def __init__(self, make: type[Row], fields: Sequence[NDArray[Any]]) -> None:
-        self.make, self.fields = make, tuple(fields)
+    def __init__(self, make: Callable[..., Row], fields: Mapping[str, NDArray[Any]]) -> None:
+        self.make, self.fields = make, fields
 
     def __len__(self) -> int:
         """Count the rows."""
-        return len(self.fields[0])
+        return len(next(iter(self.fields.values())))
 
     @overload
     def __getitem__(self, number: int) -> Row: ...
@@ -33,40 +33,47 @@ class Stacked(Sequence[Row]):
     def __getitem__(self, number: slice) -> "Stacked[Row]": ...
     def __getitem__(self, number: int | slice) -> "Row | Stacked[Row]":
         """Return a row, or a stretch of them."""
-        picked = [field[number] for field in self.fields]
-        return Stacked(self.make, picked) if isinstance(number, slice) else self.make(*picked)
+        picked = {name: field[number] for name, field in self.fields.items()}
+        return Stacked(self.make, picked) if isinstance(number, slice) else self.make(**picked)
+
+    def take(self, numbers: Sequence[int]) -> "Stacked[Row]":
+        """Return the rows of these numbers."""
+        places = np.asarray(numbers, dtype=np.intp)
+        return Stacked(self.make, {name: f.take(places, 0) for name, f in self.fields.items()})
 
 
 def stack(rows: Sequence[Row]) -> Sequence[Row]:
-    """Return the rows as fields where each of those has one shape; as they are where not.
+    """Return named tuples field by field where each of those has one shape; as they are where not.
 
-    >>> class Point(NamedTuple):
-    ...     at: NDArray[Any]
+    >>> from typing import NamedTuple
+    >>> Point = NamedTuple("Point", [("at", NDArray[Any])])
     >>> [type(stack([Point(np.ones(3)), Point(np.ones(n))])).__name__ for n in (3, 4)]
     ['Stacked', 'list']
     """
     if not rows:
         return rows
-    fields = []
-    for column in zip(*rows, strict=True):
-        first = np.asarray(column[0])
-        alike = all(np.shape(each) == first.shape for each in column)
-        if not alike or first.dtype == object or first.nbytes * len(rows) > MOST_BYTES:
-            return rows
-        fields.append(np.stack(column))
-    return Stacked(type(rows[0]), fields)
+    make: Any = type(rows[0])
+    columns = list(zip(*cast("Sequence[tuple[Any, ...]]", rows), strict=True))
+    if any(np.asarray(each[0]).nbytes * len(rows) > MOST_BYTES for each in columns):
+        return rows
+    try:
+        fields = dict(zip(make._fields, map(np.array, columns), strict=True))
+    except ValueError:  # of several shapes
+        return rows
+    if any(field.dtype == object for field in fields.values()):
+        return rows
+    return Stacked(make, fields)
 
 
 def take(rows: Sequence[Row], numbers: Sequence[int]) -> Sequence[Row]:
     """Return the rows of these numbers."""
     if isinstance(rows, Stacked):
-        return Stacked(rows.make, [field[numbers] for field in rows.fields])
+        return rows.take(numbers)
     return [rows[number] for number in numbers]
 
 
-def column(rows: Sequence[Row], name: str) -> Sequence[Any]:
-    """Return one field of all rows: an array where they are stacked."""
+def column(rows: Sequence[Any], name: str) -> Any:
+    """Return one field of all rows: an array where they are stacked, else a list."""
     if isinstance(rows, Stacked):
-        field: NDArray[Any] = rows.fields[rows.make._fields.index(name)]
-        return field
+        return rows.fields[name]
     return [getattr(row, name) for row in rows]

@@ -212,8 +212,9 @@ class RecurrentBackbone(Backbone):
 
     def read(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch time features"]:
         """Turn the fields of a batch into one vector a position."""
-        fields = zip(self.fields, self.readers, strict=True)
-        return torch.cat([read(inputs[name]) for name, read in fields], dim=-1)
+        pairs = zip(self.fields, self.readers, strict=True)
+        fields = [read(inputs[name]) for name, read in pairs]
+        return fields[0] if len(fields) == 1 else torch.cat(fields, dim=-1)
 
     def forward(self, batch: Batch) -> States:
         """Return the states of a batch; each of its documents is read as if it stood alone."""

@@ -195,6 +195,8 @@ class Recurrent(nn.Module):
 
     def _combine(self, parts: Sequence[Tensor]) -> Tensor:
         """Make one vector of those of all directions."""
+        if len(parts) == 1:
+            return parts[0]
         if self.combine == "concat":
             return torch.cat(list(parts), dim=-1)
         total = parts[0] + parts[1]

@@ -246,8 +246,8 @@ class Regress(Task[Example, Item, Prediction]):
         everything = [e for part in parts.values() for e in part]
         findings = self.processor.check([e.input for e in everything])
         truths = _truths(everything, len(self.mean)).T
-        for name, column in list(zip(self.targets, truths, strict=True))[:MOST_TOLD]:
-            known = column[~np.isnan(column)]
+        for name, truth in list(zip(self.targets, truths, strict=True))[:MOST_TOLD]:
+            known = truth[~np.isnan(truth)]
             wrong = np.abs(known - known.mean()).mean()
             findings.append(
                 Finding(

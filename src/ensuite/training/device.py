@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,10 +57,16 @@ def deterministic() -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     """Return the versions a result depends on."""
+    names = ("ensuite", "torch", "numpy", "tokenizers", "scikit-learn")
+    return {"python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+@cache
+def _version(name: str) -> str:
+    """Return that of an installed package; reading it takes milliseconds."""
     from importlib.metadata import version
 
-    names = ("ensuite", "torch", "numpy", "tokenizers", "scikit-learn")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    return version(name)
 
 
 def machine() -> dict[str, str]:

@@ -40,7 +40,10 @@ class Processor(ABC):
 
     @abstractmethod
     def collate(self, windows: Sequence[Window]) -> Batch:
-        """Put windows together, shorter ones padded at the end; an array holds those of one shape."""
+        """Put windows together, shorter ones padded at the end.
+
+        Windows of one shape may come as one array.
+        """
 
     def key(self, raw: Any) -> Hashable:
         """Return what makes two inputs the same."""
