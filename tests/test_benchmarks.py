@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from benchmarks import language_model, layers, peers, protocol, stream, train
+from benchmarks import language_model, layers, peers, protocol, stream, train, translate
 from benchmarks.layers import Size, Sizes
 from benchmarks.protocol import Contender, Effort, Found, Missing
 from hypothesis import given
@@ -239,3 +239,25 @@ def test_what_an_update_keeps_does_not_grow_with_the_text():
     short, long = language_model.kept((300, 3000), language_model.Size(16, 4, 8))
     assert short.lanes == long.lanes
     assert long.at_once > 9 * short.at_once > 9 * short.lanes
+
+
+TINY_PAIRS = translate.Size(8, 6, words=20, pairs=60, asked=10, batch=8, updates=2, learned=3)
+
+
+def test_translating_is_measured():
+    found = translate.measure(TINY_PAIRS, QUICK)
+    check(found.rows, {"2 updates of 8 pairs", "10 greedy answers"})
+    assert [row.amount for row in found.rows] == [16, 16, 10, 10]
+
+
+def test_the_plain_translator_computes_what_ours_does():
+    import torch
+
+    training = translate.begin(TINY_PAIRS)
+    items, model, peer = training.items[:5], training.model.eval(), translate.plain(training)
+    source, words, targets = translate.pad(items)
+    batch = training.task.collate(items)
+    assert torch.equal(targets, batch.targets["token"])
+    expected = model(batch).values
+    torch.testing.assert_close(peer(source, words), expected)
+    torch.testing.assert_close(peer.stepwise(source, words), expected)

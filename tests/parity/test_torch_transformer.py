@@ -1,8 +1,10 @@
-"""Blocks with the weights of torch's own layers give what those give."""
+"""Blocks, and the whole model, with the weights of torch's own layers give what those give."""
 
 import pytest
 import torch
 
+from ensuite.core.batch import DECODER, Batch, Tokens
+from ensuite.models.transformer import TransformerOptions
 from ensuite.nn.transformer import Block
 
 WIDTH, HEADS, INNER = 12, 3, 20
@@ -34,7 +36,7 @@ def copy(block, theirs):
         ours.load_state_dict(norm.state_dict())
 
 
-def options(norm):
+def options_of(norm):
     return {"dropout": 0.0, "batch_first": True, "norm_first": norm == "pre"}
 
 
@@ -48,7 +50,7 @@ def compare(found, expected, ours, theirs, real):
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_an_encoder_block_is_that_of_torch(norm):
     block = Block(WIDTH, HEADS, INNER, norm=norm)
-    theirs = torch.nn.TransformerEncoderLayer(WIDTH, HEADS, INNER, **options(norm))
+    theirs = torch.nn.TransformerEncoderLayer(WIDTH, HEADS, INNER, **options_of(norm))
     copy(block, theirs)
     ours = torch.randn(2, 4, WIDTH, requires_grad=True)
     again = ours.detach().clone().requires_grad_()
@@ -63,7 +65,7 @@ def test_an_encoder_block_is_that_of_torch(norm):
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_decoder_block_is_that_of_torch(norm):
     block = Block(WIDTH, HEADS, INNER, memory=True, norm=norm)
-    theirs = torch.nn.TransformerDecoderLayer(WIDTH, HEADS, INNER, **options(norm))
+    theirs = torch.nn.TransformerDecoderLayer(WIDTH, HEADS, INNER, **options_of(norm))
     copy(block, theirs)
     ours, encoded = torch.randn(2, 4, WIDTH, requires_grad=True), torch.randn(2, 3, WIDTH)
     again = ours.detach().clone().requires_grad_()
@@ -77,3 +79,38 @@ def test_a_decoder_block_is_that_of_torch(norm):
         rtol=1e-3,
         atol=1e-4,
     )
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_the_whole_encoder_and_decoder_are_those_of_torch(norm):
+    options = TransformerOptions(
+        width=WIDTH, layers=2, heads=HEADS, inner=2, norm=norm, dropout=0.0
+    )
+    ours = options.build({"tokens": Tokens(9), DECODER: Tokens(7)})
+    reads = torch.nn.TransformerEncoder(
+        torch.nn.TransformerEncoderLayer(WIDTH, HEADS, 2 * WIDTH, **options_of(norm)),
+        2,
+        torch.nn.LayerNorm(WIDTH),
+        enable_nested_tensor=False,  # it is not for these, and torch would warn
+    )
+    theirs = torch.nn.Transformer(
+        WIDTH, HEADS, 2, 2, 2 * WIDTH, custom_encoder=reads, **options_of(norm)
+    )
+    for mine, other in ((ours.encoder, theirs.encoder), (ours.decoder, theirs.decoder)):
+        for block, layer in zip(mine.blocks, other.layers, strict=True):
+            copy(block, layer)
+        if norm == "pre":
+            mine.norm.load_state_dict(other.norm.state_dict())
+        else:  # torch norms once more what its last layer has normed; Vaswani et al. do not
+            other.norm = None
+    tokens, words = torch.randint(1, 9, (2, 4)), torch.randint(1, 7, (2, 5))
+    batch = Batch(inputs={"tokens": tokens, DECODER: words}, mask=MASK)
+    places = [torch.arange(each.shape[1]).expand_as(each) for each in (tokens, words)]
+    expected = theirs(
+        ours.encoder.start(tokens, places[0]),
+        ours.decoder.start(words, places[1]),
+        tgt_mask=~torch.ones(5, 5, dtype=torch.bool).tril(),
+        src_key_padding_mask=~MASK,
+        memory_key_padding_mask=~MASK,
+    )
+    torch.testing.assert_close(ours(batch).sequence, expected, rtol=1e-4, atol=1e-5)
