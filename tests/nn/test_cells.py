@@ -193,6 +193,77 @@ def test_bfloat16_is_the_definition_within_its_rounding(make, autocast):
         torch.testing.assert_close(one.float(), other.float(), rtol=0.05, atol=0.05)
 
 
+@cells
+def test_gradients_have_gradients(make):
+    """A penalty on a gradient: what was hoisted is computed again by the definition."""
+    cell = any_cell(make)
+    inputs = torch.randn(3, 5, FEATURES, requires_grad=True)
+    mask, start = torch.rand(3, 5) < 0.7, any_state(cell, 3)
+
+    def slope(outputs, state):
+        total = outputs.sin().sum() + sum(part.cos().sum() for part in state)
+        (first,) = torch.autograd.grad(total, inputs, create_graph=True)
+        return torch.autograd.grad(
+            first.square().sum(), [inputs, *weights(cell)], allow_unused=True
+        )
+
+    found = slope(*cell(inputs, mask, start))
+    expected = slope(*cell.define(inputs, mask, start, None))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@cells
+def test_what_is_changed_after_it_was_returned_is_noticed(make):
+    cell = any_cell(make)
+    outputs, _ = cell(torch.randn(2, 4, FEATURES))
+    outputs.mul_(2)
+    try:
+        outputs.sum().backward()  # where nothing of the outputs was kept, it is right to go on
+    except RuntimeError as error:
+        assert "modified by an inplace operation" in str(error)
+
+
+@cells
+def test_a_graph_of_it_computes_the_same(make):
+    cell = any_cell(make).eval()
+    inputs, mask = torch.randn(2, 4, FEATURES), torch.tensor([[1, 1, 0, 1], [1, 1, 1, 1]]).bool()
+    program = torch.export.export(cell, (inputs, mask))
+    torch.testing.assert_close(program.module()(inputs, mask), cell(inputs, mask), **TOLERANCE)
+
+
+@cells
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own use of it
+def test_transforms_of_torch_see_the_definition(make):
+    cell = any_cell(make)
+    many = torch.randn(3, 2, 4, FEATURES)
+    together = torch.vmap(lambda inputs: cell(inputs)[0])(many)
+    torch.testing.assert_close(together, torch.stack([cell(one)[0] for one in many]), **TOLERANCE)
+    _, slope = torch.func.jvp(lambda inputs: cell(inputs)[0], (many[0],), (many[1],))
+    near = 1e-2 * many[1]
+    expected = (cell(many[0] + near)[0] - cell(many[0] - near)[0]) / 2e-2
+    torch.testing.assert_close(slope, expected, rtol=2e-2, atol=2e-2)
+
+
+def test_each_cell_takes_the_path_that_is_fastest_for_it():
+    inputs, mask, kept = torch.randn(2, 4, FEATURES), torch.ones(2, 4).bool(), torch.ones(2, WIDTH)
+
+    def path(make, *how):
+        cell = make(FEATURES, WIDTH)
+        return cell.path(inputs, *how, *(cell.begin(2),), None)
+
+    assert [path(CELLS[name], None) for name in ("rnn", "gru", "gru-before", "lstm-full")] == 4 * [
+        "hoisted"
+    ]
+    assert [path(LSTM, given) for given in (None, mask)] == ["dense", "hoisted"]
+    assert (
+        LSTM(FEATURES, WIDTH).path(inputs, None, LSTM(FEATURES, WIDTH).begin(2), kept) == "hoisted"
+    )
+    assert path(CELLS["gru-normalized"], None) == path(CELLS["rnn-gelu"], None) == "definition"
+    double = GRU(FEATURES, WIDTH).double()
+    assert double.path(inputs.double(), None, double.begin(2), None) == "dense"
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_an_lstm_keeps_its_cell_to_the_bit_through_a_thousand_pads(dtype):
     cell = any_cell(LSTM, dtype)

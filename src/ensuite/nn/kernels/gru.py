@@ -27,8 +27,8 @@ def run(
             it, the reset gate stands before the matrix.
     """
     kind = _ResetAfter if len(tensors) == 6 else _ResetBefore
-    outputs, last = kind.apply(define, mask, kept, *tensors)  # type: ignore[no-untyped-call]
-    return outputs, last
+    states, last = kind.apply(define, mask, kept, *tensors)  # type: ignore[no-untyped-call]
+    return hoisted.outputs(states), last
 
 
 class _ResetAfter(torch.autograd.Function):
@@ -60,7 +60,7 @@ class _ResetAfter(torch.autograd.Function):
             ctx.do.gru_forward(time, added, constant, after, ctx.real, opened)
         given = (inputs, start, from_input, bias, weight, reset_bias)
         hoisted.save(ctx, given, (states, seen, gates, kept))
-        return states[1:].transpose(0, 1), states[-1].clone()
+        return states, states[-1].clone()
 
     @staticmethod
     @hoisted.differentiable
@@ -119,7 +119,7 @@ class _ResetBefore(torch.autograd.Function):
             ctx.do.candidate_forward(time, called, after, ctx.real, opened)
         given = (inputs, start, from_input, bias, weight)
         hoisted.save(ctx, given, (states, seen, gates, resets, kept))
-        return states[1:].transpose(0, 1), states[-1].clone()
+        return states, states[-1].clone()
 
     @staticmethod
     @hoisted.differentiable

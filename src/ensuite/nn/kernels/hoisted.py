@@ -88,7 +88,9 @@ def differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
             return backward(ctx, *gradients)
         given = [tensor for tensor in saved(ctx)[0] if tensor is not None]
         wanted = ctx.needs_input_grad[-len(given) :]
-        found = iter(_again(ctx.define(*given), gradients, list(compress(given, wanted))))
+        outputs, *last = ctx.define(*given)
+        states = torch.cat([given[1][None], outputs.transpose(0, 1)])
+        found = iter(_again([states, *last], gradients, list(compress(given, wanted))))
         before = len(ctx.needs_input_grad) - len(given)
         return *(before * [None]), *(next(found) if want else None for want in wanted)
 
@@ -104,13 +106,19 @@ def _again(
     return torch.autograd.grad(ends, wanted, starts, create_graph=True, allow_unused=True)
 
 
+def outputs(states: Float[Tensor, "states batch width"]) -> Float[Tensor, "batch time width"]:
+    """Return the states after each position, with the batch first.
+
+    It is a view that autograd knows, so that what is written into it later is noticed.
+    """
+    return states[1:].transpose(0, 1)
+
+
 def of_outputs(
-    gradient: Float[Tensor, "batch time width"] | None, carry: Float[Tensor, "batch width"]
+    gradient: Float[Tensor, "states batch width"] | None, carry: Float[Tensor, "batch width"]
 ) -> Float[Tensor, "positions batch width"]:
-    """Return the gradient of the outputs: one position of zeros where none came."""
-    if gradient is None:
-        return torch.zeros_like(carry)[None]
-    return gradient.transpose(0, 1).contiguous()
+    """Return the gradient of the states after each position: of one, zeros, where none came."""
+    return torch.zeros_like(carry)[None] if gradient is None else gradient[1:].contiguous()
 
 
 def of_last(

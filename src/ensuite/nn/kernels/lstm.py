@@ -27,8 +27,8 @@ def run(
         tensors: Inputs, hidden state and cell before them, the input's matrix and bias (i, f, g,
             o), the state's matrix, and the peepholes of i, f and o, if any: diagonal or full.
     """
-    outputs, last, cell = _LSTM.apply(define, mask, kept, *tensors)  # type: ignore[no-untyped-call]
-    return outputs, last, cell
+    states, last, cell = _LSTM.apply(define, mask, kept, *tensors)  # type: ignore[no-untyped-call]
+    return hoisted.outputs(states), last, cell
 
 
 class _LSTM(torch.autograd.Function):
@@ -73,7 +73,7 @@ class _LSTM(torch.autograd.Function):
             ctx.do.hidden_forward(time, looks, after_cell, after, ctx.real, opened)
         given = (inputs, start, cell, from_input, bias, weight, peepholes)
         hoisted.save(ctx, given, (states, cells, seen, gates, kept))
-        return states[1:].transpose(0, 1), states[-1].clone(), cells[-1].clone()
+        return states, states[-1].clone(), cells[-1].clone()
 
     @staticmethod
     @hoisted.differentiable

@@ -26,8 +26,8 @@ def run(
         relu: Whether the sum goes through relu instead of tanh.
         tensors: Inputs, hidden state before them, the input's matrix and bias, the state's matrix.
     """
-    outputs, last = _RNN.apply(define, mask, kept, relu, *tensors)  # type: ignore[no-untyped-call]
-    return outputs, last
+    states, last = _RNN.apply(define, mask, kept, relu, *tensors)  # type: ignore[no-untyped-call]
+    return hoisted.outputs(states), last
 
 
 class _RNN(torch.autograd.Function):
@@ -57,7 +57,7 @@ class _RNN(torch.autograd.Function):
             positions[time + 1].addmm_(before, to_hidden)
             ctx.do.rnn_forward(time, relu, after, ctx.real)
         hoisted.save(ctx, (inputs, start, from_input, bias, weight), (states, seen, kept))
-        return states[1:].transpose(0, 1), states[-1].clone()
+        return states, states[-1].clone()
 
     @staticmethod
     @hoisted.differentiable
