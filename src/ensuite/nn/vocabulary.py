@@ -43,7 +43,7 @@ def projected_cross_entropy(
     """
     if not torch.is_grad_enabled() or not hoisted.suits(*projected):
         return cross_entropy(projected.scores(), targets, smoothing=smoothing)
-    total: Tensor = _CrossEntropy.apply(*projected, targets, smoothing)
+    total: Tensor = _CrossEntropy.apply(*projected, targets, smoothing)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -55,7 +55,7 @@ class _CrossEntropy(torch.autograd.Function):
         of_hidden, of_weight = torch.empty_like(hidden), torch.zeros_like(weight)
         of_bias, total = torch.zeros_like(bias), hidden.new_zeros(())
         room = hidden.new_empty(min(AT_ONCE, len(hidden)), len(weight))
-        parts = (each.split(AT_ONCE) for each in (hidden, targets, of_hidden))
+        parts = (torch.split(each, AT_ONCE) for each in (hidden, targets, of_hidden))
         for read, right, of_read in zip(*parts, strict=True):
             scores = torch.addmm(bias, read, weight.t(), out=room[: len(read)])
             total += _to_gradient(scores, right[:, None], smoothing)
