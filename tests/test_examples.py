@@ -15,10 +15,13 @@ FOLDER = Path(__file__).parents[1] / "examples"
 SHOWN = {
     "one_to_one": ("20steps", [r"mlp +\d", r"\[5.0, 3.4, 1.5, 0.2\] is \w+, \d+% sure"]),
     "many_to_one": ("5steps", [r"Fransızca: \w+ \(\d+%\)", r"10 steps, .* 64", "the last .* True"]),
+    "one_to_many": ("2steps", [r"it shows: nine four", r"\d% of 1,000 captions", r" \(end\)"]),
+    "emoji_captions": ("pictures", [r"400 pictures and captions\.csv are in pictures"]),
     "many_to_many_aligned": ("5steps", [r"lstm bidirectional +\d", r"Paris/\S+ is/\S+ asleep/"]),
     "listing_1_simple_rnn": ("1", [r"train: accuracy 0\.\d{3}", r"in a loop: accuracy 0\.\d{3}"]),
     "listing_2_lstm": ("1", [r"train: accuracy 0\.\d{3}", r"in a loop: accuracy 0\.\d{3}"]),
     "forgetting": ("2steps", [r"steps back: +0 +10", r"rnn +\S+e\+00 .* ", r"lstm +\d"]),
+    "language_model": ("3steps", [r"greedy  ", r"temperature 1\.0 ", r"\d bits per byte: mat"]),
     "translation": ("3steps", [r"seq2seq:attention=none\n", r"1 mars 2024 -> ", r"chrF +\d"]),
     "summaries": ("2steps", [r"lead sentence +0\.\d", r"copy +0\.\d"]),
     "correction": ("2steps", [r"F0\.5 of \d+ sentences: +0\.\d{3}", r"as they are: +0\.000"]),

@@ -19,7 +19,7 @@ from ensuite.data.processors.writing import EDGE, Writing
 from ensuite.data.table import Table
 from ensuite.decoding.sampling import Sampling
 from ensuite.models.recurrent import RecurrentOptions
-from ensuite.tasks.generate import Example, Generate
+from ensuite.tasks.generate import Example, Generate, Prediction
 from ensuite.training.evaluate import predict
 
 CHARACTERS = Writing(unit="characters")
@@ -258,11 +258,17 @@ def test_a_cell_without_a_text_is_named() -> None:
 
 def test_the_check_says_how_the_text_is_read() -> None:
     task, examples = prose("one\ntwo\n")
-    (finding,) = task.check({"train": examples})
-    assert finding.sentence == (
-        "8 bytes, 8 characters of 9; read in lanes, 4 at a time: the state is handed on, "
-        "gradients stop there"
+    text, chunks = task.check({"train": examples})
+    assert text.sentence == "8 bytes, 8 characters of 9 kinds"
+    assert chunks.sentence == (
+        "2 of 4 characters to learn from, in lanes: the state is handed from chunk to chunk and "
+        "starts anew with a document, gradients stop where a chunk ends"
     )
+
+
+def test_a_blank_line_is_not_the_worst_mistake() -> None:
+    blank, line = Prediction(9.0, 1, 1), Prediction(150.0, 60, 60)
+    assert TASK.error(blank, DOCUMENTS[0]) < TASK.error(line, DOCUMENTS[0])
 
 
 def test_only_lines_that_say_something_can_be_duplicates() -> None:

@@ -33,6 +33,9 @@ BEGINS = 0.05
 MOST_LANES = 64
 """Lanes that are computed together: the scores of all tokens stand at each of their positions."""
 
+TELLING = 40
+"""Bytes below which a text is too short to say that a model is far off."""
+
 BARRED = (0, UNKNOWN)
 """Tokens that stand for no text: they are never written."""
 
@@ -378,11 +381,15 @@ class Generate(Task[Example, Chunk, Prediction]):
         everything = [e for part in parts.values() for e in part]
         size = sum(len(e.text.encode()) for e in everything)
         tokens = sum(len(ids) for ids in self.writing.encode([e.text for e in everything]))
-        sentence = (
-            f"{size:,} bytes, {tokens:,} {self.writing.unit} of {self.writing.size:,}; read in "
-            f"lanes, {self.chunk} at a time: the state is handed on, gradients stop there"
+        unit, chunks = self.writing.unit, len(self.items(parts["train"]))
+        reading = (
+            f"{chunks:,} of {self.chunk} {unit} to learn from, in lanes: the state is handed from "
+            "chunk to chunk and starts anew with a document, gradients stop where a chunk ends"
         )
-        return [Finding("text", sentence)]
+        return [
+            Finding("text", f"{size:,} bytes, {tokens:,} {unit} of {self.writing.size:,} kinds"),
+            Finding("chunks", reading),
+        ]
 
     def show(self, example: Example) -> str:
         return example.text.rstrip("\n")
@@ -395,7 +402,8 @@ class Generate(Task[Example, Chunk, Prediction]):
         return {"bits_per_byte": bits / max(1, size), "bits": bits, "tokens": tokens, "bytes": size}
 
     def error(self, prediction: Prediction, example: Example) -> float:
-        return prediction.bits / max(1, prediction.bytes)
+        # A blank line may cost 9 bits for its one byte, which says little.
+        return prediction.bits / max(TELLING, prediction.bytes)
 
 
 def _ratio(sums: Numbers) -> Numbers:
