@@ -60,10 +60,10 @@ class Size:
     embedding: int = 192
     words: int = 4000
     pairs: int = 20_000
-    asked: int = 512
+    asked: int = 256
     batch: int = 96
-    updates: int = 10
-    learned: int = 300
+    updates: int = 4
+    learned: int = 200
 
 
 def measure(size: Size | None = None, effort: Effort | None = None) -> Found:
@@ -77,7 +77,7 @@ def draw(size: Size) -> list[Example]:
     """Draw sentences: lengths as Tatoeba's, words the rarer the higher their number (Zipf)."""
     generator = np.random.default_rng(0)
     likely = 1 / np.arange(2, size.words + 2)
-    lengths = np.clip(generator.lognormal(2.2, 0.35, size.pairs), 2, 60).astype(int)
+    lengths = np.clip(generator.lognormal(2.2, 0.35, size.pairs), 2, 30).astype(int)
     words = generator.choice(size.words, size=lengths.sum(), p=likely / likely.sum())
     rows = np.split(words, lengths.cumsum()[:-1])
     return [Example(*(" ".join(f"{side}{n}" for n in row) for side in "ef")) for row in rows]
