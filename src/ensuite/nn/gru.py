@@ -1,5 +1,6 @@
 """The gated recurrent unit (GRU), with its reset gate before or after the matrix."""
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -76,6 +77,7 @@ class GRU(Cell[GRUState]):
             raise UsageError(f'The reset gate of a GRU is "after" or "before", not "{reset}".')
         self.reset_bias = nn.Parameter(torch.zeros(width)) if reset == "after" else None
         self.hoists = not normalize
+        self.own = None if self.reset_bias is None else "reset_bias"
         self.kernel = None if normalize or reset == "before" else torch.gru
 
     @classmethod
@@ -115,11 +117,7 @@ class GRU(Cell[GRUState]):
             product, called = self.from_hidden(seen).tensor_split([2 * self.width], dim=-1)
             reset, update = (gates + product).sigmoid().chunk(2, dim=-1)
             recalled = reset * (called + self.reset_bias)
-        return GRUState(torch.lerp((candidate + recalled).tanh(), hidden, update))
-
-    def weights(self) -> dict[str, Tensor]:
-        own = {} if self.reset_bias is None else {"reset_bias": self.reset_bias}
-        return super().weights() | own
+        return GRUState(update * hidden + (1 - update) * (candidate + recalled).tanh())
 
     def hoisted(
         self,
@@ -128,8 +126,8 @@ class GRU(Cell[GRUState]):
         state: GRUState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
-        tensors = (inputs, *state, *self.weights().values())
-        outputs, last = gru.run(self.defined(mask, kept), mask, kept, *tensors)
+        define = partial(self.define_of, mask, kept)
+        outputs, last = gru.run(define, mask, kept, inputs, *state, *self.weights())
         return outputs, GRUState(last)
 
     def dense(

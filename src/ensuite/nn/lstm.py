@@ -1,5 +1,6 @@
 """Long short-term memory (LSTM), with optional peephole connections."""
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -80,6 +81,7 @@ class LSTM(Cell[LSTMState]):
         self.peepholes = None if shape is None else nn.Parameter(torch.zeros(shape))  # i, f, o
         self.cell_norm = nn.LayerNorm(width) if normalize else None
         self.hoists = not normalize
+        self.own = None if self.peepholes is None else "peepholes"
         self.kernel = None if normalize or peepholes != "none" else torch.lstm
         nn.init.zeros_(self.from_input.bias)
         nn.init.ones_(self.from_input.bias[width : 2 * width])  # remember, until told to forget
@@ -119,10 +121,6 @@ class LSTM(Cell[LSTMState]):
         shown = cell if self.cell_norm is None else self.cell_norm(cell)
         return LSTMState(o.sigmoid() * shown.tanh(), cell)
 
-    def weights(self) -> dict[str, Tensor]:
-        own = {} if self.peepholes is None else {"peepholes": self.peepholes}
-        return super().weights() | own
-
     def hoisted(
         self,
         inputs: Float[Tensor, "batch time features"],
@@ -130,8 +128,8 @@ class LSTM(Cell[LSTMState]):
         state: LSTMState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], LSTMState]:
-        tensors = (inputs, *state, *self.weights().values())
-        outputs, *last = lstm.run(self.defined(mask, kept), mask, kept, *tensors)
+        define = partial(self.define_of, mask, kept)
+        outputs, *last = lstm.run(define, mask, kept, inputs, *state, *self.weights())
         return outputs, LSTMState(*last)
 
     def dense(

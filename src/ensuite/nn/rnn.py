@@ -1,6 +1,7 @@
 """The simple recurrent network (Elman's), with any activation."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -121,8 +122,8 @@ class RNN(Cell[RNNState]):
         state: RNNState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
-        relu, tensors = self.activation is torch.relu, (inputs, *state, *self.weights().values())
-        outputs, last = rnn.run(self.defined(mask, kept), mask, kept, relu, *tensors)
+        define, relu = partial(self.define_of, mask, kept), self.activation is torch.relu
+        outputs, last = rnn.run(define, mask, kept, relu, inputs, *state, *self.weights())
         return outputs, RNNState(last)
 
     def dense(

@@ -41,6 +41,7 @@ class Cell(nn.Module, ABC, Generic[State]):
         start: The learned state before the first position, a row for each part of the state.
         hoists: Whether ``hoisted`` computes this cell.
         kernel: What of torch computes this cell; None: nothing.
+        own: Name of the parameter that ``step`` has beside its matrices and bias, if any.
 
     Sources:
         Layer norm: Ba, Kiros & Hinton (2016), https://arxiv.org/abs/1607.06450
@@ -49,6 +50,7 @@ class Cell(nn.Module, ABC, Generic[State]):
 
     hoists: bool = False
     kernel: Callable[..., Any] | None = None
+    own: str | None = None
 
     def __init__(
         self,
@@ -174,7 +176,7 @@ class Cell(nn.Module, ABC, Generic[State]):
         """
         kernel = self.kernel if kept is None else None
         ours = self.hoists and (kept is None or not kept.requires_grad)
-        if ours and hoisted.suits(inputs, *state, *self.weights().values()):
+        if ours and hoisted.suits(inputs, *state, *self.weights()):
             return "dense" if kernel in dense.FUSED and mask is None else "hoisted"
         return "dense" if kernel is not None and dense.suits(kernel, inputs) else "definition"
 
@@ -197,28 +199,22 @@ class Cell(nn.Module, ABC, Generic[State]):
         """Read all positions by ``kernel``, where it is not None."""
         raise NotImplementedError
 
-    def weights(self) -> dict[str, Tensor]:
-        """Return what ``step`` and ``from_input`` multiply by and add, by name, in one order."""
-        return {
-            "from_input.weight": self.from_input.weight,
-            "from_input.bias": self.from_input.bias,
-            "from_hidden.weight": self.from_hidden.weight,
-        }
+    def weights(self) -> list[Tensor]:
+        """Return what ``step`` and ``from_input`` multiply by and add, in one order."""
+        from_input = self.from_input
+        own = [] if self.own is None else [getattr(self, self.own)]
+        return [from_input.weight, from_input.bias, self.from_hidden.weight, *own]
 
-    def defined(
-        self, mask: Tensor | None, kept: Tensor | None
-    ) -> Callable[..., tuple[Tensor, ...]]:
-        """Return the definition as a function of inputs, state and weights."""
-        names, parts = list(self.weights()), len(self.state._fields)
-
-        def compute(inputs: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-            state, weights = self.state(*rest[:parts]), rest[parts:]
-            renamed = {f"cell.{n}": tensor for n, tensor in zip(names, weights, strict=True)}
-            how = (inputs, mask, state, kept)
-            outputs, last = torch.func.functional_call(_Defined(self), renamed, how)
-            return outputs, *last
-
-        return compute
+    def define_of(
+        self, mask: Tensor | None, kept: Tensor | None, inputs: Tensor, *rest: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Compute the definition of tensors: the inputs, the state, and then the weights."""
+        parts = len(self.state._fields)
+        names = ["from_input.weight", "from_input.bias", "from_hidden.weight", self.own]
+        weights = {f"cell.{name}": each for name, each in zip(names, rest[parts:], strict=False)}
+        how = (inputs, mask, self.state(*rest[:parts]), kept)
+        outputs, last = torch.func.functional_call(_Defined(self), weights, how)
+        return outputs, *last
 
     def _check(self, state: State, rows: int) -> None:
         name, expected = type(self).__name__, (rows, self.width)

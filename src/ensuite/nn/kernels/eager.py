@@ -169,6 +169,36 @@ def hidden_forward(
     _keep(time, real, hidden)
 
 
+def lstm_forward(
+    time: int,
+    product: Tensor,
+    peepholes: Tensor,
+    cells: Tensor,
+    hidden: Tensor,
+    real: Tensor | None,
+    gates: Tensor,
+) -> None:
+    """Take a position where no full peephole stands between ``cell`` and ``hidden_forward``."""
+    cell_forward(time, product, peepholes, cells, real, gates)
+    hidden_forward(time, peepholes, cells, hidden, real, gates)
+
+
+def lstm_backward(
+    time: int,
+    given: Tensor,
+    gates: Tensor,
+    peepholes: Tensor,
+    cells: Tensor,
+    real: Tensor | None,
+    carry: Tensor,
+    cell_carry: Tensor,
+    products: Tensor,
+) -> None:
+    """Find the gradients of all sums, after ``lstm_forward``."""
+    hidden_backward(time, given, gates, peepholes, cells, real, carry, cell_carry, products)
+    cell_backward(time, gates, peepholes, cells, real, cell_carry, products)
+
+
 def hidden_backward(
     time: int,
     given: Tensor,

@@ -307,3 +307,17 @@ def cell_backward(time, gates, peepholes, cells, real, cell_carry, products):
         for j in range(width):
             seen = peepholes[0, j] * products[row, j] + peepholes[1, j] * products[row, f + j]
             cell_carry[row, j] += seen
+
+
+@compiled
+@no_type_check
+def lstm_forward(time, product, peepholes, cells, hidden, real, gates):
+    cell_forward(time, product, peepholes, cells, real, gates)
+    hidden_forward(time, peepholes, cells, hidden, real, gates)
+
+
+@compiled
+@no_type_check
+def lstm_backward(time, given, gates, peepholes, cells, real, carry, cell_carry, products):
+    hidden_backward(time, given, gates, peepholes, cells, real, carry, cell_carry, products)
+    cell_backward(time, gates, peepholes, cells, real, cell_carry, products)

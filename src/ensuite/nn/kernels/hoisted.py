@@ -25,6 +25,9 @@ from torch.nn import Parameter
 
 from ensuite.nn.kernels import watched
 
+PLAIN = (Tensor, Parameter)
+"""What has numbers of its own, unlike other classes of tensors."""
+
 
 @cache
 def functions() -> ModuleType:
@@ -35,12 +38,10 @@ def functions() -> ModuleType:
 
 def suits(*tensors: Tensor) -> bool:
     """Say whether the kernels compute this: float32 on a CPU, as it stands."""
-    return (
-        watched.by_autograd_alone()
-        and not torch.is_autocast_enabled("cpu")
-        and all(t.dtype is torch.float32 and t.device.type == "cpu" for t in tensors)
-        and all(type(t) in (Tensor, Parameter) for t in tensors)
-    )
+    for tensor in tensors:
+        if tensor.dtype is not torch.float32 or not tensor.is_cpu or type(tensor) not in PLAIN:
+            return False
+    return watched.by_autograd_alone() and not torch.is_autocast_enabled("cpu")
 
 
 def states(start: Float[Tensor, "batch width"], time: int) -> Float[Tensor, "states batch width"]:

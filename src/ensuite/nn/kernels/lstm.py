@@ -65,11 +65,12 @@ class _LSTM(torch.autograd.Function):
         positions, shown = states.unbind(0), seen.unbind(0)
         for time in range(length):
             torch.mm(hoisted.look(time, positions, kept, shown), to_hidden, out=product)
-            if to_both is not None:
-                product[:, : to_both.shape[1]] += cells[time] @ to_both
+            if to_both is None or to_out is None:
+                ctx.do.lstm_forward(time, added, looks, after_cell, after, ctx.real, opened)
+                continue
+            product[:, : to_both.shape[1]] += cells[time] @ to_both
             ctx.do.cell_forward(time, added, looks, after_cell, ctx.real, opened)
-            if to_out is not None:
-                gates[time, :, cut:] += cells[time + 1] @ to_out
+            gates[time, :, cut:] += cells[time + 1] @ to_out
             ctx.do.hidden_forward(time, looks, after_cell, after, ctx.real, opened)
         given = (inputs, start, cell, from_input, bias, weight, peepholes)
         hoisted.save(ctx, given, (states, cells, seen, gates, kept))
@@ -92,11 +93,12 @@ class _LSTM(torch.autograd.Function):
         both = (gradient, opened, looks, after_cell, ctx.real)
         positions = products.unbind(0)
         for time in reversed(range(len(positions))):
-            ctx.do.hidden_backward(time, *both, to_state, to_cell, to_product)
-            if full is not None:
+            if full is None:
+                ctx.do.lstm_backward(time, *both, to_state, to_cell, to_product)
+            else:
+                ctx.do.hidden_backward(time, *both, to_state, to_cell, to_product)
                 cell_carry.addmm_(positions[time][:, 3 * width :], full[2])
-            ctx.do.cell_backward(time, *both[1:], to_cell, to_product)
-            if full is not None:
+                ctx.do.cell_backward(time, *both[1:], to_cell, to_product)
                 cell_carry.addmm_(positions[time][:, : 2 * width], full[:2].flatten(0, 1))
             hoisted.pull(carry, positions[time], weight, kept)
         of_inputs, *of_input = hoisted.of_inputs(
