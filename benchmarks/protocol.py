@@ -196,13 +196,27 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def ceilings(size: int = 2048, megabytes: int = 256, repeats: int = 5) -> dict[str, float]:
-    """Measure what the machine can do at most: matrix products in GFLOP/s, reading in GB/s."""
+def ceilings(
+    largest: int = 2048, megabytes: int = 256, repeats: int = 5, patience: float = 0.2
+) -> dict[str, float]:
+    """Measure what the machine can do at most: matrix products in GFLOP/s, reading in GB/s.
+
+    Args:
+        largest: Rows of the largest matrix that is multiplied by itself.
+        megabytes: That are read.
+        repeats: Of which the fastest counts.
+        patience: Seconds a product may take before a larger one is not tried: without instructions
+            of its own for it, a processor is a thousand times slower in bfloat16.
+    """
     found = {}
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        square = torch.randn(size, size).to(kind)
-        gemm = timed(name, partial(torch.matmul, square, square))
-        found[f"{name} GEMM GFLOP/s"] = 2 * size**3 / 1e9 / fastest(gemm, repeats)
+        size, seconds = largest // 16, 0.0
+        while size < largest and seconds < patience:
+            size *= 2
+            square = torch.randn(size, size).to(kind)
+            seconds = fastest(timed(name, partial(torch.matmul, square, square)), 1)
+        seconds = fastest(timed(name, partial(torch.matmul, square, square)), repeats)
+        found[f"{name} GEMM GFLOP/s"] = 2 * size**3 / 1e9 / seconds
     memory = torch.ones(megabytes * 2**18)
     found["read GB/s"] = memory.nbytes / 1e9 / fastest(timed("read", memory.sum), repeats)
     return found

@@ -105,7 +105,7 @@ def test_an_interval_holds_the_median_and_repeats(values):
 
 
 def test_ceilings_are_rates():
-    found = protocol.ceilings(size=16, megabytes=1, repeats=1)
+    found = protocol.ceilings(largest=16, megabytes=1, repeats=1)
     assert found.keys() == {"fp32 GEMM GFLOP/s", "bf16 GEMM GFLOP/s", "read GB/s"}
     assert min(found.values()) > 0
 
