@@ -55,3 +55,19 @@ def test_what_is_no_picture_is_refused(
     refused("predict run nowhere.png", 1, "There is no picture nowhere.png")
     (shades / "train" / "dark" / "0.png").write_text("a note")
     refused("data shades --set size=8", 1, "row 31 of shades", "is not a picture that can be read")
+
+
+def test_from_a_folder_with_captions_to_a_caption(shades: Path, works: Command) -> None:
+    rows = [f"{n}.png,a dark one" for n in range(20)]
+    folder = shades / "train" / "dark"
+    (folder / "captions.csv").write_text("image,text\n" + "\n".join(rows) + "\n")
+    line = "train caption shades/train/dark --model seq2seq:width=8,embedding=8 --set size=8"
+    line += " --set learning_rate=0.03 --budget 60steps --out run"
+    assert "20 rows: image, text" in works(line).out
+    answered = json.loads(works("predict run shades/test/dark/0.png --json").out)
+    assert answered[0]["answer"] == "a dark one"
+    looked = json.loads(works("predict run shades/test/dark/0.png --set attend=true --json").out)
+    assert len(looked[0]["attention"]) == 4  # three words and the end
+    judged = json.loads(works("evaluate run shades/train/dark --json").out)
+    assert judged["metrics"]["exact_match"] == 1
+    assert "alone = in a batch           ok" in works("check run shades/train/dark").out
