@@ -34,6 +34,8 @@ def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
     module = importlib.import_module(f"ensuite.nn.kernels.{request.param}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ensuite.nn.kernels.hoisted.functions", lambda: module)
+        patch.setattr("torch.cpu._is_avx512_supported", lambda: False)  # where oneDNN is slower
+        patch.setattr("ensuite.nn.kernels.hoisted.is_compiled", lambda: request.param == "fused")
         yield request.param
 
 

@@ -245,23 +245,30 @@ def test_transforms_of_torch_see_the_definition(make):
     torch.testing.assert_close(slope, expected, rtol=2e-2, atol=2e-2)
 
 
-def test_each_cell_takes_the_path_that_is_fastest_for_it():
-    inputs, mask, kept = torch.randn(2, 4, FEATURES), torch.ones(2, 4).bool(), torch.ones(2, WIDTH)
-
-    def path(make, *how):
-        cell = make(FEATURES, WIDTH)
-        return cell.path(inputs, *how, *(cell.begin(2),), None)
-
-    assert [path(CELLS[name], None) for name in ("rnn", "gru", "gru-before", "lstm-full")] == 4 * [
-        "hoisted"
-    ]
-    assert [path(LSTM, given) for given in (None, mask)] == ["dense", "hoisted"]
-    assert (
-        LSTM(FEATURES, WIDTH).path(inputs, None, LSTM(FEATURES, WIDTH).begin(2), kept) == "hoisted"
-    )
-    assert path(CELLS["gru-normalized"], None) == path(CELLS["rnn-gelu"], None) == "definition"
-    double = GRU(FEATURES, WIDTH).double()
-    assert double.path(inputs.double(), None, double.begin(2), None) == "dense"
+@pytest.mark.parametrize(
+    ("name", "avx512", "padded", "dropout", "path"),
+    [
+        ("rnn", True, False, False, "hoisted"),
+        ("gru", True, True, False, "hoisted"),
+        ("gru-before", True, False, True, "hoisted"),
+        ("lstm", False, False, False, "hoisted"),
+        ("lstm", True, False, False, "dense"),  # torch's own is one piece
+        ("lstm", True, True, False, "hoisted"),
+        ("lstm", True, False, True, "hoisted"),
+        ("lstm-full", True, False, False, "hoisted"),
+        ("gru-normalized", True, False, False, "definition"),
+        ("rnn-gelu", True, False, False, "definition"),
+    ],
+)
+def test_each_cell_takes_its_fastest_path(monkeypatch, name, avx512, padded, dropout, path):
+    monkeypatch.setattr("torch.cpu._is_avx512_supported", lambda: avx512)
+    monkeypatch.setattr("ensuite.nn.kernels.hoisted.is_compiled", lambda: True)
+    cell, inputs = CELLS[name](FEATURES, WIDTH), torch.randn(2, 4, FEATURES)
+    mask = torch.ones(2, 4, dtype=torch.bool) if padded else None
+    kept = torch.ones(2, WIDTH) if dropout else None
+    assert cell.path(inputs, mask, cell.begin(2), kept) == path
+    double = cell.double()
+    assert double.path(inputs.double(), mask, double.begin(2), kept) != "hoisted"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

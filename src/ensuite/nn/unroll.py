@@ -177,7 +177,8 @@ class Cell(nn.Module, ABC, Generic[State]):
         kernel = self.kernel if kept is None else None
         ours = self.hoists and (kept is None or not kept.requires_grad)
         if ours and hoisted.suits(inputs, *state, *self.weights()):
-            return "dense" if kernel in dense.FUSED and mask is None else "hoisted"
+            torchs = kernel is not None and mask is None and dense.beats_ours(kernel)
+            return "dense" if torchs else "hoisted"
         return "dense" if kernel is not None and dense.suits(kernel, inputs) else "definition"
 
     def hoisted(

@@ -30,10 +30,15 @@ PLAIN = (Tensor, Parameter)
 
 
 @cache
+def is_compiled() -> bool:
+    """Say whether numba is installed, which ``fused`` needs."""
+    return importlib.util.find_spec("numba") is not None
+
+
+@cache
 def functions() -> ModuleType:
-    """Return ``fused`` where numba is installed, else ``eager``; imported when first needed."""
-    name = "eager" if importlib.util.find_spec("numba") is None else "fused"
-    return importlib.import_module(f"ensuite.nn.kernels.{name}")
+    """Return ``fused`` where that can be, else ``eager``; imported when first needed."""
+    return importlib.import_module(f"ensuite.nn.kernels.{'fused' if is_compiled() else 'eager'}")
 
 
 def suits(*tensors: Tensor) -> bool:
