@@ -151,9 +151,13 @@ def step(module: nn.Module, outputs: Callable[[], Tensor]) -> Callable[[], None]
 
 
 def flops(cell: str, size: Size) -> float:
-    """Count what the matrix products add and multiply; backward has twice as many as forward."""
+    """Count what the matrix products add and multiply: forward, and for the gradients.
+
+    Of the weights as many as forward, of the hidden states those alone; of the inputs none is asked.
+    """
     batch, time, features = size.shape
-    return 3 * 2 * batch * time * GATES[cell] * size.width * (features + size.width)
+    read = 2 * (features + size.width) + size.width
+    return 2 * batch * time * GATES[cell] * size.width * read
 
 
 class EagerPeepholes(nn.Module):
