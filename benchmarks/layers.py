@@ -153,7 +153,7 @@ def step(module: nn.Module, outputs: Callable[[], Tensor]) -> Callable[[], None]
 def flops(cell: str, size: Size) -> float:
     """Count what the matrix products add and multiply: forward, and for the gradients.
 
-    Of the weights as many as forward, of the hidden states those alone; of the inputs none is asked.
+    Of the weights as many as forward, of the states those alone; of the inputs none is asked.
     """
     batch, time, features = size.shape
     read = 2 * (features + size.width) + size.width
