@@ -287,7 +287,7 @@ def check(
 ) -> tuple[Finding, ...]:
     """Return the data check: what a person should know before it costs anything."""
     rows = sum(table.rows for table in tables.values())
-    names = ", ".join(tables["train"].columns)
+    names = columns.listed(tables["train"])
     findings = [Finding(tables["train"].name, f"{rows:,} rows: {names}")]
     findings += [
         Finding("reading", f"{table.name}: {note}")

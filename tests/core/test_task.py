@@ -70,6 +70,10 @@ def test_what_a_backbone_offers_is_seen_in_its_methods():
     assert isinstance(Pair({"tokens": Tokens(3)}), Steps)
 
 
+def test_what_to_type_is_quoted_for_a_shell():
+    assert Reverse().usage("my runs/a") == "ensuite predict 'my runs/a' --file FILE"
+
+
 def test_the_first_metric_ranks_or_the_one_named():
     scores = {name: Score.mean([1.0], [True]) for name in ("accuracy", "loss")}
     assert rank(scores)[0] == "accuracy"

@@ -206,6 +206,7 @@ def page() -> ComparisonPage:
         ),
         capsule=CAPSULE,
         folder="runs/classify-reviews-1",
+        use="ensuite predict runs/classify-reviews-1 --file FILE",
         unit="text",
     )
 
@@ -230,5 +231,6 @@ def run() -> RunPage:
         mistakes=whole.mistakes[1:],
         capsule=replace(CAPSULE, seeds=(0,)),
         folder="runs/classify-reviews-1/cells/lstm/0",
+        use="ensuite predict runs/classify-reviews-1/cells/lstm/0 --file FILE",
         unit="text",
     )

@@ -53,7 +53,8 @@ def test_a_metric_without_a_value_is_left_out():
 
 
 def test_a_folder_with_spaces_can_be_typed():
-    assert "ensuite predict 'my runs/a' --file FILE" in run_card(replace(run(), folder="my runs/a"))
+    use = "ensuite predict 'my runs/a' --file FILE"
+    assert use in run_card(replace(run(), use=use))
 
 
 @given(text=st.text(min_size=1).filter(str.strip))

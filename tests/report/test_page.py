@@ -54,6 +54,7 @@ def hostile(text: str) -> ComparisonPage:
     board = leaderboard(replace(LSTM, name=text, folder=text), TFIDF, winner=text, data=text)
     return ComparisonPage(
         leaderboard=board,
+        use=text,
         verdict=(text, text),
         check=((text, text),),
         curves=tuple(replace(curve, name=text) for curve in page().curves[:2]),

@@ -60,13 +60,5 @@ def command(
     watch.say("")
     for sentence in comparison.verdict:
         watch.say(sentence)
-    watch.say(f"\nWinner   {folder}/best          ensuite predict {folder} {example(problem)}")
+    watch.say(f"\nWinner   {folder}/best          {problem.task.usage(str(folder))}")
     watch.say(f"Report   {folder}/report.html")
-
-
-def example(problem: object) -> str:
-    """Return what to type after ``ensuite predict RUN``."""
-    unit = getattr(problem, "unit", "")
-    if unit == "image":
-        return "PICTURE.png"
-    return '"your own text"' if unit in ("text", "sentence") else "--file FILE"

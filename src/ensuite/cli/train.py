@@ -53,5 +53,5 @@ def command(
         return
     for name, value in scores.items():
         watch.say(f"{words.metric_line(name, value)}   on {len(problem.parts['test']):,} test rows")
-    watch.say(f"\nRun      {cell.folder}")
+    watch.say(f"\nRun      {cell.folder}          {problem.task.usage(str(cell.folder))}")
     watch.say(f"Report   {cell.folder}/report.html")

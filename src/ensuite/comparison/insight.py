@@ -118,6 +118,7 @@ def comparison_page(comparison: Any, problem: Problem) -> values.ComparisonPage:
         mistakes=tuple(mistakes(problem, board.winner, first[board.winner])),
         capsule=capsule(problem, range(board.seeds)),
         folder=str(comparison.folder),
+        use=problem.task.usage(str(comparison.folder)),
         unit=problem.unit,
     )
 
@@ -141,5 +142,6 @@ def run_page(
         mistakes=tuple(mistakes(problem, row.name, cell)),
         capsule=capsule(problem, [cell.seed]),
         folder=str(cell.folder),
+        use=problem.task.usage(str(cell.folder)),
         unit=problem.unit,
     )

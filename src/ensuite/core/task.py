@@ -4,6 +4,7 @@ A task knows what an example is, which rows of a batch it becomes, which head re
 what the loss counts, and how outputs become predictions. It knows no backbone.
 """
 
+import shlex
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
@@ -90,14 +91,11 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         needs: What a backbone must offer.
         carries: Whether the state at the end of a batch is where the next batch starts.
         fields: What an example can be given as, by name, where it has several parts.
-        watched: How many validation examples the best weights are chosen by; None: all. For tasks
-            whose answers take longer than the updates between them.
     """
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
     carries: ClassVar[bool] = False
     fields: ClassVar[tuple[str, ...]] = ()
-    watched: ClassVar[int | None] = None
 
     # From data to tensors
 
@@ -217,6 +215,13 @@ class Task(ABC, Generic[Example, Item, Prediction]):
     ) -> dict[str, Score]:
         """Judge predictions by the truth; the first metric is the one that ranks."""
 
+    def watch(self, examples: Sequence[Example]) -> Sequence[Example]:
+        """Return the validation examples that the best weights are chosen by: all.
+
+        Fewer for a task whose answers would take longer than the updates between them.
+        """
+        return examples
+
     def calibrate(self, predictions: Sequence[Prediction], held_out: Sequence[Example]) -> Self:
         """Learn thresholds from predictions on held-out examples."""
         return self
@@ -261,6 +266,11 @@ class Task(ABC, Generic[Example, Item, Prediction]):
     def choices(self) -> Sequence[str]:
         """The words an answer is one of, or made of; none where anything may be answered."""
         return ()
+
+    def usage(self, run: str) -> str:
+        """Return what to type to ask a run."""
+        typed = {"text": '"your own text"', "sentence": '"your own text"', "image": "PICTURE.png"}
+        return f"ensuite predict {shlex.quote(run)} {typed.get(self.unit, '--file FILE')}"
 
     def answer(self, prediction: Prediction) -> tuple[str, float | None]:
         """Return the answer as a word, and how sure it is (0 to 1)."""

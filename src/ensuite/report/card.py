@@ -2,7 +2,6 @@
 
 import json
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -79,7 +78,7 @@ def _render(page: ComparisonPage | RunPage, board: Leaderboard, **more: Any) -> 
             pipeline_tag=PIPELINES.get((board.task, page.unit), ""),
             tags=["ensuite", board.task, row.kind],
             metrics={key: value for key, value in scores.items() if value is not None},
-            use=f"ensuite predict {shlex.quote(page.folder)} --file FILE",
+            use=page.use,
             folder=page.folder,
             check=page.check,
             capsule=page.capsule,

@@ -184,7 +184,10 @@ Check = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonPage:
-    """Everything the page of a comparison shows; ``unit`` is what one input is called."""
+    """Everything the page of a comparison shows.
+
+    ``unit`` is what one input is called, ``use`` what to type to ask the winner.
+    """
 
     leaderboard: Leaderboard
     verdict: tuple[str, ...]
@@ -195,6 +198,7 @@ class ComparisonPage:
     mistakes: tuple[Mistake, ...] = ()
     capsule: Capsule
     folder: str
+    use: str
     unit: str = "row"
 
 
@@ -215,4 +219,5 @@ class RunPage:
     mistakes: tuple[Mistake, ...] = ()
     capsule: Capsule
     folder: str
+    use: str
     unit: str = "row"

@@ -1,6 +1,7 @@
 """Go on with a text: causal language modelling."""
 
 import math
+import shlex
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, Self, cast
@@ -57,6 +58,10 @@ class Prediction(NamedTuple):
     bits: float
     tokens: int
     bytes: int
+
+
+WATCHED = 200_000
+"""Characters of the validation part that the best weights are chosen by: its beginning."""
 
 
 class Chunk(NamedTuple):
@@ -131,6 +136,10 @@ class Generate(Task[Example, Chunk, Prediction]):
     def __post_init__(self) -> None:
         if self.chunk < 1:
             raise ValueError("chunk must be 1 or more")
+
+    def watch(self, examples: Sequence[Example]) -> Sequence[Example]:
+        sizes = np.cumsum([len(example.text) for example in examples])
+        return examples[: 1 + int(np.searchsorted(sizes, WATCHED))]  # a state is handed on in order
 
     # From data to tensors
 
@@ -362,6 +371,9 @@ class Generate(Task[Example, Chunk, Prediction]):
                 start=ids[-1], end=EDGE, longest=most, beam=sampling.beam,
             )  # fmt: skip
             yield number, cut(self.writing.tell(found.tokens), sampling.stop, whole=True)[0]
+
+    def usage(self, run: str) -> str:
+        return f'ensuite generate {shlex.quote(run)} "how it begins"'
 
     # For the data check, splits, tables and reports
 

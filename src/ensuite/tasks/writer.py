@@ -55,6 +55,10 @@ class Prediction(NamedTuple):
     attention: Matrix | None = None  # (tokens written and the end, places read), if asked for
 
 
+WATCHED = 1000
+"""Validation examples that the best weights are chosen by: writing answers takes long."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Writer(Task[Example, Item, Prediction], ABC):
     """Write a text for each source; what a source is, and how texts are judged, a subclass says.
@@ -86,13 +90,15 @@ class Writer(Task[Example, Item, Prediction], ABC):
     sampling: float = 0.0
 
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.DECODES, Trait.STEPS})
-    watched: ClassVar[int | None] = 1000
 
     def __post_init__(self) -> None:
         if self.beam < 1:
             raise ValueError("beam must be 1 or more (1 is greedy decoding)")
         if not 0 <= self.smoothing < 1 or not 0 <= self.sampling <= 1:
             raise ValueError("smoothing must be from 0 to less than 1, sampling from 0 to 1")
+
+    def watch(self, examples: Sequence[Example]) -> Sequence[Example]:
+        return examples[:: max(1, len(examples) // WATCHED)]  # evenly, in whatever order
 
     # From data to tensors
 
