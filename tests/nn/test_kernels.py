@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ensuite.nn import GRU
-from ensuite.nn.kernels import hoisted
+from ensuite.nn import GRU, LSTM, RNN
+from ensuite.nn.kernels import hoisted, layout
 
 RUN = """
 import hashlib, sys, torch
@@ -75,3 +75,49 @@ def test_threads_read_at_once():
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: cell(inputs)[0], range(16)))
     assert all(torch.equal(each, expected) for each in found)
+
+
+def test_padding_is_left_out_and_put_back():
+    mask = torch.tensor([[0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 0, 1], [1, 0, 1, 0]]).bool()
+    inputs, start = torch.randn(4, 4, 2), torch.randn(4, 2)
+    laid = layout.of(inputs, mask)
+    assert [rows for *_, rows in laid.steps] == [3, 2, 1]  # that have a first position, a second
+    sorted_start = laid.sort(start)
+    states = torch.cat([sorted_start, laid.read(inputs)])
+    shown = torch.stack([
+        torch.stack([start[0], inputs[0, 1], inputs[0, 1], inputs[0, 1]]),
+        start[1].expand(4, -1),
+        torch.stack([inputs[2, 0], inputs[2, 1], inputs[2, 1], inputs[2, 3]]),
+        torch.stack([inputs[3, 0], inputs[3, 0], inputs[3, 2], inputs[3, 2]]),
+    ])  # fmt: skip
+    assert torch.equal(laid.write(sorted_start, states[4:]), shown)
+    assert torch.equal(laid.restore(laid.last(states)), shown[:, -1])
+    heads = start[[2, 3, 0]], inputs[[2, 3], 0], inputs[2, 1:2]
+    assert torch.equal(laid.before(states), torch.cat(heads))
+    assert all(map(torch.equal, laid.cut_before(states), heads))
+
+
+def test_rows_of_one_length_are_not_moved():
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    assert type(layout.of(torch.randn(2, 3, 1), mask)) is layout.Rectangle
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("make", [RNN, LSTM, GRU])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_batch_without_rows_is_read(make, masked):
+    cell, mask = make(3, 4), torch.zeros(0, 5, dtype=torch.bool)
+    outputs, last = cell(torch.randn(0, 5, 3), mask if masked else None)
+    outputs.sum().backward()
+    assert outputs.shape == (0, 5, 4)
+    assert last[0].shape == (0, 4)
+    assert (cell.from_hidden.weight.grad == 0).all()
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("make", [RNN, LSTM, GRU])
+def test_outputs_that_the_gradient_needs_may_not_be_changed(make):
+    outputs, _ = make(3, 4)(torch.randn(2, 5, 3))
+    outputs.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        outputs.sum().backward()

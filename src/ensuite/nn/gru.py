@@ -1,6 +1,5 @@
 """The gated recurrent unit (GRU), with its reset gate before or after the matrix."""
 
-from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -126,9 +125,8 @@ class GRU(Cell[GRUState]):
         state: GRUState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
-        define = partial(self.define_of, mask, kept)
-        outputs, last = gru.run(define, mask, kept, inputs, *state, *self.weights())
-        return outputs, GRUState(last)
+        outputs, last = gru.run(self.define_of, inputs, mask, kept, *state, self.weights())
+        return outputs, GRUState(*last)
 
     def dense(
         self,

@@ -1,6 +1,5 @@
 """Long short-term memory (LSTM), with optional peephole connections."""
 
-from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -128,8 +127,7 @@ class LSTM(Cell[LSTMState]):
         state: LSTMState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], LSTMState]:
-        define = partial(self.define_of, mask, kept)
-        outputs, *last = lstm.run(define, mask, kept, inputs, *state, *self.weights())
+        outputs, last = lstm.run(self.define_of, inputs, mask, kept, state, self.weights())
         return outputs, LSTMState(*last)
 
     def dense(

@@ -1,7 +1,6 @@
 """The simple recurrent network (Elman's), with any activation."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -122,9 +121,11 @@ class RNN(Cell[RNNState]):
         state: RNNState,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
-        define, relu = partial(self.define_of, mask, kept), self.activation is torch.relu
-        outputs, last = rnn.run(define, mask, kept, relu, inputs, *state, *self.weights())
-        return outputs, RNNState(last)
+        relu = self.activation is torch.relu
+        outputs, last = rnn.run(
+            self.define_of, inputs, mask, kept, *state, self.weights(), relu=relu
+        )
+        return outputs, RNNState(*last)
 
     def dense(
         self,

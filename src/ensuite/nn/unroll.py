@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
 from ensuite.nn.kernels import dense, hoisted
+from ensuite.nn.kernels.layout import Rectangle
 from ensuite.nn.product import Product
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
@@ -207,15 +208,15 @@ class Cell(nn.Module, ABC, Generic[State]):
         return [from_input.weight, from_input.bias, self.from_hidden.weight, *own]
 
     def define_of(
-        self, mask: Tensor | None, kept: Tensor | None, inputs: Tensor, *rest: Tensor
+        self, laid: Rectangle, kept: Tensor | None, inputs: Tensor, *rest: Tensor
     ) -> tuple[Tensor, ...]:
-        """Compute the definition of tensors: the inputs, the state, and then the weights."""
+        """Compute what a kernel does by ``step``, of tensors: inputs, state, and then weights."""
         parts = len(self.state._fields)
         names = ["from_input.weight", "from_input.bias", "from_hidden.weight", self.own]
         weights = {f"cell.{name}": each for name, each in zip(names, rest[parts:], strict=False)}
-        how = (inputs, mask, self.state(*rest[:parts]), kept)
-        outputs, last = torch.func.functional_call(_Defined(self), weights, how)
-        return outputs, *last
+        how = (laid, kept, inputs, self.state(*rest[:parts]))
+        found: tuple[Tensor, ...] = torch.func.functional_call(_Defined(self), weights, how)
+        return found
 
     def _check(self, state: State, rows: int) -> None:
         name, expected = type(self).__name__, (rows, self.width)
@@ -234,14 +235,22 @@ class Cell(nn.Module, ABC, Generic[State]):
 
 
 class _Defined(nn.Module):
-    """A cell that takes the path of its definition."""
+    """The definition of a cell over rows that a kernel reads."""
 
     def __init__(self, cell: Cell[Any]) -> None:
         super().__init__()
         self.cell = cell
 
-    def forward(self, *how: Any) -> Any:
-        return self.cell.define(*how)
+    def forward(
+        self, laid: Rectangle, kept: Tensor | None, inputs: Tensor, state: tuple[Tensor, ...]
+    ) -> tuple[Tensor, ...]:
+        states, projected = [state], laid.cut(self.cell.from_input(inputs))
+        for now, keep in zip(projected, laid.heads(kept), strict=False):
+            state = self.cell.state(*(part[: len(now)] for part in state))
+            state = self.cell.step(now, state, keep)
+            states.append(state)
+        parts = [torch.cat(part) for part in zip(*states, strict=True)]
+        return parts[0][laid.batch :], *map(laid.last, parts)
 
 
 def _describe(state: type[Any]) -> str:

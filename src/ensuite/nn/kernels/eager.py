@@ -4,12 +4,12 @@ Each ``forward`` takes the products of a position into the state after it, and k
 ``backward`` asks for; each ``backward`` takes the gradient of that state back to the products.
 ``fused`` has the same functions, compiled; both write into what they are given:
 
-    states, hidden, cells   (1 + time, batch, width): the start, and the state after each position
-    gates                   (time, batch, gates x width): what comes from the input, then the gates
+    step                    where a position stands in all of these, and how many rows have it
+    states, hidden, cells   (states, width): the start, and the state after each position
+    gates                   (total, gates x width): what comes from the input, then the gates
     product                 (batch, gates x width): what comes from the state before
-    products                (time, batch, gates x width): the gradients of both
-    real                    (time, batch, 1): which rows are not padded; None: all are
-    given                   (time, batch, width): the gradient of the outputs, or one position of it
+    products                (total, gates x width): the gradients of both
+    given                   (total, width): the gradient of the outputs; a few zeros: there is none
     carry                   (batch, width): the gradient of the state after the position, on return
                             of the state before it, but for what the matrix products add
 """
@@ -19,241 +19,238 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ensuite.nn.kernels.layout import Step
+
 
 def arrays(*tensors: Tensor) -> list[Any]:
     """Return tensors as the functions below take them."""
     return list(tensors)
 
 
-def reals(mask: Tensor | None, time: int, rows: int) -> Any:
-    """Return which rows are real at each position, of a (batch, time) mask."""
-    return None if mask is None else mask.t()[..., None]
-
-
-def rnn_forward(time: int, relu: bool, states: Tensor, real: Tensor | None) -> None:
+def rnn_forward(step: Step, relu: bool, states: Tensor) -> None:
     """Turn the sum of the products, which stands in the state after, into that state."""
-    after = states[time + 1]
+    after = _after(step, states)
     _ = after.relu_() if relu else after.tanh_()
-    _keep(time, real, states)
 
 
 def rnn_backward(
-    time: int,
+    step: Step,
     relu: bool,
     given: Tensor,
     states: Tensor,
-    real: Tensor | None,
     carry: Tensor,
     products: Tensor,
 ) -> None:
     """Find the gradient of the sum of the products."""
-    after = states[time + 1]
+    after = _after(step, states)
     slope = (after > 0).to(after) if relu else 1 - after * after
-    gradient = _take(time, real, given, carry, None)
-    torch.mul(gradient, slope, out=products[time])
+    gradient = _take(step, given, carry, None)
+    torch.mul(gradient, slope, out=_now(step, products))
 
 
 def gru_forward(
-    time: int,
+    step: Step,
     product: Tensor,
     bias: Tensor,
     states: Tensor,
-    real: Tensor | None,
     gates: Tensor,
 ) -> None:
     """Take a position where the reset gate stands after the matrix; keep r, z, n and U_n h + u."""
-    width = len(bias)
-    both, candidate, recalled = gates[time].tensor_split([2 * width, 3 * width], dim=1)
+    width, product = len(bias), _first(step, product)
+    both, candidate, recalled = _now(step, gates).tensor_split([2 * width, 3 * width], dim=1)
     both.add_(product[:, : 2 * width]).sigmoid_()
     torch.add(product[:, 2 * width :], bias, out=recalled)
     candidate.addcmul_(both[:, :width], recalled).tanh_()
-    torch.lerp(candidate, states[time], both[:, width:], out=states[time + 1])
-    _keep(time, real, states)
+    torch.lerp(candidate, _before(step, states), both[:, width:], out=_after(step, states))
 
 
 def gru_backward(
-    time: int,
+    step: Step,
     given: Tensor,
     gates: Tensor,
     states: Tensor,
-    real: Tensor | None,
     carry: Tensor,
     products: Tensor,
 ) -> None:
     """Find the gradients of n (of what the input adds), r, z and U_n h + u."""
-    reset, update, candidate, recalled = gates[time].chunk(4, dim=1)
-    to_candidate, to_reset, to_update, to_recalled = products[time].chunk(4, dim=1)
-    gradient = _take(time, real, given, carry, update)
+    reset, update, candidate, recalled = _now(step, gates).chunk(4, dim=1)
+    to_candidate, to_reset, to_update, to_recalled = _now(step, products).chunk(4, dim=1)
+    gradient = _take(step, given, carry, update)
     torch.mul(gradient * (1 - update), 1 - candidate * candidate, out=to_candidate)
-    torch.mul(gradient * (states[time] - candidate), update * (1 - update), out=to_update)
+    torch.mul(gradient * (_before(step, states) - candidate), update * (1 - update), out=to_update)
     torch.mul(to_candidate * recalled, reset * (1 - reset), out=to_reset)
     torch.mul(to_candidate, reset, out=to_recalled)
 
 
-def gates_forward(time: int, product: Tensor, seen: Tensor, gates: Tensor, resets: Tensor) -> None:
+def gates_forward(step: Step, product: Tensor, seen: Tensor, gates: Tensor, resets: Tensor) -> None:
     """Open the two gates of a GRU, and reset the hidden state before its matrix."""
-    width = seen.shape[2]
-    both = gates[time, :, : 2 * width]
-    both.add_(product).sigmoid_()
-    torch.mul(both[:, :width], seen[time], out=resets[time])
+    width = seen.shape[1]
+    both = _now(step, gates)[:, : 2 * width]
+    both.add_(_first(step, product)).sigmoid_()
+    torch.mul(both[:, :width], _before(step, seen), out=_now(step, resets))
 
 
-def candidate_forward(
-    time: int, product: Tensor, states: Tensor, real: Tensor | None, gates: Tensor
-) -> None:
+def candidate_forward(step: Step, product: Tensor, states: Tensor, gates: Tensor) -> None:
     """Take a position into the state, after ``gates_forward``; keep r, z and n."""
-    width = states.shape[2]
-    update, candidate = gates[time, :, width:].chunk(2, dim=1)
-    candidate.add_(product).tanh_()
-    torch.lerp(candidate, states[time], update, out=states[time + 1])
-    _keep(time, real, states)
+    width = states.shape[1]
+    update, candidate = _now(step, gates)[:, width:].chunk(2, dim=1)
+    candidate.add_(_first(step, product)).tanh_()
+    torch.lerp(candidate, _before(step, states), update, out=_after(step, states))
 
 
 def candidate_backward(
-    time: int,
+    step: Step,
     given: Tensor,
     gates: Tensor,
     states: Tensor,
-    real: Tensor | None,
     carry: Tensor,
     products: Tensor,
 ) -> None:
     """Find the gradients of the products of the update gate and the candidate."""
-    _, update, candidate = gates[time].chunk(3, dim=1)
-    _, to_update, to_candidate = products[time].chunk(3, dim=1)
-    gradient = _take(time, real, given, carry, update)
+    _, update, candidate = _now(step, gates).chunk(3, dim=1)
+    _, to_update, to_candidate = _now(step, products).chunk(3, dim=1)
+    gradient = _take(step, given, carry, update)
     torch.mul(gradient * (1 - update), 1 - candidate * candidate, out=to_candidate)
-    torch.mul(gradient * (states[time] - candidate), update * (1 - update), out=to_update)
+    torch.mul(gradient * (_before(step, states) - candidate), update * (1 - update), out=to_update)
 
 
 def gates_backward(
-    time: int, recalled: Tensor, gates: Tensor, seen: Tensor, products: Tensor
+    step: Step, recalled: Tensor, gates: Tensor, seen: Tensor, products: Tensor
 ) -> None:
     """Find the gradient of the reset gate's product.
 
     ``recalled`` comes in as the gradient of the reset state, and goes out as that of the state.
     """
-    width = seen.shape[2]
-    reset = gates[time, :, :width]
-    torch.mul(recalled * seen[time], reset * (1 - reset), out=products[time, :, :width])
+    width, recalled = seen.shape[1], _first(step, recalled)
+    reset = _now(step, gates)[:, :width]
+    torch.mul(
+        recalled * _before(step, seen), reset * (1 - reset), out=_now(step, products)[:, :width]
+    )
     recalled.mul_(reset)
 
 
 def cell_forward(
-    time: int,
+    step: Step,
     product: Tensor,
     peepholes: Tensor,
     cells: Tensor,
-    real: Tensor | None,
     gates: Tensor,
 ) -> None:
     """Take a position into the cell of an LSTM; keep i, f and g, and the sum for o."""
-    before, after = cells[time], cells[time + 1]
-    sums = gates[time].add_(product)
+    before, after = _before(step, cells), _after(step, cells)
+    sums = _now(step, gates).add_(_first(step, product))
     enter, forget, new, _ = sums.chunk(4, dim=1)
     enter.addcmul_(peepholes[0], before)
     forget.addcmul_(peepholes[1], before)
     sums[:, : 2 * len(peepholes[0])].sigmoid_()
     torch.mul(forget, before, out=after).addcmul_(enter, new.tanh_())
-    _keep(time, real, cells)
 
 
 def hidden_forward(
-    time: int, peepholes: Tensor, cells: Tensor, hidden: Tensor, real: Tensor | None, gates: Tensor
+    step: Step, peepholes: Tensor, cells: Tensor, hidden: Tensor, gates: Tensor
 ) -> None:
     """Show the cell of an LSTM, after ``cell_forward``; keep o."""
-    cell = cells[time + 1]
-    out = gates[time].chunk(4, dim=1)[3]
+    cell = _after(step, cells)
+    out = _now(step, gates).chunk(4, dim=1)[3]
     out.addcmul_(peepholes[2], cell).sigmoid_()
-    torch.mul(out, cell.tanh(), out=hidden[time + 1])
-    _keep(time, real, hidden)
+    torch.mul(out, cell.tanh(), out=_after(step, hidden))
 
 
 def lstm_forward(
-    time: int,
+    step: Step,
     product: Tensor,
     peepholes: Tensor,
     cells: Tensor,
     hidden: Tensor,
-    real: Tensor | None,
     gates: Tensor,
 ) -> None:
     """Take a position where no full peephole stands between ``cell`` and ``hidden_forward``."""
-    cell_forward(time, product, peepholes, cells, real, gates)
-    hidden_forward(time, peepholes, cells, hidden, real, gates)
+    cell_forward(step, product, peepholes, cells, gates)
+    hidden_forward(step, peepholes, cells, hidden, gates)
 
 
 def lstm_backward(
-    time: int,
+    step: Step,
     given: Tensor,
     gates: Tensor,
     peepholes: Tensor,
     cells: Tensor,
-    real: Tensor | None,
     carry: Tensor,
     cell_carry: Tensor,
     products: Tensor,
 ) -> None:
     """Find the gradients of all sums, after ``lstm_forward``."""
-    hidden_backward(time, given, gates, peepholes, cells, real, carry, cell_carry, products)
-    cell_backward(time, gates, peepholes, cells, real, cell_carry, products)
+    hidden_backward(step, given, gates, peepholes, cells, carry, cell_carry, products)
+    cell_backward(step, gates, peepholes, cells, cell_carry, products)
 
 
 def hidden_backward(
-    time: int,
+    step: Step,
     given: Tensor,
     gates: Tensor,
     peepholes: Tensor,
     cells: Tensor,
-    real: Tensor | None,
     carry: Tensor,
     cell_carry: Tensor,
     products: Tensor,
 ) -> None:
     """Find the gradient of the sum for o, and add to that of the cell."""
     out, shown, to_out = (
-        gates[time].chunk(4, dim=1)[3],
-        cells[time + 1].tanh(),
-        products[time].chunk(4, dim=1)[3],
+        _now(step, gates).chunk(4, dim=1)[3],
+        _after(step, cells).tanh(),
+        _now(step, products).chunk(4, dim=1)[3],
     )
-    gradient = _take(time, real, given, carry, None)
+    gradient = _take(step, given, carry, None)
     torch.mul(gradient * shown, out * (1 - out), out=to_out)
-    cell_carry.addcmul_(gradient * out, 1 - shown * shown).addcmul_(to_out, peepholes[2])
+    to_cell = _first(step, cell_carry)
+    to_cell.addcmul_(gradient * out, 1 - shown * shown).addcmul_(to_out, peepholes[2])
 
 
 def cell_backward(
-    time: int,
+    step: Step,
     gates: Tensor,
     peepholes: Tensor,
     cells: Tensor,
-    real: Tensor | None,
     cell_carry: Tensor,
     products: Tensor,
 ) -> None:
     """Find the gradients of the sums for i, f and g, after ``hidden_backward``."""
-    enter, forget, new, _ = gates[time].chunk(4, dim=1)
-    to_enter, to_forget, to_new, _ = products[time].chunk(4, dim=1)
-    gradient = _take(time, real, None, cell_carry, forget)
+    enter, forget, new, _ = _now(step, gates).chunk(4, dim=1)
+    to_enter, to_forget, to_new, _ = _now(step, products).chunk(4, dim=1)
+    gradient = _take(step, None, cell_carry, forget)
     torch.mul(gradient * new, enter * (1 - enter), out=to_enter)
-    torch.mul(gradient * cells[time], forget * (1 - forget), out=to_forget)
+    torch.mul(gradient * _before(step, cells), forget * (1 - forget), out=to_forget)
     torch.mul(gradient * enter, 1 - new * new, out=to_new)
-    cell_carry.addcmul_(to_enter, peepholes[0]).addcmul_(to_forget, peepholes[1])
+    to_cell = _first(step, cell_carry)
+    to_cell.addcmul_(to_enter, peepholes[0]).addcmul_(to_forget, peepholes[1])
 
 
-def _keep(time: int, real: Tensor | None, states: Tensor) -> None:
-    """Leave the state of padded rows as it was."""
-    if real is not None:
-        torch.where(real[time], states[time + 1], states[time], out=states[time + 1])
+def _take(step: Step, given: Tensor | None, carry: Tensor, share: Tensor | None) -> Tensor:
+    """Return the gradient that reaches the gates; leave in ``carry`` a share (None: nothing)."""
+    carry = _first(step, carry)
+    whole = carry.clone()
+    if given is not None:
+        rows = step[3]
+        whole += given.narrow(0, min(step[2], len(given) - rows), rows)
+    _ = carry.zero_() if share is None else torch.mul(whole, share, out=carry)
+    return whole
 
 
-def _take(
-    time: int, real: Tensor | None, given: Tensor | None, carry: Tensor, share: Tensor | None
-) -> Tensor:
-    """Return the gradient that reaches the gates, and leave in ``carry`` what goes past them.
+def _before(step: Step, states: Tensor) -> Tensor:
+    """Return the states before a position."""
+    return states.narrow(0, step[0], step[3])
 
-    Of a real row, a share of it (None: nothing); of a padded row, all of it.
-    """
-    whole = carry.clone() if given is None else carry + given[time % len(given)]
-    past = torch.zeros_like(whole) if share is None else whole * share
-    carry.copy_(past if real is None else torch.where(real[time], past, whole))
-    return whole if real is None else torch.where(real[time], whole, 0)
+
+def _after(step: Step, states: Tensor) -> Tensor:
+    """Return the states after a position."""
+    return states.narrow(0, step[1], step[3])
+
+
+def _now(step: Step, rows: Tensor) -> Tensor:
+    """Return the rows of a position."""
+    return rows.narrow(0, step[2], step[3])
+
+
+def _first(step: Step, part: Tensor) -> Tensor:
+    """Return of the batch the rows that have a position."""
+    return part.narrow(0, 0, step[3])

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar, no_type_check
 
 import numba
-import numpy as np
 from numpy import float32
 from torch import Tensor
 
@@ -36,11 +35,6 @@ def compiled(function: Function) -> Function:
 def arrays(*tensors: Tensor) -> list[Any]:
     """Return tensors as the functions below take them."""
     return [tensor.detach().numpy() for tensor in tensors]
-
-
-def reals(mask: Tensor | None, time: int, rows: int) -> Any:
-    """Return which rows are real at each position, of a (batch, time) mask."""
-    return np.ones((time, rows), np.bool_) if mask is None else mask.t().contiguous().numpy()
 
 
 @compiled
@@ -77,14 +71,12 @@ def sigmoid(x):
 
 @compiled
 @no_type_check
-def rnn_forward(time, relu, states, real):
-    before, after = states[time], states[time + 1]
-    rows, width = before.shape
+def rnn_forward(step, relu, states):
+    _, ahead, _, rows = step
+    after, width = states[ahead:], states.shape[1]
     zero = float32(0)
     for row in range(rows):
-        if not real[time, row]:
-            after[row] = before[row]
-        elif relu:
+        if relu:
             for j in range(width):
                 after[row, j] = zero if after[row, j] < zero else after[row, j]
         else:
@@ -94,15 +86,12 @@ def rnn_forward(time, relu, states, real):
 
 @compiled
 @no_type_check
-def rnn_backward(time, relu, given, states, real, carry, products):
-    after, given, products = states[time + 1], given[time % len(given)], products[time]
-    rows, width = after.shape
+def rnn_backward(step, relu, given, states, carry, products):
+    _, ahead, here, rows = step
+    after, given = states[ahead:], given[min(here, len(given) - rows) :]
+    products, width = products[here:], states.shape[1]
     one, zero = float32(1), float32(0)
     for row in range(rows):
-        if not real[time, row]:
-            carry[row] += given[row]
-            products[row] = zero
-            continue
         for j in range(width):
             h = after[row, j]
             slope = float32(h > zero) if relu else one - h * h
@@ -112,14 +101,12 @@ def rnn_backward(time, relu, given, states, real, carry, products):
 
 @compiled
 @no_type_check
-def gru_forward(time, product, bias, states, real, gates):
-    before, after, gates = states[time], states[time + 1], gates[time]
-    rows, width = before.shape
+def gru_forward(step, product, bias, states, gates):
+    behind, ahead, here, rows = step
+    before, after, gates = states[behind:], states[ahead:], gates[here:]
+    width = states.shape[1]
     z, n, u = width, 2 * width, 3 * width
     for row in range(rows):
-        if not real[time, row]:
-            after[row] = before[row]
-            continue
         for j in range(2 * width):
             gates[row, j] = sigmoid(gates[row, j] + product[row, j])
         for j in range(width):
@@ -133,17 +120,13 @@ def gru_forward(time, product, bias, states, real, gates):
 
 @compiled
 @no_type_check
-def gru_backward(time, given, gates, states, real, carry, products):
-    before, given, gates = states[time], given[time % len(given)], gates[time]
-    products = products[time]
-    rows, width = before.shape
+def gru_backward(step, given, gates, states, carry, products):
+    behind, _, here, rows = step
+    before, given = states[behind:], given[min(here, len(given) - rows) :]
+    gates, products, width = gates[here:], products[here:], states.shape[1]
     z, n, u = width, 2 * width, 3 * width
-    one, zero = float32(1), float32(0)
+    one = float32(1)
     for row in range(rows):
-        if not real[time, row]:
-            carry[row] += given[row]
-            products[row] = zero
-            continue
         for j in range(width):
             update, new = gates[row, z + j], gates[row, n + j]
             gradient = carry[row, j] + given[row, j]
@@ -158,9 +141,10 @@ def gru_backward(time, given, gates, states, real, carry, products):
 
 @compiled
 @no_type_check
-def gates_forward(time, product, seen, gates, resets):
-    gates, seen, resets = gates[time], seen[time], resets[time]
-    rows, width = seen.shape
+def gates_forward(step, product, seen, gates, resets):
+    behind, _, here, rows = step
+    gates, seen, resets = gates[here:], seen[behind:], resets[here:]
+    width = seen.shape[1]
     for row in range(rows):
         for j in range(2 * width):
             gates[row, j] = sigmoid(gates[row, j] + product[row, j])
@@ -170,14 +154,12 @@ def gates_forward(time, product, seen, gates, resets):
 
 @compiled
 @no_type_check
-def candidate_forward(time, product, states, real, gates):
-    before, after, gates = states[time], states[time + 1], gates[time]
-    rows, width = before.shape
+def candidate_forward(step, product, states, gates):
+    behind, ahead, here, rows = step
+    before, after, gates = states[behind:], states[ahead:], gates[here:]
+    width = states.shape[1]
     z, n = width, 2 * width
     for row in range(rows):
-        if not real[time, row]:
-            after[row] = before[row]
-            continue
         for j in range(width):
             gates[row, n + j] = tanh(gates[row, n + j] + product[row, j])
         for j in range(width):
@@ -187,17 +169,13 @@ def candidate_forward(time, product, states, real, gates):
 
 @compiled
 @no_type_check
-def candidate_backward(time, given, gates, states, real, carry, products):
-    before, given, gates = states[time], given[time % len(given)], gates[time]
-    products = products[time]
-    rows, width = before.shape
+def candidate_backward(step, given, gates, states, carry, products):
+    behind, _, here, rows = step
+    before, given = states[behind:], given[min(here, len(given) - rows) :]
+    gates, products, width = gates[here:], products[here:], states.shape[1]
     z, n = width, 2 * width
-    one, zero = float32(1), float32(0)
+    one = float32(1)
     for row in range(rows):
-        if not real[time, row]:
-            carry[row] += given[row]
-            products[row] = zero
-            continue
         for j in range(width):
             update, new = gates[row, z + j], gates[row, n + j]
             gradient = carry[row, j] + given[row, j]
@@ -208,9 +186,10 @@ def candidate_backward(time, given, gates, states, real, carry, products):
 
 @compiled
 @no_type_check
-def gates_backward(time, recalled, gates, seen, products):
-    gates, seen, products = gates[time], seen[time], products[time]
-    rows, width = seen.shape
+def gates_backward(step, recalled, gates, seen, products):
+    behind, _, here, rows = step
+    gates, seen, products = gates[here:], seen[behind:], products[here:]
+    width = seen.shape[1]
     one = float32(1)
     for row in range(rows):
         for j in range(width):
@@ -222,14 +201,12 @@ def gates_backward(time, recalled, gates, seen, products):
 
 @compiled
 @no_type_check
-def cell_forward(time, product, peepholes, cells, real, gates):
-    before, after, gates = cells[time], cells[time + 1], gates[time]
-    rows, width = before.shape
+def cell_forward(step, product, peepholes, cells, gates):
+    behind, ahead, here, rows = step
+    before, after, gates = cells[behind:], cells[ahead:], gates[here:]
+    width = cells.shape[1]
     f, g, o = width, 2 * width, 3 * width
     for row in range(rows):
-        if not real[time, row]:
-            after[row] = before[row]
-            continue
         for j in range(4 * width):
             gates[row, j] += product[row, j]
         for j in range(width):
@@ -245,15 +222,12 @@ def cell_forward(time, product, peepholes, cells, real, gates):
 
 @compiled
 @no_type_check
-def hidden_forward(time, peepholes, cells, hidden, real, gates):
-    before, after, cell = hidden[time], hidden[time + 1], cells[time + 1]
-    gates = gates[time]
-    rows, width = cell.shape
+def hidden_forward(step, peepholes, cells, hidden, gates):
+    _, ahead, here, rows = step
+    after, cell, gates = hidden[ahead:], cells[ahead:], gates[here:]
+    width = cells.shape[1]
     o = 3 * width
     for row in range(rows):
-        if not real[time, row]:
-            after[row] = before[row]
-            continue
         for j in range(width):
             gates[row, o + j] = sigmoid(gates[row, o + j] + peepholes[2, j] * cell[row, j])
         for j in range(width):
@@ -262,17 +236,13 @@ def hidden_forward(time, peepholes, cells, hidden, real, gates):
 
 @compiled
 @no_type_check
-def hidden_backward(time, given, gates, peepholes, cells, real, carry, cell_carry, products):
-    cell, given, gates = cells[time + 1], given[time % len(given)], gates[time]
-    products = products[time]
-    rows, width = cell.shape
+def hidden_backward(step, given, gates, peepholes, cells, carry, cell_carry, products):
+    _, ahead, here, rows = step
+    cell, given = cells[ahead:], given[min(here, len(given) - rows) :]
+    gates, products, width = gates[here:], products[here:], cells.shape[1]
     o = 3 * width
     one, zero = float32(1), float32(0)
     for row in range(rows):
-        if not real[time, row]:
-            carry[row] += given[row]
-            products[row, o:] = zero
-            continue
         carry[row] += given[row]
         for j in range(width):
             out = gates[row, o + j]
@@ -287,15 +257,13 @@ def hidden_backward(time, given, gates, peepholes, cells, real, carry, cell_carr
 
 @compiled
 @no_type_check
-def cell_backward(time, gates, peepholes, cells, real, cell_carry, products):
-    before, gates, products = cells[time], gates[time], products[time]
-    rows, width = before.shape
-    f, g, o = width, 2 * width, 3 * width
-    one, zero = float32(1), float32(0)
+def cell_backward(step, gates, peepholes, cells, cell_carry, products):
+    behind, _, here, rows = step
+    before, gates, products = cells[behind:], gates[here:], products[here:]
+    width = cells.shape[1]
+    f, g = width, 2 * width
+    one = float32(1)
     for row in range(rows):
-        if not real[time, row]:
-            products[row, :o] = zero
-            continue
         for j in range(width):
             enter, new, gradient = gates[row, j], gates[row, g + j], cell_carry[row, j]
             products[row, j] = gradient * new * enter * (one - enter)
@@ -311,13 +279,13 @@ def cell_backward(time, gates, peepholes, cells, real, cell_carry, products):
 
 @compiled
 @no_type_check
-def lstm_forward(time, product, peepholes, cells, hidden, real, gates):
-    cell_forward(time, product, peepholes, cells, real, gates)
-    hidden_forward(time, peepholes, cells, hidden, real, gates)
+def lstm_forward(step, product, peepholes, cells, hidden, gates):
+    cell_forward(step, product, peepholes, cells, gates)
+    hidden_forward(step, peepholes, cells, hidden, gates)
 
 
 @compiled
 @no_type_check
-def lstm_backward(time, given, gates, peepholes, cells, real, carry, cell_carry, products):
-    hidden_backward(time, given, gates, peepholes, cells, real, carry, cell_carry, products)
-    cell_backward(time, gates, peepholes, cells, real, cell_carry, products)
+def lstm_backward(step, given, gates, peepholes, cells, carry, cell_carry, products):
+    hidden_backward(step, given, gates, peepholes, cells, carry, cell_carry, products)
+    cell_backward(step, gates, peepholes, cells, cell_carry, products)

@@ -5,25 +5,26 @@ loop finds the gradients of the gates alone, and those of the weights are one pr
 in the loop there are only the products of the hidden state, and between them the functions of
 ``fused`` (compiled, where numba is installed) or of ``eager`` (torch).
 
-Time comes first in all tensors here: a position is one block of memory.
+Time comes first in all tensors here, and padding is left out: see ``layout``.
 
 Source:
     Appleyard, Kociský & Blunsom (2016), https://arxiv.org/abs/1604.01946, section 3
 """
 
 import importlib.util
-from collections.abc import Callable, Sequence
-from functools import cache, wraps
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial, wraps
 from itertools import compress
 from types import ModuleType
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import Parameter
 
-from ensuite.nn.kernels import watched
+from ensuite.nn.kernels import layout, watched
+from ensuite.nn.kernels.layout import Rectangle
 
 PLAIN = (Tensor, Parameter)
 """What has numbers of its own, unlike other classes of tensors."""
@@ -49,28 +50,72 @@ def suits(*tensors: Tensor) -> bool:
     return watched.by_autograd_alone() and not torch.is_autocast_enabled("cpu")
 
 
-def states(start: Float[Tensor, "batch width"], time: int) -> Float[Tensor, "states batch width"]:
-    """Return memory for the states after each position, behind the start."""
-    memory = start.new_empty(1 + time, *start.shape)
-    memory[0] = start
-    return memory
+def over(
+    function: Callable[..., tuple[Tensor, ...]],
+    define: Callable[..., tuple[Tensor, ...]],
+    inputs: Float[Tensor, "batch time features"],
+    mask: Bool[Tensor, "batch time"] | None,
+    kept: Float[Tensor, "batch width"] | None,
+    start: Sequence[Float[Tensor, "batch width"]],
+    *how: Any,
+) -> tuple[Float[Tensor, "batch time width"], list[Float[Tensor, "batch width"]]]:
+    """Return the output at every position and the last state, read by a kernel.
+
+    Args:
+        function: The kernel. Given the definition, the layout, what dropout leaves, and ``how``
+            after inputs and start, it returns the states after the positions, and the last.
+        define: Computes the same by the definition, of layout, what dropout leaves, and tensors.
+        inputs: One vector a position.
+        mask: True at real positions; None: all are.
+        kept: What dropout leaves of the hidden state.
+        start: The parts of the state before the first position.
+        how: What else the kernel takes.
+    """
+    laid = layout.of(inputs, mask)
+    begin = [laid.sort(part) for part in start]
+    kept = None if kept is None else laid.sort(kept)
+    again = partial(define, laid, kept)
+    after, *last = function(again, laid, kept, laid.read(inputs), *begin, *how)
+    return laid.write(begin[0], after), [laid.restore(part) for part in last]
+
+
+def states(
+    start: Float[Tensor, "batch width"], total: int
+) -> tuple[Float[Tensor, "states width"], Float[Tensor, "total width"]]:
+    """Return memory for the states, behind the start, and of it what comes after the start.
+
+    That is no view to autograd, but what is written into it later is noticed.
+    """
+    rows = len(start)
+    memory = start.new_empty(rows + total, start.shape[1])
+    memory[:rows] = start
+    return memory, memory[rows:].detach()
 
 
 def project(
-    inputs: Float[Tensor, "batch time features"],
+    inputs: Float[Tensor, "total features"],
     weight: Float[Tensor, "gates features"],
     bias: Float[Tensor, " gates"],
-    room: Float[Tensor, "time batch gates"],
+    room: Float[Tensor, "total gates"],
 ) -> None:
     """Write the product of every input, and the bias, to where the loop adds the others."""
-    torch.addmm(bias, _rows(inputs), weight.t(), out=room.view(-1, len(weight)))
+    torch.addmm(bias, inputs, weight.t(), out=room)
 
 
-def look(
-    time: int, states: Sequence[Tensor], kept: Tensor | None, seen: Sequence[Tensor]
-) -> Float[Tensor, "batch width"]:
-    """Return what dropout leaves of the state before a position; it stands in ``seen``."""
-    return seen[time] if kept is None else torch.mul(states[time], kept, out=seen[time])
+def looks(
+    laid: Rectangle,
+    states: Float[Tensor, "states width"],
+    kept: Float[Tensor, "batch width"] | None,
+    seen: Float[Tensor, "states width"],
+) -> Iterable[Float[Tensor, "rows width"]]:
+    """Yield what dropout leaves of the states before each position; it stands in ``seen``."""
+    if kept is None:
+        return laid.cut_before(seen)
+    return map(_drop, laid.cut_before(states), laid.heads(kept), laid.cut_before(seen))
+
+
+def _drop(states: Tensor, kept: Tensor, seen: Tensor) -> Tensor:
+    return torch.mul(states, kept, out=seen)
 
 
 def save(ctx: Any, given: Sequence[Tensor | None], made: Sequence[Tensor | None]) -> None:
@@ -94,9 +139,7 @@ def differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
             return backward(ctx, *gradients)
         given = [tensor for tensor in saved(ctx)[0] if tensor is not None]
         wanted = ctx.needs_input_grad[-len(given) :]
-        outputs, *last = ctx.define(*given)
-        states = torch.cat([given[1][None], outputs.transpose(0, 1)])
-        found = iter(_again([states, *last], gradients, list(compress(given, wanted))))
+        found = iter(_again(ctx.define(*given), gradients, list(compress(given, wanted))))
         before = len(ctx.needs_input_grad) - len(given)
         return *(before * [None]), *(next(found) if want else None for want in wanted)
 
@@ -112,34 +155,37 @@ def _again(
     return torch.autograd.grad(ends, wanted, starts, create_graph=True, allow_unused=True)
 
 
-def outputs(states: Float[Tensor, "states batch width"]) -> Float[Tensor, "batch time width"]:
-    """Return the states after each position, with the batch first.
-
-    It is a view that autograd knows, so that what is written into it later is noticed.
-    """
-    return states[1:].transpose(0, 1)
-
-
 def of_outputs(
-    gradient: Float[Tensor, "states batch width"] | None, carry: Float[Tensor, "batch width"]
-) -> Float[Tensor, "positions batch width"]:
-    """Return the gradient of the states after each position: of one, zeros, where none came."""
-    return torch.zeros_like(carry)[None] if gradient is None else gradient[1:].contiguous()
+    gradient: Float[Tensor, "total width"] | None, carry: Float[Tensor, "batch width"]
+) -> Float[Tensor, "some width"]:
+    """Return the gradient of the states after each position: a few zeros, where none came."""
+    return torch.zeros_like(carry) if gradient is None else gradient.contiguous()
 
 
 def of_last(
-    gradient: Float[Tensor, "batch width"] | None, states: Float[Tensor, "states batch width"]
+    gradient: Float[Tensor, "batch width"] | None, start: Float[Tensor, "batch width"]
 ) -> Float[Tensor, "batch width"]:
     """Return the gradient of the last state, to be carried back."""
-    carry = torch.empty_like(states[0])
+    carry = torch.empty_like(start, memory_format=torch.contiguous_format)
     return carry.zero_() if gradient is None else carry.copy_(gradient)
 
 
-def pull(
+def back(
+    laid: Rectangle,
     carry: Float[Tensor, "batch width"],
-    gradient: Float[Tensor, "batch gates"],
+    kept: Float[Tensor, "batch width"] | None,
+    *rows: Float[Tensor, "total _"],
+) -> Iterable[Any]:
+    """Return, from the last position to the first: step, carry, kept, and rows of the position."""
+    parts = laid.steps, laid.heads(carry), laid.heads(kept), *map(laid.cut, rows)
+    return zip(*map(reversed, parts), strict=True)
+
+
+def pull(
     weight: Float[Tensor, "gates width"],
-    kept: Float[Tensor, "batch width"] | None = None,
+    carry: Float[Tensor, "rows width"],
+    kept: Float[Tensor, "rows width"] | None,
+    gradient: Float[Tensor, "rows gates"],
 ) -> None:
     """Add to the gradient of a state what its product hands back."""
     if kept is None:
@@ -148,31 +194,13 @@ def pull(
         carry.addcmul_(gradient @ weight, kept)
 
 
-def of_weight(
-    products: Float[Tensor, "time batch gates"], read: Float[Tensor, "positions batch width"]
-) -> Float[Tensor, "gates width"]:
-    """Return the gradient of a matrix, from that of its products and what it has read."""
-    return _flat(products).t() @ _flat(read[: len(products)])
-
-
 def of_inputs(
-    products: Float[Tensor, "time batch gates"],
-    inputs: Float[Tensor, "batch time features"],
+    products: Float[Tensor, "total gates"],
+    inputs: Float[Tensor, "total features"],
     weight: Float[Tensor, "gates features"],
     *,
     needed: bool,
 ) -> tuple[Tensor | None, Float[Tensor, "gates features"], Float[Tensor, " gates"]]:
     """Return the gradients of the inputs (None: not needed), of their matrix and of the bias."""
-    gradient, back = _flat(products), None
-    if needed:
-        back = (gradient @ weight).view(*products.shape[:2], -1).transpose(0, 1)
-    return back, gradient.t() @ _rows(inputs), gradient.sum(0)
-
-
-def _flat(tensor: Float[Tensor, "time batch size"]) -> Float[Tensor, "rows size"]:
-    return tensor.view(-1, tensor.shape[2])
-
-
-def _rows(inputs: Float[Tensor, "batch time features"]) -> Float[Tensor, "rows features"]:
-    """Return the inputs as rows of one matrix, time first."""
-    return inputs.transpose(0, 1).reshape(-1, inputs.shape[2])
+    back = products @ weight if needed else None
+    return back, products.t() @ inputs, products.sum(0)
