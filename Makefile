@@ -13,6 +13,9 @@ test: .venv/dev
 bench: .venv/dev .venv-bench/ready
 	$(BIN)/python -m benchmarks.layers
 	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.language_model
+	$(BIN)/python -m benchmarks.translate
+	$(BIN)/python -m benchmarks.stream
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .

@@ -25,7 +25,7 @@ def command(
         keys = ("year", "caption", "reads", "traits", "paper")
         words.print_json([{"name": n, **{k: getattr(row, k) for k in keys}} for n, row in ordered])
         return
-    width = max(len(name) for name in rows)
+    width = max((len(name) for name in rows), default=0)
     for name, row in ordered:
         print(f"{row.year or '':4}  {name:{width}s}  {row.caption}")
         print(f"      {'':{width}s}  reads {', '.join(row.reads)}; {row.paper}")
@@ -39,4 +39,5 @@ def may_do(model: Row, task: Row) -> bool:
     """Say whether a model can do a task on one kind of input at least."""
     needs, traits, reads = set(task.traits), set(model.traits), set(model.reads)
     writes = "decodes" in needs
-    return any(misfit(needs, {k}, traits, reads, writes=writes) is None for k in task.reads)
+    kinds = task.reads or model.reads  # a task that does not say may read anything
+    return any(misfit(needs, {kind}, traits, reads, writes=writes) is None for kind in kinds)
