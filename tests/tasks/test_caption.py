@@ -83,7 +83,7 @@ def test_a_folder_with_a_file_of_captions_is_read(folder: Path) -> None:
 
 def test_a_picture_that_a_file_of_captions_names_must_be_there(folder: Path) -> None:
     (folder / "1.png").unlink()
-    with pytest.raises(DataError, match=r"row 2 of .*: There is no picture .*1\.png"):
+    with pytest.raises(DataError, match=r"row 2 of .*/captions.csv: There is no picture .*1\.png"):
         open_problem("caption", str(folder))
 
 

@@ -37,7 +37,10 @@ def read(folder: Path) -> dict[str, Table]:
         if split in found:
             raise DataError(f"{folder} has two parts called {split}; move one away.")
         shown = folder.name if split == "train" else f"{folder.name}/{name}"
-        found[split] = replace(_read_part(path), name=shown)
+        part = _read_part(path)
+        beside = path if path.is_dir() else path.parent
+        file = part.name and f"{beside.name}/{part.name}"
+        found[split] = replace(part, name=shown, file=file)
     if "train" not in found and len(found) == 1:  # one set without a usual name
         return {"train": next(iter(found.values()))}
     if "train" not in found or not found.keys() <= set(SPLITS.values()):

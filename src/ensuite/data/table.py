@@ -12,7 +12,7 @@ class Table:
     """Named columns of equal length.
 
     Args:
-        name: What messages call it: the file's name.
+        name: What it is called: the file's name, or the folder's.
         columns: By name: texts as they stand in the file, values from JSON or Parquet, or arrays
             whose first dimension is the rows.
         rows: How many rows every column has.
@@ -23,6 +23,7 @@ class Table:
         starts: The line of the file at which each row starts, where a row is a sentence of
             several lines.
         prose: Whether the rows are the lines of one text, in their order.
+        file: What messages call the file the rows stand in, where ``name`` is not its name.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Table:
     notes: tuple[str, ...] = ()
     starts: Sequence[int] | None = None
     prose: bool = False
+    file: str = ""
 
     def where(self, row: int) -> str:
         """Name a row as a person counts them: data rows from 1.
@@ -41,10 +43,10 @@ class Table:
         >>> Table("temps.csv", {"value": ["20", "n/a"]}, rows=2).where(1)
         'row 2 of temps.csv'
         """
-        number = row + 1 if self.numbers is None else self.numbers[row]
+        number, file = row + 1 if self.numbers is None else self.numbers[row], self.file or self.name
         if self.starts is not None:
-            return f"sentence {number} (line {self.starts[row]}) of {self.name}"
-        return f"row {number} of {self.name}"
+            return f"sentence {number} (line {self.starts[row]}) of {file}"
+        return f"row {number} of {file}"
 
     def select(self, indices: Sequence[int]) -> Self:
         """Return some of the rows, in that order; they keep their numbers in the file."""

@@ -90,7 +90,7 @@ class Seq2SeqOptions(BackboneOptions):
         return replace(self, width=8, embedding=8, dropout=0.0)
 
     def recipe(self) -> Recipe:
-        return Recipe(learning_rate=2e-3, schedule="cosine", batch_size=96, clip=1.0)
+        return Recipe(learning_rate=2e-3, schedule="cosine", batch_size=48, clip=1.0)
 
 
 class Seq2Seq(Backbone):
