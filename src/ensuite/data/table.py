@@ -43,7 +43,8 @@ class Table:
         >>> Table("temps.csv", {"value": ["20", "n/a"]}, rows=2).where(1)
         'row 2 of temps.csv'
         """
-        number, file = row + 1 if self.numbers is None else self.numbers[row], self.file or self.name
+        number = row + 1 if self.numbers is None else self.numbers[row]
+        file = self.file or self.name
         if self.starts is not None:
             return f"sentence {number} (line {self.starts[row]}) of {file}"
         return f"row {number} of {file}"
