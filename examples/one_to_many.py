@@ -33,6 +33,6 @@ for model in ("seq2seq:attention=none", "seq2seq"):
 
 # Where the last one looked at each word: the columns of the picture that its regions stand for.
 found = writer.with_settings({"attend": "true"}).predict([picture])[0]
-for word, looked in zip([*found.text.split(), "(end)"], found.attention, strict=True):
+for word, looked in zip([*found.text.split(), "(end)"], found.attention.weights, strict=True):
     columns = np.reshape(looked, (2, -1)).sum(0)
     print("".join(SHADES[int(share * 5)] * 4 for share in columns), word)

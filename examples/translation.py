@@ -36,6 +36,6 @@ for model in ("seq2seq", "seq2seq:attention=none"):
         print(f"  {length:14s} {part.rows:5d} texts   chrF {part.metrics['chrf']:5.1f}")
     looking = writer.with_settings({"attend": "true"}).predict(asked[:1])[0].attention
     if looking:
-        print("  where it looked: a line for each token written, a column for each read")
-        for row in looking:
-            print("    " + "".join(" .:+*#"[min(5, int(weight * 6))] for weight in row))
+        print("  where it looked at each token: a column for each of", "|".join(looking.read))
+        for token, row in zip([*looking.written, "(end)"], looking.weights, strict=True):
+            print("    " + "".join(" .:+*#"[min(5, int(weight * 6))] for weight in row), token)

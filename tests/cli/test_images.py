@@ -67,7 +67,8 @@ def test_from_a_folder_with_captions_to_a_caption(shades: Path, works: Command) 
     answered = json.loads(works("predict run shades/test/dark/0.png --json").out)
     assert answered[0]["answer"] == "a dark one"
     looked = json.loads(works("predict run shades/test/dark/0.png --set attend=true --json").out)
-    assert len(looked[0]["attention"]) == 4  # three words and the end
+    assert looked[0]["attention"]["written"] == ["a", " dark", " one"]
+    assert len(looked[0]["attention"]["weights"]) == 4  # three words and the end
     judged = json.loads(works("evaluate run shades/train/dark --json").out)
     assert judged["metrics"]["exact_match"] == 1
     assert "alone = in a batch           ok" in works("check run shades/train/dark").out

@@ -138,6 +138,6 @@ def test_where_it_looked_can_be_asked_for(beam: str) -> None:
     backbone = model_options("seq2seq")[1].tiny().build(task.inputs)
     model = Model(backbone, task.head(backbone))
     for found in predict(task, model, EXAMPLES):
-        looked = np.array(found.attention)
+        looked = np.array(found.attention.weights)
         assert looked.shape[1] == 9
         np.testing.assert_allclose(looked.sum(1), 1, rtol=1e-5)

@@ -16,6 +16,7 @@ from ensuite.core.options import set_options
 from ensuite.core.task import Ledger, Model
 from ensuite.data import readers
 from ensuite.data.processors import Text
+from ensuite.data.processors.text import SPECIAL
 from ensuite.data.processors.writing import EDGE, Writing
 from ensuite.tasks.translate import Example, Prediction, Translate
 from ensuite.training.evaluate import predict
@@ -213,13 +214,15 @@ def test_where_a_model_looked_can_be_asked_for(model: str, beam: int) -> None:
     task = replace(TASK, attend=True, beam=beam)
     network = build(task, model)
     answers = predict(task, network, PAIRS)
-    lengths = [4, 2, 1, 5]
-    for answer, read in zip(answers, lengths, strict=True):
+    for answer, example in zip(answers, PAIRS, strict=True):
         assert answer.attention is not None
-        rows = torch.tensor(answer.attention)
-        assert rows.shape[1] == read
+        assert list(answer.attention.read) == example.source.split()[:5]
+        rows = torch.tensor(answer.attention.weights)
+        assert rows.shape == (len(answer.attention.written) + 1, len(answer.attention.read))
         torch.testing.assert_close(rows.sum(1), torch.ones(len(rows)))
-        assert task.record(answer)["attention"] == answer.attention
+        words = [word for word in answer.attention.written if word not in SPECIAL]
+        assert "".join(words) == answer.text
+        assert task.record(answer)["attention"] == answer.attention._asdict()
     quiet = predict(replace(task, attend=False), network, PAIRS)
     assert [each.attention for each in quiet] == [None] * 4
     assert [each.text for each in quiet] == [each.text for each in answers]

@@ -22,8 +22,6 @@ from ensuite.decoding.written import Written, looks
 from ensuite.nn.heads import TokenHead
 from ensuite.nn.vocabulary import projected_cross_entropy
 
-Matrix = tuple[tuple[float, ...], ...]
-
 
 class Example(NamedTuple):
     """What is read, and the text it becomes; None where that is asked for."""
@@ -47,12 +45,20 @@ class Piece(NamedTuple):
     looks: Tensor | None
 
 
+class Attention(NamedTuple):
+    """Where a model looked while it wrote."""
+
+    weights: tuple[tuple[float, ...], ...]  # (tokens written and the end, places read)
+    written: tuple[str, ...]  # the tokens, without the end
+    read: tuple[str, ...]  # what stands at the places; empty where that is no text
+
+
 class Prediction(NamedTuple):
     """What a model wrote."""
 
     text: str
     probability: float | None = None  # of a token, their geometric mean
-    attention: Matrix | None = None  # (tokens written and the end, places read), if asked for
+    attention: Attention | None = None  # if asked for
 
 
 WATCHED = 1000
@@ -193,10 +199,13 @@ class Writer(Task[Example, Item, Prediction], ABC):
     ) -> list[Prediction]:
         texts = self.writing.decode([written.tokens for written, _ in pieces])
         predictions = []
-        for text, (written, seen) in zip(texts, pieces, strict=True):
+        for text, item, (written, seen) in zip(texts, items, pieces, strict=True):
             probability = math.exp(written.score / (len(written.tokens) + 1))
-            matrix = None if seen is None else tuple(map(tuple, seen.tolist()))
-            predictions.append(Prediction(text, probability, matrix))
+            looked = None
+            if seen is not None:
+                tokens = self.writing.each(written.tokens), self.processor.tell(item.source)
+                looked = Attention(tuple(map(tuple, seen.tolist())), *tokens)
+            predictions.append(Prediction(text, probability, looked))
         return predictions
 
     def references(self, examples: Sequence[Example]) -> list[list[str]]:
@@ -236,7 +245,9 @@ class Writer(Task[Example, Item, Prediction], ABC):
 
     def record(self, prediction: Prediction) -> dict[str, Any]:
         looked = prediction.attention
-        return super().record(prediction) | ({} if looked is None else {"attention": looked})
+        return super().record(prediction) | (
+            {} if looked is None else {"attention": looked._asdict()}
+        )
 
     def answer(self, prediction: Prediction) -> tuple[str, float | None]:
         return prediction.text, prediction.probability

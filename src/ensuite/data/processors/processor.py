@@ -53,6 +53,10 @@ class Processor(ABC):
     def show(self, raw: Any) -> str:
         """Return an input as a line of text."""
 
+    def tell(self, window: Window) -> tuple[str, ...]:
+        """Return the token at each position; none where positions hold none (a picture)."""
+        return ()
+
     def check(self, raws: Sequence[Any]) -> list[Finding]:
         """Return what a person should know of the inputs before training."""
         return []

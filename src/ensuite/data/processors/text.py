@@ -110,6 +110,9 @@ class Text(Processor):
     def show(self, raw: RawText) -> str:
         return raw if isinstance(raw, str) else " | ".join(raw)
 
+    def tell(self, window: Window) -> tuple[str, ...]:
+        return each_token(self.tokenizer, window)
+
     def check(self, raws: Sequence[RawText]) -> list[Finding]:
         lengths = np.array([len(ids) for ids in self.encode(raws)])
         unit = "pieces" if self.unit == "pieces" else self.unit
@@ -246,3 +249,9 @@ def load_tokenizer(text: str) -> "Tokenizer":
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing more precise
         raise RunError(f"tokenizer.json is missing or damaged: {error}") from error
+
+
+def each_token(tokenizer: str, ids: Sequence[int] | Window) -> tuple[str, ...]:
+    """Return each id as the text it stands for; half a character is shown as unknown."""
+    singly = [[int(token)] for token in ids]
+    return tuple(load_tokenizer(tokenizer).decode_batch(singly, skip_special_tokens=False))

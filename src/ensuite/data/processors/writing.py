@@ -13,6 +13,7 @@ from ensuite.data.processors.text import (
     UNKNOWN,
     Text,
     choose_unit,
+    each_token,
     kept_tokenizer,
     learn_tokenizer,
     load_tokenizer,
@@ -111,6 +112,10 @@ class Writing:
     def tell(self, ids: Sequence[int]) -> str:
         """Return the text of one sequence of ids."""
         return self.decode([ids])[0]
+
+    def each(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Return the text of each token."""
+        return each_token(self.tokenizer, ids)
 
     def unknown(self, text: str) -> list[str]:
         """Return what of a text no token stands for, each once."""
