@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -117,10 +118,15 @@ class NearestPair(Baseline):
             characters=characters,
         )
 
-    def predict(self, task: Translate, examples: Sequence[Example]) -> list[Prediction]:
+    @cached_property
+    def _known(self) -> tuple[Any, Any, list[str]]:
+        """What counts terms, the weights of all sources as columns, and their targets."""
         sources, targets = json.loads(self.pairs.tobytes())
         counter = make_counter(self.terms, characters=self.characters, lowercase=True)
-        known = weigh(counter.transform(sources), self.idf).T.tocsr()
+        return counter, weigh(counter.transform(sources), self.idf).T.tocsr(), targets
+
+    def predict(self, task: Translate, examples: Sequence[Example]) -> list[Prediction]:
+        counter, known, targets = self._known
         asked = weigh(counter.transform([e.source for e in examples]), self.idf)
         found: list[Prediction] = []
         for at in range(0, len(examples), AT_ONCE):
