@@ -71,7 +71,7 @@ class TransformerOptions(BackboneOptions):
         return replace(self, width=8, layers=1, heads=2, inner=2, dropout=0.0)
 
     def recipe(self) -> Recipe:
-        return Recipe(learning_rate=1e-3, schedule="cosine", warmup=0.05, batch_size=64, clip=1.0)
+        return Recipe(learning_rate=1e-3, schedule="cosine", warmup=0.05, batch_size=32, clip=1.0)
 
 
 class Transformer(Backbone):

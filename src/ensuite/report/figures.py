@@ -32,6 +32,9 @@ MOST_LABELS = 30
 
 MOST_CONFUSIONS_TOLD = 3
 
+MANY_POWERS = 6
+"""Of ten, along an axis: each has a tick of its own, and there is no room for 2 and 5 between."""
+
 Part = dict[str, Any]
 """An object of plotly's JSON."""
 
@@ -209,7 +212,8 @@ def _latencies(rows: Sequence[Row], unit: str) -> Part:
     first, last = (math.log10(row.latency_ms or 1) for row in (rows[0], rows[-1]))
     room = 0.25 * (last - first) + 0.1
     powers = range(math.floor(first - room), math.ceil(last + room))
-    ticks = [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
+    digits = (1, 2, 5) if len(powers) < MANY_POWERS else (1,)
+    ticks = [digit * 10.0**power for power in powers for digit in digits]
     return _axis(
         f"one {unit}, in ms",
         type="log",
