@@ -63,7 +63,7 @@ class Size:
     asked: int = 256
     batch: int = 96
     updates: int = 4
-    learned: int = 200
+    learned: int = 300
 
 
 def measure(size: Size | None = None, effort: Effort | None = None) -> Found:
