@@ -3,7 +3,8 @@
 Convolutions read a picture of one to four handwritten digits side by side; a recurrent network
 starts from what they found, and writes the name of each digit. The second model may also look back
 at the regions of the picture before each word (attention). The test is of digits that no training
-picture shows.
+picture shows. For the first ten epochs the models learn no more than how many digits there are;
+then they find where to look.
 
     python examples/one_to_many.py [BUDGET]
 """
@@ -17,7 +18,7 @@ from ensuite.data import sets
 
 SHADES = " .:+*#"
 
-budget = sys.argv[1] if len(sys.argv) > 1 else "5epochs"
+budget = sys.argv[1] if len(sys.argv) > 1 else "20epochs"
 test = sets.load("digit-captions")["test"].columns
 picture, caption = test["image"][3], test["text"][3]
 
@@ -25,8 +26,10 @@ for line in picture:
     print("".join(SHADES[int(pixel) * 5 // 255] for pixel in line))
 print("it shows:", caption, "\n")
 
-for model in ("seq2seq:attention=none", "seq2seq"):
-    writer = ensuite.train("caption", "digit-captions", model=model, budget=budget)
+small = "width=128,embedding=64"
+for model in (f"seq2seq:{small},attention=none", f"seq2seq:{small}"):
+    how = {"budget": budget, "settings": {"recipe.learning_rate": 5e-3}}
+    writer = ensuite.train("caption", "digit-captions", model=model, **how)
     score = writer.evaluate("digit-captions")["exact_match"]
     print(f"{model}: {score:.1%} of {len(test['text']):,} captions are right to the letter")
     print("  of this picture it says:", writer.predict([picture])[0].text)

@@ -9,6 +9,8 @@ of a language: what it writes is beside the first sentence of the text, which is
 """
 
 import ast
+import gzip
+import json
 import os
 import sys
 from pathlib import Path
@@ -32,7 +34,12 @@ def documented(modules: int = 60) -> list[dict[str, str]]:
     return rows
 
 
-data = str(news) if news.is_file() else documented()
+if news.is_file():
+    with gzip.open(news, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    data = [row for row in rows if row["document"]]  # one of the thousand is empty
+else:
+    data = documented()
 given = {"source": "document", "target": "summary"}
 found = ensuite.compare(
     "translate", data, models=["seq2seq"], budget=budget, seeds=1, metric="rouge_l", given=given
