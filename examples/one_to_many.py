@@ -3,8 +3,8 @@
 Convolutions read a picture of one to four handwritten digits side by side; a recurrent network
 starts from what they found, and writes the name of each digit. The second model may also look back
 at the regions of the picture before each word (attention). The test is of digits that no training
-picture shows. For the first ten epochs the models learn no more than how many digits there are;
-then they find where to look.
+picture shows. At first both learn no more than how many digits there are; then the one with
+attention finds where to look.
 
     python examples/one_to_many.py [BUDGET]
 """
@@ -18,7 +18,7 @@ from ensuite.data import sets
 
 SHADES = " .:+*#"
 
-budget = sys.argv[1] if len(sys.argv) > 1 else "20epochs"
+budget = sys.argv[1] if len(sys.argv) > 1 else "40epochs"
 test = sets.load("digit-captions")["test"].columns
 picture, caption = test["image"][3], test["text"][3]
 
