@@ -146,6 +146,12 @@ def test_half_a_character_is_replaced():
     assert "a?b" in comparison_html(hostile("a\ud800b"))
 
 
+def test_an_input_that_is_a_picture_is_drawn():
+    mistake = replace(page().mistakes[0], picture=b"PNG")
+    html = comparison_html(replace(page(), mistakes=(mistake,)))
+    assert html.count('src="data:image/png;base64,UE5H"') == 1
+
+
 def test_a_long_text_opens_on_demand():
     found = Reader(comparison_html(page()))
     passages = [each for each in found.of("details") if each.get("class") == "passage"]

@@ -65,6 +65,7 @@ def mistakes(problem: Problem, name: str, cell: Cell) -> list[values.Mistake]:
             truth=task.truth(examples[place]),
             prediction=words[place][0],
             probability=words[place][1],
+            picture=task.picture(examples[place]),
         )
         for place in worst
         if errors[place] > 0
@@ -79,6 +80,7 @@ def errors_of(problem: Problem, cell: Cell) -> list[float]:
 
 def only_right(problem: Problem, cells: Mapping[str, Cell]) -> list[values.OnlyRight]:
     """Return, for each candidate, the inputs that it alone gets right (first seed of each)."""
+    task = problem.task
     answers = {name: [word for word, _ in said(cell)] for name, cell in cells.items()}
     errors = {name: errors_of(problem, cell) for name, cell in cells.items()}
     cases: dict[str, list[values.Case]] = {name: [] for name in cells}
@@ -90,8 +92,13 @@ def only_right(problem: Problem, cells: Mapping[str, Cell]) -> list[values.OnlyR
         counts[right[0]] += 1
         if len(cases[right[0]]) < MOST_CASES:
             others = {name: answers[name][number] for name in cells if name != right[0]}
-            shown, truth = problem.task.show(example), problem.task.truth(example)
-            cases[right[0]].append(values.Case(text=shown, truth=truth, others=others))
+            case = values.Case(
+                text=task.show(example),
+                truth=task.truth(example),
+                others=others,
+                picture=task.picture(example),
+            )
+            cases[right[0]].append(case)
     return [
         values.OnlyRight(name=name, count=counts[name], cases=tuple(cases[name]))
         for name in cells

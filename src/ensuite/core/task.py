@@ -258,6 +258,10 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         """Return the input as a line of text."""
         return str(example)
 
+    def picture(self, example: Example) -> bytes | None:
+        """Return what the input looks like, as PNG; None where words show it."""
+        return None
+
     def truth(self, example: Example) -> str:
         """Return what the right answer is, as a word."""
         return ""

@@ -5,6 +5,7 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,6 +36,9 @@ LOOKED_AT = 20
 
 KEPT = 2**17
 """Decoded pictures that are kept, so that every candidate of a comparison shares them."""
+
+THUMBNAIL = 160
+"""Pixels along the longer side of a picture that is small enough for a page."""
 
 
 class Shape(NamedTuple):
@@ -155,6 +159,21 @@ def resize(pixels: Pixels, size: int) -> Pixels:
     channels = torch.tensor(np.atleast_3d(exact)).permute(2, 0, 1)[None]
     resized = F.interpolate(channels, size=(size, size), mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy().reshape(size, size, *pixels.shape[2:])
+
+
+def thumbnail(pixels: Pixels) -> bytes | None:
+    """Return a small PNG of bytes; None where Pillow is missing or cannot show the channels."""
+    try:
+        from PIL import Image
+    except ImportError:
+        return None
+    plain = pixels.squeeze(2) if pixels.shape[2:] == (1,) else pixels
+    if plain.shape[2:] not in ((), (3,)):
+        return None
+    small, file = Image.fromarray(plain), BytesIO()
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    small.save(file, "PNG")
+    return file.getvalue()
 
 
 def _stamp(path: str) -> int:

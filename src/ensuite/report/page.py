@@ -130,6 +130,7 @@ def _templates() -> Environment:
     templates.filters |= {
         "shorten": words.shorten,
         "counted": words.counted,
+        "embedded": _embedded,
         "link": _link,
         "opinions": _opinions,
         "typed": _typed,
@@ -166,6 +167,15 @@ def _link(folder: str) -> str:
     ('./cells/lstm%3Alayers%3D2', './//elsewhere')
     """
     return f"./{quote(folder, errors='replace')}"
+
+
+def _embedded(picture: bytes) -> str:
+    """Return a PNG as an address that holds it.
+
+    >>> _embedded(b"PNG")
+    'data:image/png;base64,UE5H'
+    """
+    return f"data:image/png;base64,{base64.b64encode(picture).decode()}"
 
 
 def _opinions(others: Mapping[str, str]) -> str:

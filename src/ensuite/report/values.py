@@ -139,22 +139,30 @@ class Confusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """A wrong answer, and how sure the candidate ``name`` was of it (None: it does not say)."""
+    """A wrong answer, and how sure the candidate ``name`` was of it (None: it does not say).
+
+    ``text`` and ``picture``, a PNG, show the input.
+    """
 
     name: str
     text: str
     truth: str
     prediction: str
     probability: float | None = None
+    picture: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """An input, its truth, and what each of the ``others`` said, by their names."""
+    """An input, its truth, and what each of the ``others`` said, by their names.
+
+    ``text`` and ``picture``, a PNG, show the input.
+    """
 
     text: str
     truth: str
     others: Mapping[str, str]
+    picture: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -309,6 +309,9 @@ class Classify(Task[Example, Item, Prediction]):
     def show(self, example: Example) -> str:
         return self.processor.show(example.input)
 
+    def picture(self, example: Example) -> bytes | None:
+        return self.processor.picture(example.input)
+
     @property
     def choices(self) -> Sequence[str]:
         return self.labels.names

@@ -266,6 +266,9 @@ class Regress(Task[Example, Item, Prediction]):
     def show(self, example: Example) -> str:
         return self.processor.show(example.input)
 
+    def picture(self, example: Example) -> bytes | None:
+        return self.processor.picture(example.input)
+
     def truth(self, example: Example) -> str:
         return "" if example.target is None else self._say(example.target)
 

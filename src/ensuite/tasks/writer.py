@@ -240,6 +240,9 @@ class Writer(Task[Example, Item, Prediction], ABC):
     def show(self, example: Example) -> str:
         return self.processor.show(example.source)
 
+    def picture(self, example: Example) -> bytes | None:
+        return self.processor.picture(example.source)
+
     def truth(self, example: Example) -> str:
         return example.target or ""
 

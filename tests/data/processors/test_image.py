@@ -1,5 +1,6 @@
 """Pictures to tensors from 0 to 1; size, channels and largest value come from training alone."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,26 @@ def test_equal_pictures_are_known_by_their_content(tmp_path: Path) -> None:
 def test_shown_by_name_or_size() -> None:
     assert Image().show("cats/1.png") == "cats/1.png"
     assert Image().show(BYTES) == "4 x 5 RGB image"
+
+
+def test_drawn_small_as_the_model_reads_it(tmp_path: Path) -> None:
+    def drawn(processor: Image, raw: Any) -> np.ndarray:
+        picture = processor.picture(raw)
+        assert picture is not None
+        return np.asarray(Pillow.open(BytesIO(picture)))
+
+    processor = Image().prepare([BYTES])
+    np.testing.assert_array_equal(drawn(processor, BYTES), BYTES)
+    np.testing.assert_array_equal(drawn(processor, save(tmp_path / "1.png", BYTES)), BYTES)
+    numbers = np.array([[0.0, 8.0], [16.0, 16.0]])
+    scaled = Image().prepare([numbers])
+    np.testing.assert_array_equal(drawn(scaled, numbers), [[0, 127], [255, 255]])
+    large = np.zeros((400, 200), np.uint8)
+    assert drawn(Image().prepare([large]), large).shape == (160, 80)
+
+
+def test_channels_that_no_screen_shows_are_not_drawn() -> None:
+    assert Image().prepare([BYTES[..., :2]]).picture(BYTES[..., :2]) is None
 
 
 def test_an_impossible_size_is_refused() -> None:

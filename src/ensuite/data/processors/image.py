@@ -92,6 +92,11 @@ class Image(Processor):
     def show(self, raw: Any) -> str:
         return str(raw) if _is_file(raw) else f"{_shape(raw)} image"
 
+    def picture(self, raw: Any) -> bytes | None:
+        pixels = self._pixels(raw)
+        shades = (pixels - self.smallest) / (self.largest - self.smallest)
+        return images.thumbnail((shades.clip(0, 1) * 255).astype(np.uint8))
+
     def check(self, raws: Sequence[Any]) -> list[Finding]:
         shapes = [_shape(raw) for raw in raws]
         for raw, found in zip(raws, shapes, strict=True):

@@ -53,6 +53,10 @@ class Processor(ABC):
     def show(self, raw: Any) -> str:
         """Return an input as a line of text."""
 
+    def picture(self, raw: Any) -> bytes | None:
+        """Return what an input looks like, as PNG; None where words show it."""
+        return None
+
     def tell(self, window: Window) -> tuple[str, ...]:
         """Return the token at each position; none where positions hold none (a picture)."""
         return ()
