@@ -139,7 +139,7 @@ def test_a_picture_is_a_handful_of_regions(height: int, width: int, regions: int
     states, mask, summary = model.encoder(random_batch(inputs, rows=2))
     assert mask is None
     assert states.shape == (2, regions, 6)
-    assert summary.shape == (2, 6)
+    assert summary.shape == (2, 6 * regions)
 
 
 @torch.no_grad()
@@ -160,8 +160,21 @@ def test_without_attention_a_picture_is_but_the_state_to_start_from() -> None:
     model = replace(TINY, attention="none").build(inputs).eval()
     batch = random_batch(inputs, rows=3)
     _, _, summary = model.encoder(batch)
-    state = model.to_start(summary).tanh()
+    state = model.to_start(summary)
     expected, _ = model.decoder(
         model.embed(batch.inputs[DECODER]), None, (type(model.decoder.begin(3)[0])(state),)
     )
     torch.testing.assert_close(written(model, batch), expected)
+
+
+@torch.no_grad()
+def test_pictures_that_are_mostly_alike_start_the_decoder_apart() -> None:
+    inputs = {"image": Image(1, 8, 32), DECODER: Tokens(7)}
+    torch.manual_seed(0)
+    model = replace(TINY, width=32, attention="none").build(inputs).eval()
+    pictures = torch.zeros(3, 1, 8, 32)
+    pictures[1, 0, 2:6, 4:8] = pictures[2, 0, 2:6, 20:24] = 1
+    _, _, summary = model.encoder(Batch(inputs={"image": pictures}))
+    assert summary[0].count_nonzero() == 0  # a blank one
+    torch.testing.assert_close(summary[1:].square().mean(1), torch.ones(2), rtol=1e-3, atol=0)
+    assert torch.cosine_similarity(summary[1], summary[2], dim=0) < 0.5

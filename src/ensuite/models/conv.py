@@ -146,28 +146,15 @@ class TimeLayer(nn.Module):
 
 
 class PictureConv(Backbone):
-    """Convolve over a picture; each layer sees twice as wide, and tells twice as much apart.
+    """Convolve over a picture; one dense layer reads all its places."""
 
-    Args:
-        options: Width, layers, kernel and dropout.
-        inputs: Pictures of one size, whose channels stand side by side.
-        normed: Whether each layer brings a picture to mean 0 and deviation 1 before it rectifies,
-            so that no region is lost to filters that nothing passes any more.
-
-    Source:
-        Wu & He (2018), https://arxiv.org/abs/1803.08494: normalisation, here of one group
-    """
-
-    def __init__(self, options: ConvOptions, inputs: Inputs, *, normed: bool = False) -> None:
+    def __init__(self, options: ConvOptions, inputs: Inputs) -> None:
         super().__init__()
-        self.fields, self.width, self.normed = tuple(inputs), options.width, normed
+        self.fields, self.width = tuple(inputs), options.width
         pictures = [require_picture(kind) for kind in inputs.values()]
-        sizes = [sum(picture.channels for picture in pictures)]
-        depths = range(options.layers - 1, -1, -1)
-        sizes += [max(4, options.width // 2**depth) for depth in depths]
-        self.layers = nn.ModuleList(
-            nn.Conv2d(size_in, size_out, options.kernel, padding=options.kernel // 2)
-            for size_in, size_out in pairwise(sizes)
+        channels = sum(picture.channels for picture in pictures)
+        self.convolve = Convolutions(
+            channels, options.width, options.layers, kernel=options.kernel
         )
         self.places = places(pictures[0], options.layers)
         self.dense = nn.Linear(options.width * prod(self.places), options.width)
@@ -175,15 +162,49 @@ class PictureConv(Backbone):
 
     def forward(self, batch: Batch) -> States:
         image = torch.cat([batch.inputs[name] for name in self.fields], dim=1)
+        maps = self.convolve(image)
+        placed = F.adaptive_avg_pool2d(maps, self.places).flatten(1)
+        summary = F.relu(self.dense(self.dropout(placed)))
+        return States(summary, maps.flatten(2).transpose(1, 2))
+
+
+class Convolutions(nn.Module):
+    """Stacked convolutions over a picture; each layer sees twice as wide, and tells twice as much.
+
+    Args:
+        channels: Of the picture.
+        width: Channels of the last layer; each has half those of the next.
+        layers: How many; every one but the last halves both sides.
+        kernel: Pixels along each side that one filter sees; odd.
+        normed: Whether each layer brings a picture to mean 0 and deviation 1 before it rectifies,
+            so that no region is lost to filters that nothing passes any more.
+
+    Source:
+        Wu & He (2018), https://arxiv.org/abs/1803.08494: normalisation, here of one group
+    """
+
+    def __init__(
+        self, channels: int, width: int, layers: int, *, kernel: int = 3, normed: bool = False
+    ) -> None:
+        super().__init__()
+        self.normed = normed
+        sizes = [channels, *(max(4, width // 2**depth) for depth in range(layers - 1, -1, -1))]
+        self.layers = nn.ModuleList(
+            nn.Conv2d(size_in, size_out, kernel, padding=kernel // 2)
+            for size_in, size_out in pairwise(sizes)
+        )
+
+    def forward(
+        self, image: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch features high wide"]:
+        """Return the states of all places of the last layer, at least 0."""
         maps = image.contiguous(memory_format=torch.channels_last)  # a quarter faster on a CPU
         for depth, layer in enumerate(self.layers):
             if depth:
                 maps = F.max_pool2d(maps, 2, ceil_mode=True)
             maps = layer(maps)
             maps = F.relu(F.group_norm(maps, 1) if self.normed else maps)
-        placed = F.adaptive_avg_pool2d(maps, self.places).flatten(1)
-        summary = F.relu(self.dense(self.dropout(placed)))
-        return States(summary, maps.flatten(2).transpose(1, 2))
+        return maps
 
 
 def require_picture(kind: Kind) -> Image:

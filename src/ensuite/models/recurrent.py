@@ -45,8 +45,8 @@ class RecurrentOptions(BackboneOptions):
         layers: How many are stacked, each reading the states of the one below.
         bidirectional: Whether a second network reads from the end.
         embedding: Size of the vector of a token, where the data brings none.
-        spread: Standard deviation of the numbers of those vectors at first. A language model learns
-            much faster from 1.
+        spread: Standard deviation of the numbers of those vectors at first. A language model of
+            characters learns much faster from 1; one of thousands of pieces slower.
         spelling: Size of the vector that the characters of a token make, where the data has them.
         characters: What reads them: a convolution, or an lstm from either end.
         summary: What a row becomes: its last state (of each direction), the mean or the largest of

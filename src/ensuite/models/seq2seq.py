@@ -2,17 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import ceil, log2
+from math import ceil, log2, prod
 from typing import Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
 from ensuite.core.batch import ATTENTION, DECODER, Batch, Carry, Inputs, States, Tokens
 from ensuite.core.recipe import Recipe
-from ensuite.models.conv import ConvOptions, PictureConv
+from ensuite.models.conv import Convolutions
 from ensuite.models.recurrent import CELLS
 from ensuite.nn.attention import Attention, Memory
 from ensuite.nn.embed import Embedding
@@ -114,6 +115,7 @@ class Seq2Seq(Backbone):
         )
         starts = sum(part.shape[1] for state in self.decoder.begin(1) for part in state)
         self.to_start = nn.Linear(self.encoder.summary, starts)
+        self.squash = self.encoder.squash
         self.dropout = nn.Dropout(options.dropout)
         self.attention = self.combine = None
         if options.attention != "none":
@@ -145,7 +147,7 @@ class Seq2Seq(Backbone):
         states, mask, summary = self.encoder(batch)
         memory = None if self.attention is None else self.attention.remember(states, mask)
         empty = self.decoder.begin(len(summary))
-        parts = iter(self.to_start(summary).tanh().split(self.width, dim=-1))
+        parts = iter(self.squash(self.to_start(summary)).split(self.width, dim=-1))
         return memory, tuple(type(state)(*(next(parts) for _ in state)) for state in empty)
 
     def look(
@@ -156,7 +158,7 @@ class Seq2Seq(Backbone):
             return self.dropout(hidden), None
         context, weights = self.attention(hidden, memory)
         both = torch.cat([context, hidden], dim=-1)
-        return self.dropout(self.combine(both).tanh()), weights
+        return self.dropout(self.squash(self.combine(both))), weights
 
     def begin(self, batch: Batch) -> Carry:
         """Encode the source; what the decoder needs of it goes along in the carry."""
@@ -200,6 +202,7 @@ class TokenEncoder(nn.Module):
     Attributes:
         width: Size of the states that may be looked at.
         summary: Size of all last states together.
+        squash: What the start of the decoder, and what it sees with its states, passes through.
     """
 
     def __init__(self, options: Seq2SeqOptions, field: str, kind: Any) -> None:
@@ -216,6 +219,7 @@ class TokenEncoder(nn.Module):
         )
         self.width = self.recurrent.width
         self.summary = sum(part.shape[1] for state in self.recurrent.begin(1) for part in state)
+        self.squash = nn.Tanh()
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, batch: Batch) -> Encoded:
@@ -233,31 +237,39 @@ class TokenEncoder(nn.Module):
 class PictureEncoder(nn.Module):
     """Read a picture by convolutions; where a region lies is added to what it shows.
 
+    The decoder starts from what sets a picture apart from a blank one, at one length for all: what
+    all pictures share would drown it. Nothing is squashed, for while a network learns how captions
+    usually go, a tanh is pushed to its limits, where no gradient tells it of pictures any more.
+
     Attributes:
         width: Size of the states that may be looked at, a region each, the rows one by one.
-        summary: Size of what all regions make together.
+        summary: Size of all regions together.
+        squash: What the start of the decoder, and what it sees with its states, passes through.
     """
 
     def __init__(self, options: Seq2SeqOptions, field: str, kind: Any) -> None:
         super().__init__()
+        self.field = field
         longest = max(kind.height, kind.width)
         halvings = max(FEWEST_HALVINGS, ceil(log2(longest / MOST_REGIONS)))
-        convolutions = ConvOptions(
-            width=options.width, layers=1 + halvings, dropout=options.dropout
-        )
-        self.picture = PictureConv(convolutions, {field: kind}, normed=True)
-        self.width = self.summary = options.width
+        self.convolve = Convolutions(kind.channels, options.width, 1 + halvings, normed=True)
+        regions = prod(ceil(side / 2**halvings) for side in (kind.height, kind.width))
+        self.width, self.summary = options.width, options.width * regions
         self.places = None
         if options.attention != "none":
-            high, wide = (ceil(side / 2**halvings) for side in (kind.height, kind.width))
-            self.places = nn.Parameter(torch.randn(high * wide, options.width) * PLACE_SCALE)
+            self.places = nn.Parameter(torch.randn(regions, options.width) * PLACE_SCALE)
+        self.squash = nn.Identity()
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, batch: Batch) -> Encoded:
         """Return the state of every region, and all of them in one vector."""
-        states = self.picture(batch)
-        regions = states.sequence if self.places is None else states.sequence + self.places
-        return self.dropout(regions), None, states.summary
+        image = batch.inputs[self.field]
+        maps = self.convolve(torch.cat([image, torch.zeros_like(image[:1])]))
+        regions = maps[:-1].flatten(2).transpose(1, 2)
+        placed = regions if self.places is None else regions + self.places
+        apart = (maps[:-1] - maps[-1:]).flatten(1)
+        summary = F.rms_norm(apart, apart.shape[1:])
+        return self.dropout(placed), None, self.dropout(summary)
 
 
 ENCODERS: dict[str, type[TokenEncoder | PictureEncoder]] = {
