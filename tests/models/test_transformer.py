@@ -12,6 +12,8 @@ from ensuite.core.errors import DataError, UsageError
 from ensuite.core.options import set_options
 from ensuite.laws import random_batch
 from ensuite.models.transformer import Transformer, TransformerOptions
+from ensuite.nn.gru import GRU
+from ensuite.nn.recurrent import Recurrent
 
 TINY = TransformerOptions(width=8, layers=2, heads=2, inner=2, dropout=0.0)
 INPUTS = {"tokens": Tokens(9), DECODER: Tokens(7)}
@@ -114,3 +116,37 @@ def test_embeddings_are_as_large_as_positions() -> None:
     model = build({"tokens": Tokens(500)}, width=64, positions="none")
     tokens = torch.arange(1, 500)[None]
     assert model.encoder.start(tokens, tokens).std().item() == pytest.approx(1, rel=0.05)
+
+
+def test_a_longer_row_is_more_steps_of_a_recurrent_network_and_none_of_a_transformer() -> None:
+    """Vaswani et al., table 1: how many operations must wait for each other."""
+    transformer = build({"tokens": Tokens(9)})
+    recurrent = Recurrent(GRU, 8, 8)
+
+    def depths(longest: int) -> tuple[int, int]:
+        tokens = torch.randint(1, 9, (2, longest))
+        read = transformer(Batch(inputs={"tokens": tokens})).sequence
+        state = recurrent.begin(2)
+        for inputs in torch.randn(longest, 2, 8):
+            last, state = recurrent.step(inputs, state)
+        return depth(read), depth(last)
+
+    (short, few), (long, many) = depths(8), depths(32)
+    assert short == long
+    assert many > 3.5 * few
+
+
+def depth(outputs: Tensor | None) -> int:
+    """Return how many operations of the longest chain behind outputs wait for each other."""
+    assert outputs is not None
+    deepest: dict[Any, int] = {}
+    todo: list[Any] = [outputs.grad_fn]
+    while todo:
+        before = [node for node, _ in todo[-1].next_functions if node is not None]
+        unknown = [node for node in before if node not in deepest]
+        if unknown:
+            todo += unknown
+        else:
+            node = todo.pop()
+            deepest[node] = 1 + max((deepest[earlier] for earlier in before), default=0)
+    return deepest[outputs.grad_fn]
