@@ -4,7 +4,7 @@ Convolutions read a picture of one to four handwritten digits side by side; a re
 starts from what they found, and writes the name of each digit. The second model may also look back
 at the regions of the picture before each word (attention). The test is of digits that no training
 picture shows. At first both learn no more than how many digits there are; then the one with
-attention finds where to look.
+attention finds where to look, long before the other knows every digit at every place.
 
     python examples/one_to_many.py [BUDGET]
 """
