@@ -147,9 +147,11 @@ def test_half_a_character_is_replaced():
 
 
 def test_an_input_that_is_a_picture_is_drawn():
-    mistake = replace(page().mistakes[0], picture=b"PNG")
-    html = comparison_html(replace(page(), mistakes=(mistake,)))
-    assert html.count('src="data:image/png;base64,UE5H"') == 1
+    mistake = replace(page().mistakes[0], text='8 x 32 "greyscale"', picture=b"PNG")
+    found = Reader(comparison_html(replace(page(), mistakes=(mistake,))))
+    (drawn,) = found.of("img")
+    assert drawn["src"] == "data:image/png;base64,UE5H"
+    assert drawn["alt"] == mistake.text
 
 
 def test_a_long_text_opens_on_demand():

@@ -153,9 +153,7 @@ class PictureConv(Backbone):
         self.fields, self.width = tuple(inputs), options.width
         pictures = [require_picture(kind) for kind in inputs.values()]
         channels = sum(picture.channels for picture in pictures)
-        self.convolve = Convolutions(
-            channels, options.width, options.layers, kernel=options.kernel
-        )
+        self.convolve = Convolutions(channels, options.width, options.layers, kernel=options.kernel)
         self.places = places(pictures[0], options.layers)
         self.dense = nn.Linear(options.width * prod(self.places), options.width)
         self.dropout = nn.Dropout(options.dropout)
