@@ -115,7 +115,6 @@ class Seq2Seq(Backbone):
         )
         starts = sum(part.shape[1] for state in self.decoder.begin(1) for part in state)
         self.to_start = nn.Linear(self.encoder.summary, starts)
-        self.squash = self.encoder.squash
         self.dropout = nn.Dropout(options.dropout)
         self.attention = self.combine = None
         if options.attention != "none":
@@ -147,7 +146,7 @@ class Seq2Seq(Backbone):
         states, mask, summary = self.encoder(batch)
         memory = None if self.attention is None else self.attention.remember(states, mask)
         empty = self.decoder.begin(len(summary))
-        parts = iter(self.squash(self.to_start(summary)).split(self.width, dim=-1))
+        parts = iter(self.encoder.squash(self.to_start(summary)).split(self.width, dim=-1))
         return memory, tuple(type(state)(*(next(parts) for _ in state)) for state in empty)
 
     def look(
@@ -158,7 +157,7 @@ class Seq2Seq(Backbone):
             return self.dropout(hidden), None
         context, weights = self.attention(hidden, memory)
         both = torch.cat([context, hidden], dim=-1)
-        return self.dropout(self.squash(self.combine(both))), weights
+        return self.dropout(self.encoder.squash(self.combine(both))), weights
 
     def begin(self, batch: Batch) -> Carry:
         """Encode the source; what the decoder needs of it goes along in the carry."""
