@@ -2,7 +2,7 @@ from dataclasses import replace
 from io import StringIO
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
@@ -71,6 +71,14 @@ def test_a_narrow_terminal_keeps_what_matters_most():
 
 
 @given(rows=st.lists(candidates, min_size=1, max_size=4), width=st.integers(60, 140))
+@example(  # the carriage return is a space on the line, which takes one cell more
+    rows=[
+        *(Row(name="0", kind="baseline", score=None, parameters=n, spread=0.0) for n in (None, 0)),
+        Row(name="0", kind="baseline", score=None, converged=False),
+        Row(name="000000\r0", kind="baseline", score=-0.0, truncated_rows=1),
+    ],
+    width=60,
+)
 def test_lines_fit_and_no_row_is_lost(rows, width):
     found = lines(leaderboard(*rows, winner=rows[0].name), "text", width)
     assert len(found) == len(rows) + 1

@@ -73,7 +73,7 @@ def columns(leaderboard: Leaderboard, unit: str) -> tuple[Column, ...]:
     return tuple(
         column
         for column in (
-            _words("model", [row.name for row in rows]),
+            _words("model", [" ".join(row.name.split()) for row in rows]),
             _scores(leaderboard),
             _words("group", [row.tie_group or words.NONE for row in rows]),
             *(_figures(rows, measure, unit) for measure in MEASURES),
@@ -132,8 +132,8 @@ def terminal_table(leaderboard: Leaderboard, unit: str, width: int = 100) -> Tex
 
 
 def _cut(name: str, width: int) -> str:
-    """Return a name on one line of at most ``width`` cells; a Chinese letter takes two."""
-    text = Text(" ".join(name.split()))
+    """Return a name in at most ``width`` cells; a Chinese letter takes two."""
+    text = Text(name)
     text.truncate(width, overflow="ellipsis")
     return text.plain
 
