@@ -154,6 +154,15 @@ def test_an_input_that_is_a_picture_is_drawn():
     assert drawn["alt"] == mistake.text
 
 
+def test_a_column_of_truths_stands_only_where_there_are_any():
+    def headings(truth):
+        mistakes = tuple(replace(mistake, truth=truth) for mistake in page().mistakes)
+        html = comparison_html(replace(page(), mistakes=mistakes, only_right=()))
+        return html.count('<th scope="col">truth</th>')
+
+    assert (headings("positive"), headings("")) == (1, 0)
+
+
 def test_a_long_text_opens_on_demand():
     found = Reader(comparison_html(page()))
     passages = [each for each in found.of("details") if each.get("class") == "passage"]
