@@ -15,7 +15,7 @@ from ensuite.core.task import Ledger
 from ensuite.data.processors.text import SEPARATOR, UNKNOWN, Text, choose_unit, load_tokenizer
 
 TEXTS = ["The good, the bad and the ugly.", "the good film and the bad film"] * 2
-WORDS = Text(unit="words", seldom=1).prepare(TEXTS)
+WORDS = Text(unit="words", min_frequency=1).prepare(TEXTS)
 ANY = some.text(some.characters(exclude_categories=["Cs"]), max_size=30)
 
 
@@ -80,7 +80,7 @@ def test_the_unit_follows_the_texts() -> None:
     assert Text().prepare(TEXTS).unit == "words"
 
 
-def test_seldom_words_are_unknown_and_capitals_count_only_for_characters() -> None:
+def test_rare_words_are_unknown_and_capitals_count_only_for_characters() -> None:
     text = Text(unit="words").prepare([*TEXTS, "zebra"])
     assert [ids.tolist() for ids in text.encode(["zebra"])] == [[UNKNOWN]]
     assert np.array_equal(*text.encode(["Good", "good"]))
@@ -111,7 +111,7 @@ def test_a_batch_marks_what_is_real() -> None:
 
 @pytest.mark.parametrize("unit", ["words", "characters", "pieces"])
 def test_a_tokenizer_learned_elsewhere_is_kept(unit: str, tmp_path: Path) -> None:
-    theirs = from_json(Text, {"unit": unit, "seldom": 1}).prepare(TEXTS)
+    theirs = from_json(Text, {"unit": unit, "min_frequency": 1}).prepare(TEXTS)
     (tmp_path / "tokenizer.json").write_text(theirs.tokenizer, encoding="utf-8")
     mine = Text().prepare(["other words entirely"], Pretrained(tokenizer=tmp_path))
     assert (mine.tokenizer, mine.unit, mine.inputs) == (theirs.tokenizer, unit, theirs.inputs)

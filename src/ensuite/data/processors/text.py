@@ -38,7 +38,7 @@ class Text(Processor):
         unit: What an id stands for; auto takes characters where texts have fewer than four words.
         vocabulary: Most ids that are learned; rarer words become one, "unknown". None: 25,000
             words or characters, 4,000 pieces.
-        seldom: Words seen fewer times than this in training are unknown.
+        min_frequency: Words seen fewer times than this in training are unknown.
         lowercase: Whether upper and lower case are the same; auto: yes for words alone.
         window: Longest stretch that is read at once.
         overlap: How much two windows of one text share.
@@ -49,7 +49,7 @@ class Text(Processor):
 
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
     vocabulary: int | None = None
-    seldom: int = 2
+    min_frequency: int = 2
     lowercase: bool | None = None
     window: int = 512
     overlap: int = 64
@@ -220,7 +220,7 @@ def learn_tokenizer(options: Text, raws: Sequence[RawText], *, spaced: bool = Fa
             tokenizer.decoder = decoders.Fuse()
         trainer = trainers.WordLevelTrainer(
             vocab_size=options.vocabulary,
-            min_frequency=options.seldom if words else 1,
+            min_frequency=options.min_frequency if words else 1,
             special_tokens=list(SPECIAL),
             show_progress=False,
         )

@@ -41,7 +41,7 @@ class Writing:
             words, else byte-pair pieces. Words bring the space before them along, so that whatever
             is written can be read again as it was.
         vocabulary: Most tokens that are learned.
-        seldom: Words seen fewer times than this in training are unknown.
+        min_frequency: Words seen fewer times than this in training are unknown.
         longest: Tokens after which a text is cut off; None: not while training, and twice the
             longest of training where the model writes.
         most: The longest of training, learned.
@@ -50,7 +50,7 @@ class Writing:
 
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
     vocabulary: int = 4000
-    seldom: int = 1
+    min_frequency: int = 1
     longest: int | None = None
     most: int = field(default=0, metadata={"learned": True})
     tokenizer: str = field(default="", metadata={"learned": True, "file": "written-tokenizer.json"})
@@ -58,8 +58,8 @@ class Writing:
     def __post_init__(self) -> None:
         if self.longest is not None and self.longest < 1:
             raise ValueError("longest must be 1 or more")
-        if self.vocabulary < 4 or self.seldom < 1:
-            raise ValueError("vocabulary must be 4 or more, seldom 1 or more")
+        if self.vocabulary < 4 or self.min_frequency < 1:
+            raise ValueError("vocabulary must be 4 or more, min_frequency 1 or more")
 
     def prepare(self, texts: Sequence[str], pretrained: Pretrained | None = None) -> Self:
         """Learn a vocabulary from the texts to be written, or keep that of a checkpoint or run."""
@@ -74,7 +74,7 @@ class Writing:
         return replace(self, most=max(map(len, self.encode(texts)), default=0))
 
     def _learn(self, unit: Literal["words", "characters", "pieces"], texts: Sequence[str]) -> str:
-        options = Text(unit=unit, vocabulary=self.vocabulary, seldom=self.seldom, lowercase=False)
+        options = Text(unit=unit, vocabulary=self.vocabulary, min_frequency=self.min_frequency, lowercase=False)
         return learn_tokenizer(options, texts, spaced=True).to_str()
 
     @property
