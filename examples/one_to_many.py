@@ -35,7 +35,7 @@ for model in (f"seq2seq:{small},attention=none", f"seq2seq:{small}"):
     print("  of this picture it says:", writer.predict([picture])[0].text)
 
 # Where the last one looked at each word: the columns of the picture that its regions stand for.
-found = writer.with_settings({"attend": "true"}).predict([picture])[0]
+found = writer.with_settings({"return_attention": "true"}).predict([picture])[0]
 for word, looked in zip([*found.text.split(), "(end)"], found.attention.weights, strict=True):
     columns = np.reshape(looked, (2, -1)).sum(0)
     print("".join(SHADES[int(share * 5)] * 4 for share in columns), word)

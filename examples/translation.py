@@ -34,7 +34,7 @@ for model in ("seq2seq", "seq2seq:attention=none"):
     for part in writer.evaluate_by_length(test, 4):
         length = f"{part.shortest} to {part.longest} words"
         print(f"  {length:14s} {part.rows:5d} texts   chrF {part.metrics['chrf']:5.1f}")
-    looking = writer.with_settings({"attend": "true"}).predict(asked[:1])[0].attention
+    looking = writer.with_settings({"return_attention": "true"}).predict(asked[:1])[0].attention
     if looking:
         print("  where it looked at each token: a column for each of", "|".join(looking.read))
         for token, row in zip([*looking.written, "(end)"], looking.weights, strict=True):

@@ -132,7 +132,7 @@ def test_any_of_several_captions_of_a_picture_is_right() -> None:
 @pytest.mark.parametrize("beam", ["1", "3"])
 def test_where_it_looked_can_be_asked_for(beam: str) -> None:
     """A row for each word and the end, a column for each region: 9 x 12 halved twice is 3 x 3."""
-    settings = {"attend": "true", "beam": beam}
+    settings = {"return_attention": "true", "beam": beam}
     task = set_options(Caption(), settings, "the task").prepare(EXAMPLES)
     torch.manual_seed(0)
     backbone = model_options("seq2seq")[1].tiny().build(task.inputs)

@@ -211,7 +211,7 @@ def test_scheduled_sampling_grows_with_the_budget() -> None:
 @pytest.mark.parametrize("beam", [1, 3])
 @pytest.mark.parametrize("model", ["seq2seq", "seq2seq:feeding=true", "transformer"])
 def test_where_a_model_looked_can_be_asked_for(model: str, beam: int) -> None:
-    task = replace(TASK, attend=True, beam=beam)
+    task = replace(TASK, return_attention=True, beam=beam)
     network = build(task, model)
     answers = predict(task, network, PAIRS)
     for answer, example in zip(answers, PAIRS, strict=True):
@@ -223,13 +223,13 @@ def test_where_a_model_looked_can_be_asked_for(model: str, beam: int) -> None:
         words = [word for word in answer.attention.written if word not in SPECIAL]
         assert "".join(words) == answer.text
         assert task.record(answer)["attention"] == answer.attention._asdict()
-    quiet = predict(replace(task, attend=False), network, PAIRS)
+    quiet = predict(replace(task, return_attention=False), network, PAIRS)
     assert [each.attention for each in quiet] == [None] * 4
     assert [each.text for each in quiet] == [each.text for each in answers]
 
 
 def test_without_attention_there_is_nothing_to_show() -> None:
-    task = replace(TASK, attend=True)
+    task = replace(TASK, return_attention=True)
     answers = predict(task, build(task, "seq2seq:attention=none"), PAIRS)
     assert [each.attention for each in answers] == [None] * 4
 

@@ -74,7 +74,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
         writing: How a target does, and how it is read from them.
         beam: How many beginnings are gone on with; 1 is greedy.
         length_penalty: How much a beam makes up for length (0: not at all).
-        attend: Whether an answer comes with where the model looked at each token it wrote.
+        return_attention: Whether answers come with the attention weights of each written token.
         smoothing: Share of a target's probability that all tokens get alike while training.
         sampling: Share of the words read while training that are the model's own by the end of
             the budget, in the place of the true ones (scheduled sampling).
@@ -91,7 +91,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
     )
     beam: int = 1
     length_penalty: float = 0.6
-    attend: bool = False
+    return_attention: bool = False
     smoothing: float = 0.05
     sampling: float = 0.0
 
@@ -188,7 +188,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
             how |= {"beam": self.beam, "length_penalty": self.length_penalty}
             written = beam_search(model, batch, **how)
         seen: Any = None
-        if self.attend:
+        if self.return_attention:
             seen = looks(model, batch, [each.tokens for each in written], start=EDGE)
         if seen and batch.mask is not None:  # without the padding of the source
             seen = [row[:, real] for row, real in zip(seen, batch.mask, strict=True)]
