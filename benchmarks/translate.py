@@ -121,7 +121,7 @@ def learning(training: Training, size: Size, effort: Effort | None) -> list[Row]
         ("torch, step by step", shuffled(), True),
         ("torch, all at once", bucketed(), False),
     ):
-        update = updates(plain(training), items, order, stepwise, task.smoothing)
+        update = updates(plain(training), items, order, stepwise, task.label_smoothing)
         peers.append(timed(name, repeat(update, size.updates)))
     mine = timed("ensuite", repeat(lambda: next(ours), size.updates))
     job = f"{size.updates} updates of {size.batch} pairs"
@@ -133,7 +133,7 @@ def updates(
     items: Sequence[Item],
     order: Iterator[list[int]],
     stepwise: bool,
-    smoothing: float,
+    label_smoothing: float,
 ) -> Callable[[], None]:
     """Return one update of a plain loop."""
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3, fused=not stepwise)
@@ -142,7 +142,7 @@ def updates(
         source, words, targets = pad([items[number] for number in next(order)])
         scores = model.stepwise(source, words) if stepwise else model(source, words)
         flat = (scores.flatten(0, 1), targets.flatten())
-        loss = F.cross_entropy(*flat, ignore_index=IGNORE, label_smoothing=smoothing)
+        loss = F.cross_entropy(*flat, ignore_index=IGNORE, label_smoothing=label_smoothing)
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -16,12 +16,12 @@ def gradients(loss, projected):
     return torch.autograd.grad(3 * loss, projected)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("positions", [1, AT_ONCE, 2 * AT_ONCE + 5])
-def test_it_is_the_cross_entropy_of_the_scores(smoothing, positions):
+def test_it_is_the_cross_entropy_of_the_scores(label_smoothing, positions):
     projected, targets = draw(positions)
-    found = projected_cross_entropy(projected, targets, smoothing)
-    expected = cross_entropy(projected.scores(), targets, smoothing=smoothing)
+    found = projected_cross_entropy(projected, targets, label_smoothing)
+    expected = cross_entropy(projected.scores(), targets, label_smoothing=label_smoothing)
     torch.testing.assert_close(found, expected)
     pairs = zip(gradients(found, projected), gradients(expected, projected), strict=True)
     for one, other in pairs:  # sums of a thousand float32 numbers, in another order

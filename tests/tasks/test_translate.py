@@ -89,7 +89,7 @@ def test_what_can_be_asked() -> None:
     ("settings", "sentence"),
     [
         ({"beam": "0"}, r"beam must be 1 or more \(1 is greedy decoding\)"),
-        ({"smoothing": "1"}, "smoothing must be from 0 to less than 1"),
+        ({"label_smoothing": "1"}, "label_smoothing must be from 0 to less than 1"),
         ({"sampling": "1.5"}, "sampling from 0 to 1"),
         ({"long": "windows"}, "long must be head or tail"),
         ({"target_longest": "0"}, "longest must be 1 or more"),
@@ -162,7 +162,7 @@ def test_label_smoothing_is_a_mixture_of_the_target_and_of_all_tokens() -> None:
     right = -log.gather(-1, targets[:, None]).sum()
     for share in (0.0, 0.1, 0.5):
         expected = (1 - share) * right - share * log.mean(-1).sum()
-        found = replace(TASK, smoothing=share).loss(outputs, batch).value
+        found = replace(TASK, label_smoothing=share).loss(outputs, batch).value
         torch.testing.assert_close(found, expected)
 
 

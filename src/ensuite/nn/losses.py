@@ -12,7 +12,7 @@ def cross_entropy(
     logits: Float[Tensor, "*places labels"],
     targets: Int[Tensor, "*places"],
     weight: Float[Tensor, " labels"] | None = None,
-    smoothing: float = 0.0,
+    label_smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Sum -log p(target), in nats, over all targets but ``IGNORE``.
 
@@ -20,7 +20,7 @@ def cross_entropy(
         logits: Unnormalised log-probabilities of each label.
         targets: Number of the right label.
         weight: What a target of each label counts.
-        smoothing: Share of a target that all labels get alike (Szegedy et al. 2016, section 7).
+        label_smoothing: Target probability spread over all labels (Szegedy et al. 2016, section 7).
     """
     return F.cross_entropy(
         _wide(logits).reshape(-1, logits.shape[-1]),
@@ -28,7 +28,7 @@ def cross_entropy(
         weight,
         ignore_index=IGNORE,
         reduction="sum",
-        label_smoothing=smoothing,
+        label_smoothing=label_smoothing,
     )
 
 

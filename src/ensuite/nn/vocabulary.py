@@ -28,7 +28,7 @@ class Projected(NamedTuple):
 
 
 def projected_cross_entropy(
-    projected: Projected, targets: Int[Tensor, " position"], smoothing: float = 0.0
+    projected: Projected, targets: Int[Tensor, " position"], label_smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
     """Sum -log p(target), in nats, over positions: ``cross_entropy`` of the scores, all known.
 
@@ -39,18 +39,18 @@ def projected_cross_entropy(
     Args:
         projected: Hidden states, one a position, and the matrix that turns them into scores.
         targets: The right token of each position.
-        smoothing: Share of a target that all tokens get alike (Szegedy et al. 2016, section 7).
+        label_smoothing: Target probability spread over all tokens (Szegedy et al. 2016, section 7).
     """
     if not torch.is_grad_enabled() or not hoisted.suits(*projected):
-        return cross_entropy(projected.scores(), targets, smoothing=smoothing)
-    total: Tensor = _CrossEntropy.apply(*projected, targets, smoothing)  # type: ignore[no-untyped-call]
+        return cross_entropy(projected.scores(), targets, label_smoothing=label_smoothing)
+    total: Tensor = _CrossEntropy.apply(*projected, targets, label_smoothing)  # type: ignore[no-untyped-call]
     return total
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, label_smoothing: float
     ) -> Tensor:
         of_hidden, of_weight = torch.empty_like(hidden), torch.zeros_like(weight)
         of_bias, total = torch.zeros_like(bias), hidden.new_zeros(())
@@ -58,7 +58,7 @@ class _CrossEntropy(torch.autograd.Function):
         parts = (torch.split(each, AT_ONCE) for each in (hidden, targets, of_hidden))
         for read, right, of_read in zip(*parts, strict=True):
             scores = torch.addmm(bias, read, weight.t(), out=room[: len(read)])
-            total += _to_gradient(scores, right[:, None], smoothing)
+            total += _to_gradient(scores, right[:, None], label_smoothing)
             torch.mm(scores, weight, out=of_read)
             of_weight.addmm_(scores.t(), read)
             of_bias += scores.sum(0)
@@ -71,17 +71,17 @@ class _CrossEntropy(torch.autograd.Function):
         return *(given * each for each in ctx.saved_tensors), None, None
 
 
-def _to_gradient(scores: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+def _to_gradient(scores: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
     """Turn scores into the gradient of their cross-entropy, in place, and return its sum."""
-    alike = smoothing / scores.shape[1]
-    known = (1 - smoothing) * scores.gather(1, targets).sum()
-    if smoothing:
+    alike = label_smoothing / scores.shape[1]
+    known = (1 - label_smoothing) * scores.gather(1, targets).sum()
+    if label_smoothing:
         known += alike * scores.sum()
     highest = scores.amax(1, keepdim=True)
     powers = scores.sub_(highest).exp_()
     sums = powers.sum(1, keepdim=True)
     powers.div_(sums)
-    if smoothing:
+    if label_smoothing:
         powers.sub_(alike)
-    powers.scatter_add_(1, targets, powers.new_full(targets.shape, smoothing - 1))
+    powers.scatter_add_(1, targets, powers.new_full(targets.shape, label_smoothing - 1))
     return (sums.log_() + highest).sum() - known

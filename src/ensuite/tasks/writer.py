@@ -75,7 +75,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
         beam: How many beginnings are gone on with; 1 is greedy.
         length_penalty: How much a beam makes up for length (0: not at all).
         return_attention: Whether answers come with the attention weights of each written token.
-        smoothing: Share of a target's probability that all tokens get alike while training.
+        label_smoothing: Share of the target probability spread evenly over all tokens in training.
         sampling: Share of the words read while training that are the model's own by the end of
             the budget, in the place of the true ones (scheduled sampling).
 
@@ -92,7 +92,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
     beam: int = 1
     length_penalty: float = 0.6
     return_attention: bool = False
-    smoothing: float = 0.05
+    label_smoothing: float = 0.05
     sampling: float = 0.0
 
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.DECODES, Trait.STEPS})
@@ -100,8 +100,8 @@ class Writer(Task[Example, Item, Prediction], ABC):
     def __post_init__(self) -> None:
         if self.beam < 1:
             raise ValueError("beam must be 1 or more (1 is greedy decoding)")
-        if not 0 <= self.smoothing < 1 or not 0 <= self.sampling <= 1:
-            raise ValueError("smoothing must be from 0 to less than 1, sampling from 0 to 1")
+        if not 0 <= self.label_smoothing < 1 or not 0 <= self.sampling <= 1:
+            raise ValueError("label_smoothing must be from 0 to less than 1, sampling from 0 to 1")
 
     def watch(self, examples: Sequence[Example]) -> Sequence[Example]:
         return examples[:: max(1, len(examples) // WATCHED)]  # evenly, in whatever order
@@ -175,7 +175,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         targets = batch.targets["token"].flatten()
         known = targets[targets != IGNORE]
-        total = projected_cross_entropy(outputs.values, known, self.smoothing)
+        total = projected_cross_entropy(outputs.values, known, self.label_smoothing)
         return Loss({"token": Part(total)})
 
     # From outputs to answers
