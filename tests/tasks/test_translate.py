@@ -90,7 +90,7 @@ def test_what_can_be_asked() -> None:
     [
         ({"beam": "0"}, r"beam must be 1 or more \(1 is greedy decoding\)"),
         ({"label_smoothing": "1"}, "label_smoothing must be from 0 to less than 1"),
-        ({"sampling": "1.5"}, "sampling from 0 to 1"),
+        ({"scheduled_sampling": "1.5"}, "scheduled_sampling from 0 to 1"),
         ({"long": "windows"}, "long must be head or tail"),
         ({"target_longest": "0"}, "longest must be 1 or more"),
         ({"beams": "2"}, 'has no option "beams"; did you mean beam'),
@@ -175,14 +175,14 @@ def values(task: Translate, model: Model, batch: Batch) -> torch.Tensor:
 def test_no_scheduled_sampling_is_teacher_forcing_bit_by_bit() -> None:
     model, batch = build(TASK).train(), batch_of(TASK)
     forced = values(TASK, model, batch)
-    assert torch.equal(values(replace(TASK, sampling=0.0), model, batch), forced)
+    assert torch.equal(values(replace(TASK, scheduled_sampling=0.0), model, batch), forced)
     start = replace(batch, progress=0.0)
-    assert torch.equal(values(replace(TASK, sampling=1.0), model, start), forced)
+    assert torch.equal(values(replace(TASK, scheduled_sampling=1.0), model, start), forced)
 
 
 def test_at_the_end_of_full_scheduled_sampling_only_own_words_are_read() -> None:
     model, batch = build(TASK).train(), batch_of(TASK)
-    task, read = replace(TASK, sampling=1.0), []
+    task, read = replace(TASK, scheduled_sampling=1.0), []
     model.backbone.register_forward_pre_hook(lambda _, given: read.append(given[0].inputs[DECODER]))
     found = values(task, model, batch)
     true, mixed = read
@@ -196,7 +196,7 @@ def test_at_the_end_of_full_scheduled_sampling_only_own_words_are_read() -> None
 
 
 def test_scheduled_sampling_grows_with_the_budget() -> None:
-    task = replace(TASK, sampling=0.8)
+    task = replace(TASK, scheduled_sampling=0.8)
     many = batch_of(TASK, PAIRS * 100)
     model, shares = build(TASK).train(), []
     true = many.inputs[DECODER][:, 1:]

@@ -76,8 +76,8 @@ class Writer(Task[Example, Item, Prediction], ABC):
         length_penalty: How much a beam makes up for length (0: not at all).
         return_attention: Whether answers come with the attention weights of each written token.
         label_smoothing: Share of the target probability spread evenly over all tokens in training.
-        sampling: Share of the words read while training that are the model's own by the end of
-            the budget, in the place of the true ones (scheduled sampling).
+        scheduled_sampling: Share of decoder inputs that are the model's own predictions by the end of
+            the budget, in place of the true tokens.
 
     Sources:
         Scheduled sampling: Bengio et al. (2015), https://arxiv.org/abs/1506.03099; in two passes:
@@ -93,15 +93,15 @@ class Writer(Task[Example, Item, Prediction], ABC):
     length_penalty: float = 0.6
     return_attention: bool = False
     label_smoothing: float = 0.05
-    sampling: float = 0.0
+    scheduled_sampling: float = 0.0
 
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.DECODES, Trait.STEPS})
 
     def __post_init__(self) -> None:
         if self.beam < 1:
             raise ValueError("beam must be 1 or more (1 is greedy decoding)")
-        if not 0 <= self.label_smoothing < 1 or not 0 <= self.sampling <= 1:
-            raise ValueError("label_smoothing must be from 0 to less than 1, sampling from 0 to 1")
+        if not 0 <= self.label_smoothing < 1 or not 0 <= self.scheduled_sampling <= 1:
+            raise ValueError("label_smoothing must be from 0 to less than 1, scheduled_sampling from 0 to 1")
 
     def watch(self, examples: Sequence[Example]) -> Sequence[Example]:
         return examples[:: max(1, len(examples) // WATCHED)]  # evenly, in whatever order
@@ -156,7 +156,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
         """Return what scores the positions that have a target: the rest is a third of the work."""
-        if self.sampling and model.training:
+        if self.scheduled_sampling and model.training:
             batch = self._with_own_words(model, batch)
         states = model.backbone(batch)
         real = (batch.targets["token"] != IGNORE).flatten().nonzero()[:, 0]
@@ -168,7 +168,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
         """Return the batch with some words read replaced by what the model would have written."""
         words = batch.inputs[DECODER]
         own = model(batch).values.argmax(-1).roll(1, 1)
-        replaced = torch.rand(words.shape, device=words.device) < self.sampling * batch.progress
+        replaced = torch.rand(words.shape, device=words.device) < self.scheduled_sampling * batch.progress
         replaced[:, 0] = False
         return replace(batch, inputs={**batch.inputs, DECODER: own.where(replaced, words)})
 
