@@ -108,7 +108,7 @@ WORDS = {
     "train classify reviews.csv --model lstm:width=wide": (2, "width=wide", "a whole number"),
     "train classify reviews.csv --model lstm:width=0": (
         2,
-        "width, layers, embedding and spelling",
+        "width, layers, embedding and character_embedding",
     ),
     "train classify reviews.csv --model lstm:summary=lst": (2, "choose one of last, mean"),
     "train classify reviews.csv --model lstm:dropout=nan": (2, "a finite number"),

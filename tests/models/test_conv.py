@@ -22,8 +22,8 @@ def states(options: ConvOptions, inputs: Inputs, batch: Batch) -> Any:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"width": 0}, "width, layers, embedding and spelling must be 1 or more"),
-        ({"layers": 0}, "width, layers, embedding and spelling must be 1 or more"),
+        ({"width": 0}, "width, layers, embedding and character_embedding must be 1 or more"),
+        ({"layers": 0}, "width, layers, embedding and character_embedding must be 1 or more"),
         ({"kernel": 4}, "kernel must be odd, and 3 or more"),
         ({"kernel": 1}, "kernel must be odd, and 3 or more"),
         ({"dropout": 1.0}, "dropout must be from 0 to less than 1"),

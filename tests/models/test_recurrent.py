@@ -30,9 +30,9 @@ def batch() -> Batch:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"width": 0}, "width, layers, embedding and spelling must be 1 or more"),
-        ({"layers": 0}, "width, layers, embedding and spelling must be 1 or more"),
-        ({"embedding": -1}, "width, layers, embedding and spelling must be 1 or more"),
+        ({"width": 0}, "width, layers, embedding and character_embedding must be 1 or more"),
+        ({"layers": 0}, "width, layers, embedding and character_embedding must be 1 or more"),
+        ({"embedding": -1}, "width, layers, embedding and character_embedding must be 1 or more"),
         ({"dropout": 1.0}, "dropout, recurrent_dropout, word_dropout, output_dropout must each"),
         ({"recurrent_dropout": 1.5}, "output_dropout must each be from 0 to less than 1"),
         ({"word_dropout": -0.1}, "output_dropout must each be from 0 to less than 1"),
@@ -58,7 +58,7 @@ def test_impossible_options_are_refused(wrong: dict[str, Any], sentence: str) ->
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        ({"width": "0"}, "the model lstm: width, layers, embedding and spelling must be 1 or more"),
+        ({"width": "0"}, "the model lstm: width, layers, embedding and character_embedding must be 1 or more"),
         ({"cell": "lstn"}, "cell=lstn: choose one of rnn, lstm, gru"),
         ({"summary": "sum"}, "choose one of last, mean, max, mean-max"),
         ({"peepholes": "true"}, "peepholes=true: choose one of none, diagonal, full"),

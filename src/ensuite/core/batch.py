@@ -51,7 +51,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Characters:
-    """The spelling of each position: (batch, time, character) below ``size``; 0 is padding."""
+    """Characters of each position, (batch, time, character), below ``size``; 0 is padding."""
 
     size: int
     kind: ClassVar[str] = "characters"

@@ -16,7 +16,7 @@ from ensuite.core.batch import Batch, Characters, Image, Inputs, Kind, States, T
 from ensuite.core.recipe import Recipe
 from ensuite.nn.embed import Embedding
 from ensuite.nn.pooling import pool
-from ensuite.nn.spelling import Spelling
+from ensuite.nn.characters import CharacterEncoder
 
 MOST_PLACES = 7
 """Along each side of a picture, that the dense layer reads; as in VGG (Simonyan & Zisserman)."""
@@ -35,7 +35,7 @@ class ConvOptions(BackboneOptions):
         layers: How many are stacked.
         kernel: Positions, or pixels along each side, that one filter sees; odd.
         embedding: Size of the vector of a token, where the data brings none.
-        spelling: Size of the vector that the characters of a token make, where the data has them.
+        character_embedding: Size of the vector that the characters of a token make, where the data has them.
         summary: What a text or series becomes: the mean of its states, the largest of each of their
             numbers, or the mean of one half of the numbers beside the largest of the other.
         dropout: Share of the embedding, of the states of each layer over time and of the summary
@@ -54,15 +54,15 @@ class ConvOptions(BackboneOptions):
     layers: int = 3
     kernel: int = 3
     embedding: int = 64
-    spelling: int = 50
+    character_embedding: int = 50
     summary: Literal["mean", "max", "mean-max"] = "mean-max"
     dropout: float = 0.1
 
     reads: ClassVar[frozenset[str]] = frozenset({"tokens", "characters", "values", "image"})
 
     def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.embedding, self.spelling) < 1:
-            raise ValueError("width, layers, embedding and spelling must be 1 or more")
+        if min(self.width, self.layers, self.embedding, self.character_embedding) < 1:
+            raise ValueError("width, layers, embedding and character_embedding must be 1 or more")
         if self.kernel < 3 or self.kernel % 2 == 0:
             raise ValueError("kernel must be odd, and 3 or more: it sees as far to both sides")
         if not 0 <= self.dropout < 1:
@@ -78,7 +78,7 @@ class ConvOptions(BackboneOptions):
         return TimeConv(self, inputs)
 
     def tiny(self) -> "ConvOptions":
-        return replace(self, width=8, layers=2, kernel=5, embedding=8, spelling=4, dropout=0.0)
+        return replace(self, width=8, layers=2, kernel=5, embedding=8, character_embedding=4, dropout=0.0)
 
     def recipe(self) -> Recipe:
         return Recipe(learning_rate=3e-3, batch_size=64)
@@ -225,7 +225,7 @@ def reader(kind: Kind, options: ConvOptions) -> nn.Module:
         width = kind.width or options.embedding
         return Embedding(kind.size, width, dropout=options.dropout, vectors=kind.vectors)
     if isinstance(kind, Characters):
-        return Spelling(kind.size, options.spelling, dropout=options.dropout)
+        return CharacterEncoder(kind.size, options.character_embedding, dropout=options.dropout)
     return nn.Identity()
 
 
@@ -235,7 +235,7 @@ def size(kind: Kind, options: ConvOptions) -> int:
         case Tokens():
             return kind.width or options.embedding
         case Characters():
-            return options.spelling
+            return options.character_embedding
         case Values():
             return kind.features
     raise TypeError(f"{kind} has no positions in time")

@@ -20,7 +20,7 @@ from ensuite.nn.lstm import LSTM, Peepholes
 from ensuite.nn.pooling import pool
 from ensuite.nn.recurrent import CellStates, Combine, Recurrent
 from ensuite.nn.rnn import RNN, Activation
-from ensuite.nn.spelling import Spelling
+from ensuite.nn.characters import CharacterEncoder
 from ensuite.nn.unroll import Cell, choose
 
 CELLS: dict[str, Callable[..., Cell[Any]]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
@@ -47,7 +47,7 @@ class RecurrentOptions(BackboneOptions):
         embedding: Size of the vector of a token, where the data brings none.
         spread: Standard deviation of the numbers of those vectors at first. A language model of
             characters learns much faster from 1; one of thousands of pieces slower.
-        spelling: Size of the vector that the characters of a token make, where the data has them.
+        character_embedding: Size of the vector that the characters of a token make, where the data has them.
         characters: What reads them: a convolution, or an lstm from either end.
         summary: What a row becomes: its last state (of each direction), the mean or the largest of
             its states, or mean and largest side by side.
@@ -81,7 +81,7 @@ class RecurrentOptions(BackboneOptions):
     bidirectional: bool = False
     embedding: int = 64
     spread: float = 0.1
-    spelling: int = 50
+    character_embedding: int = 50
     characters: Literal["convolution", "lstm"] = "convolution"
     summary: Literal["last", "mean", "max", "mean-max"] = "last"
     combine: Combine = "concat"
@@ -102,10 +102,10 @@ class RecurrentOptions(BackboneOptions):
     reads: ClassVar[frozenset[str]] = frozenset({"tokens", "characters", "values", "image"})
 
     def __post_init__(self) -> None:
-        if min(self.width, self.layers, self.embedding, self.spelling) < 1:
-            raise ValueError("width, layers, embedding and spelling must be 1 or more")
-        if self.characters == "lstm" and self.spelling % 2:
-            raise ValueError("spelling must be even where an lstm reads the characters")
+        if min(self.width, self.layers, self.embedding, self.character_embedding) < 1:
+            raise ValueError("width, layers, embedding and character_embedding must be 1 or more")
+        if self.characters == "lstm" and self.character_embedding % 2:
+            raise ValueError("character_embedding must be even where an lstm reads the characters")
         shares = [getattr(self, name) for name in DROPOUTS]
         if min(shares) < 0 or max(shares) >= 1:
             raise ValueError(f"{', '.join(DROPOUTS)} must each be from 0 to less than 1")
@@ -153,7 +153,7 @@ class RecurrentOptions(BackboneOptions):
 
     def tiny(self) -> "RecurrentOptions":
         still = replace(self, dropout=0.0, recurrent_dropout=0.0, word_dropout=0.0)
-        return replace(still, output_dropout=0.0, width=8, embedding=8, spelling=4)
+        return replace(still, output_dropout=0.0, width=8, embedding=8, character_embedding=4)
 
     def recipe(self) -> Recipe:
         # A plain RNN diverges at the rates that suit gated cells (Pascanu et al. 2013, section 3).
@@ -205,8 +205,8 @@ class RecurrentBackbone(Backbone):
                 spread=options.spread,
             )
         if isinstance(kind, Characters):
-            return Spelling(
-                kind.size, options.spelling, options.characters, dropout=options.dropout
+            return CharacterEncoder(
+                kind.size, options.character_embedding, options.characters, dropout=options.dropout
             )
         return Scanlines() if isinstance(kind, Image) else nn.Identity()
 
@@ -286,7 +286,7 @@ def size(kind: Kind, options: RecurrentOptions) -> int:
         case Tokens():
             return kind.width or options.embedding
         case Characters():
-            return options.spelling
+            return options.character_embedding
         case Image():
             return kind.channels * kind.width
         case _:

@@ -243,7 +243,7 @@ class Words(Processor):
             findings.append(Finding("empty", f"sentences without a word: {empty:,}"))
         if self.letters and (odd := sum(len(w) > LONGEST_WORD for w in set().union(*raws))):
             said = f"of words longer than {LONGEST_WORD} characters ({odd:,}) so many are read"
-            findings.append(Finding("spelling", said))
+            findings.append(Finding("characters", said))
         if self.vectors is not None:
             words = self.once[1] - len(SPECIAL)
             said = f"{self.vectors.name} has {self.covered:,} of the {words:,} training words"

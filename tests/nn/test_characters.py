@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from ensuite.core.errors import UsageError
-from ensuite.nn import spelling
-from ensuite.nn.spelling import Spelling
+from ensuite.nn import characters as characters_module
+from ensuite.nn.characters import CharacterEncoder
 
 METHODS = pytest.mark.parametrize("method", ["convolution", "lstm"])
 WORDS = torch.tensor(
@@ -15,7 +15,7 @@ WORDS = torch.tensor(
 )
 
 
-def dense(layer: Spelling, characters: torch.Tensor) -> torch.Tensor:
+def dense(layer: CharacterEncoder, characters: torch.Tensor) -> torch.Tensor:
     """Convolve over all there is, padding too, as the definition has it."""
     spelled = characters.flatten(0, 1)
     convolve = layer.reader.convolve
@@ -28,7 +28,7 @@ def dense(layer: Spelling, characters: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("reach", [1, 3, 5])
 def test_a_convolution_where_it_is_defined(reach):
-    layer = Spelling(10, 6, reach=reach).double()
+    layer = CharacterEncoder(10, 6, reach=reach).double()
     expected, found = dense(layer, WORDS), layer(WORDS)
     torch.testing.assert_close(found, expected)
     weights = torch.randn_like(found)
@@ -40,7 +40,7 @@ def test_a_convolution_where_it_is_defined(reach):
 
 
 def test_an_lstm_from_either_end():
-    layer = Spelling(10, 6, "lstm").double()
+    layer = CharacterEncoder(10, 6, "lstm").double()
     ahead, back = layer.reader.recurrent.cells
     found = layer(WORDS)
     for word, vector in zip(WORDS.flatten(0, 1), found.flatten(0, 1), strict=True):
@@ -55,7 +55,7 @@ def test_an_lstm_from_either_end():
 
 @METHODS
 def test_a_word_without_characters_is_zeros(method):
-    layer = Spelling(10, 6, method)
+    layer = CharacterEncoder(10, 6, method)
     assert not layer(WORDS)[1, 2].any()
     nothing = layer(torch.zeros(2, 3, 4, dtype=torch.long))
     assert nothing.shape == (2, 3, 6) and not nothing.any()
@@ -64,7 +64,7 @@ def test_a_word_without_characters_is_zeros(method):
 
 @METHODS
 def test_more_padding_changes_nothing(method):
-    layer = Spelling(10, 6, method).double()
+    layer = CharacterEncoder(10, 6, method).double()
     found = layer(WORDS)
     # sums come in another order: a few roundings
     close = {"rtol": 1e-12, "atol": 1e-12}
@@ -75,13 +75,13 @@ def test_more_padding_changes_nothing(method):
 
 @METHODS
 def test_equal_words_get_equal_vectors_while_training_too(method):
-    found = Spelling(10, 6, method, dropout=0.5)(WORDS)
+    found = CharacterEncoder(10, 6, method, dropout=0.5)(WORDS)
     assert torch.equal(found[0, 0], found[0, 2])
 
 
 @METHODS
 def test_dropout_is_for_training(method):
-    layer = Spelling(10, 6, method, dropout=0.5)
+    layer = CharacterEncoder(10, 6, method, dropout=0.5)
     assert not torch.equal(layer(WORDS), layer(WORDS))
     layer.eval()
     assert torch.equal(layer(WORDS), layer(WORDS))
@@ -92,13 +92,13 @@ def test_dropout_is_for_training(method):
 )
 def test_what_it_cannot_be(wrong):
     with pytest.raises(UsageError, match="odd reach, or by an lstm of even width"):
-        Spelling(**{"size": 10, "width": 6, **wrong})
+        CharacterEncoder(**{"size": 10, "width": 6, **wrong})
 
 
 @pytest.mark.parametrize("kind", [torch.int32, torch.int64])
 def test_rows_without_repetitions(kind):
     rows = WORDS.flatten(0, 1).to(kind)
-    found, places = spelling.distinct(rows)
+    found, places = characters_module.distinct(rows)
     assert len(found) == 5
     assert torch.equal(found[places], rows)
 
@@ -106,6 +106,6 @@ def test_rows_without_repetitions(kind):
 def test_two_rows_with_one_hash_stay_two():
     factor = 6364136223846793005
     rows = torch.tensor([[factor, 0], [0, 1], [factor, 0]])
-    found, places = spelling.distinct(rows)
+    found, places = characters_module.distinct(rows)
     assert len(found) == 2
     assert torch.equal(found[places], rows)

@@ -13,7 +13,7 @@ from ensuite.nn.lstm import LSTM
 from ensuite.nn.recurrent import Recurrent
 
 
-class Spelling(nn.Module):
+class CharacterEncoder(nn.Module):
     """Read the characters of each word; a word without any, padding, becomes zeros.
 
     By convolution, with the largest of each column over the word, or at least 0; or by an LSTM from
@@ -60,7 +60,7 @@ class Spelling(nn.Module):
     def forward(
         self, characters: Int[Tensor, "batch time character"]
     ) -> Float[Tensor, "batch time width"]:
-        """Return one vector a word; however far its spelling is padded, it is the same."""
+        """Return one vector per word, whatever the padding of its characters."""
         words, places = distinct(characters.flatten(0, 1))
         vectors = self.reader(self.embed(words), words != 0)
         return F.embedding(places.view(characters.shape[:2]), vectors)
