@@ -35,7 +35,8 @@ class ConvOptions(BackboneOptions):
         layers: How many are stacked.
         kernel: Positions, or pixels along each side, that one filter sees; odd.
         embedding: Size of the vector of a token, where the data brings none.
-        character_embedding: Size of the vector that the characters of a token make, where the data has them.
+        character_embedding: Size of the vector computed from the characters of a token, where the
+            data has them.
         summary: What a text or series becomes: the mean of its states, the largest of each of their
             numbers, or the mean of one half of the numbers beside the largest of the other.
         dropout: Share of the embedding, of the states of each layer over time and of the summary

@@ -45,9 +45,10 @@ class RecurrentOptions(BackboneOptions):
         layers: How many are stacked, each reading the states of the one below.
         bidirectional: Whether a second network reads from the end.
         embedding: Size of the vector of a token, where the data brings none.
-        spread: Standard deviation of the numbers of those vectors at first. A language model of
-            characters learns much faster from 1; one of thousands of pieces slower.
-        character_embedding: Size of the vector that the characters of a token make, where the data has them.
+        init_std: Standard deviation of the initial embeddings. A language model of characters
+            learns much faster from 1, one of thousands of subwords more slowly.
+        character_embedding: Size of the vector computed from the characters of a token, where the
+            data has them.
         characters: What reads them: a convolution, or an lstm from either end.
         summary: What a row becomes: its last state (of each direction), the mean or the largest of
             its states, or mean and largest side by side.
@@ -80,7 +81,7 @@ class RecurrentOptions(BackboneOptions):
     layers: int = 1
     bidirectional: bool = False
     embedding: int = 64
-    spread: float = 0.1
+    init_std: float = 0.1
     character_embedding: int = 50
     characters: Literal["convolution", "lstm"] = "convolution"
     summary: Literal["last", "mean", "max", "mean-max"] = "last"
@@ -109,8 +110,8 @@ class RecurrentOptions(BackboneOptions):
         shares = [getattr(self, name) for name in DROPOUTS]
         if min(shares) < 0 or max(shares) >= 1:
             raise ValueError(f"{', '.join(DROPOUTS)} must each be from 0 to less than 1")
-        if self.spread <= 0:
-            raise ValueError("spread must be more than 0")
+        if self.init_std <= 0:
+            raise ValueError("init_std must be more than 0")
         if self.truncate is not None and self.truncate < 1:
             raise ValueError("truncate must be 1 position or more, or none")
         if self.span is not None and (self.span < 3 or self.cell == "rnn"):
@@ -202,7 +203,7 @@ class RecurrentBackbone(Backbone):
                 dropout=options.dropout,
                 word_dropout=options.word_dropout,
                 vectors=kind.vectors,
-                spread=options.spread,
+                init_std=options.init_std,
             )
         if isinstance(kind, Characters):
             return CharacterEncoder(

@@ -16,7 +16,7 @@ class Embedding(nn.Module):
             position of a row.
         word_dropout: Share of the tokens whose whole vector is zero while training.
         vectors: (size, width), what to start from; None: random numbers.
-        spread: Standard deviation of those.
+        init_std: Standard deviation of the random numbers.
 
     Sources:
         Gal & Ghahramani (2016), https://arxiv.org/abs/1512.05287, section 4; they drop all
@@ -31,12 +31,12 @@ class Embedding(nn.Module):
         dropout: float = 0.0,
         word_dropout: float = 0.0,
         vectors: Float[Tensor, "size width"] | None = None,
-        spread: float = 0.1,
+        init_std: float = 0.1,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(size, width))
         self.dropout, self.word_dropout = dropout, word_dropout
-        nn.init.normal_(self.weight, std=spread)
+        nn.init.normal_(self.weight, std=init_std)
         if vectors is not None:
             self.weight.data.copy_(vectors)
         nn.init.zeros_(self.weight[0])

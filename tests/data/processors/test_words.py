@@ -133,7 +133,7 @@ def test_only_the_spelling_of_long_words_is_cut() -> None:
     assert identify(words, long) != [UNKNOWN]
     assert words.collate(words.encode([(long,)])).inputs["characters"].shape[2] == LONGEST_WORD
     assert words.check([(long, long, "b")])[-1] == Finding(
-        "characters", "of words longer than 30 characters (1) so many are read"
+        "characters", "only the first 30 characters of a word are read (1 words are longer)"
     )
 
 

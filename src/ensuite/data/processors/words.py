@@ -242,7 +242,7 @@ class Words(Processor):
         if empty := int((lengths == 0).sum()):
             findings.append(Finding("empty", f"sentences without a word: {empty:,}"))
         if self.letters and (odd := sum(len(w) > LONGEST_WORD for w in set().union(*raws))):
-            said = f"of words longer than {LONGEST_WORD} characters ({odd:,}) so many are read"
+            said = f"only the first {LONGEST_WORD} characters of a word are read ({odd:,} words are longer)"
             findings.append(Finding("characters", said))
         if self.vectors is not None:
             words = self.once[1] - len(SPECIAL)
