@@ -87,7 +87,7 @@ def begin(size: Size) -> Training:
     """Return our model of drawn sentences, about to be trained."""
     examples = draw(size)
     task = Translate(
-        processor=Text(unit="words", window=256, overlap=0, long="head"),
+        processor=Text(unit="words", window=256, overlap=0, truncation="head"),
         writing=Writing(unit="words", vocabulary=size.words),
     )
     options = Seq2SeqOptions(width=size.width, embedding=size.embedding, dropout=0.0)

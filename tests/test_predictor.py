@@ -88,7 +88,7 @@ def test_saved_is_loaded(which: str, tmp_path: Path, request: pytest.FixtureRequ
 
 
 def test_only_what_may_change_after_training_can_be_set(lstm: Predictor) -> None:
-    short = lstm.with_settings({"window": "70", "long": "head"})
+    short = lstm.with_settings({"window": "70", "truncation": "head"})
     assert short.task.processor.window == 70
     assert short.task.processor.tokenizer == lstm.task.processor.tokenizer
     with pytest.raises(UsageError, match='no option "temperature"'):

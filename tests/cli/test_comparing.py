@@ -241,12 +241,12 @@ def test_long_texts_are_read_whole_or_the_loss_is_told(
     short = "long.csv --models rnn --set window=16 --set overlap=4"
     row = rows_of(compare(f"{short} --out windows"))["rnn"]
     assert (row["truncated_rows"], row["truncated_tokens"]) == (0, 0)
-    row = rows_of(compare(f"{short} --set long=head --out head"))["rnn"]
+    row = rows_of(compare(f"{short} --set truncation=head --out head"))["rnn"]
     assert (row["truncated_rows"], row["truncated_tokens"]) == (4, 4 * (33 - 16))
     assert "40 rows, 40 truncated" in works("evaluate head/cells/rnn/0 long.csv").out
     assert (
         "cut to the head 16"
-        in works("data long.csv --set window=16 --set overlap=4 --set long=head").out
+        in works("data long.csv --set window=16 --set overlap=4 --set truncation=head").out
     )
 
 

@@ -28,7 +28,7 @@ PAIRS = [
     Example("three one two one four two", "trois un deux un quatre deux"),
 ]
 WORDS = Translate(
-    processor=Text(unit="words", window=5, overlap=0, long="head"), writing=Writing(unit="words")
+    processor=Text(unit="words", window=5, overlap=0, truncation="head"), writing=Writing(unit="words")
 )
 TASK = WORDS.prepare(PAIRS)
 
@@ -91,7 +91,7 @@ def test_what_can_be_asked() -> None:
         ({"beam": "0"}, r"beam must be 1 or more \(1 is greedy decoding\)"),
         ({"label_smoothing": "1"}, "label_smoothing must be from 0 to less than 1"),
         ({"scheduled_sampling": "1.5"}, "scheduled_sampling from 0 to 1"),
-        ({"long": "windows"}, "long must be head or tail"),
+        ({"truncation": "windows"}, "truncation must be head or tail"),
         ({"target_longest": "0"}, "longest must be 1 or more"),
         ({"beams": "2"}, 'has no option "beams"; did you mean beam'),
     ],

@@ -27,14 +27,14 @@ class Translate(Writer):
     """
 
     processor: Text = field(
-        default_factory=lambda: Text(window=256, overlap=0, long="head", lowercase=False),
+        default_factory=lambda: Text(window=256, overlap=0, truncation="head", lowercase=False),
         metadata={"options": True},
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.processor.long == "windows":
-            raise ValueError("long must be head or tail: an answer is written from one window")
+        if self.processor.truncation == "windows":
+            raise ValueError("truncation must be head or tail: an answer is written from one window")
 
     # From data to tensors
 

@@ -45,8 +45,8 @@ def test_windows_read_every_id_and_overlap_as_said(window: int, data: some.DataO
 
 
 def test_a_cut_is_counted() -> None:
-    head = Text(unit="words", window=4, overlap=0, long="head").prepare(TEXTS)
-    tail = Text(unit="words", window=4, overlap=0, long="tail").prepare(TEXTS)
+    head = Text(unit="words", window=4, overlap=0, truncation="head").prepare(TEXTS)
+    tail = Text(unit="words", window=4, overlap=0, truncation="tail").prepare(TEXTS)
     long = "the good film and the bad film"
     (whole,) = WORDS.encode([long])
     assert [window.tolist() for window in head.windows([long])[0]] == [whole[:4].tolist()]

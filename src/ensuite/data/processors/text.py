@@ -42,8 +42,8 @@ class Text(Processor):
         lowercase: Whether upper and lower case are the same; auto: yes for words alone.
         window: Longest stretch that is read at once.
         overlap: How much two windows of one text share.
-        long: What becomes of longer texts: windows reads all of it and merges the answers, head
-            and tail keep one window and say what that leaves out.
+        truncation: How texts longer than the window are read: windows reads everything in several
+            windows and merges the answers; head and tail keep one window and report what is cut.
         tokenizer: The learned tokenizer, as its library writes it.
     """
 
@@ -53,7 +53,7 @@ class Text(Processor):
     lowercase: bool | None = None
     window: int = 512
     overlap: int = 64
-    long: Literal["windows", "head", "tail"] = "windows"
+    truncation: Literal["windows", "head", "tail"] = "windows"
     tokenizer: str = field(default="", metadata={"learned": True, "file": "tokenizer.json"})
 
     kind: ClassVar[str] = "text"
@@ -89,9 +89,9 @@ class Text(Processor):
     def _cut(self, ids: Window) -> list[Window]:
         if len(ids) <= self.window:
             return [ids]
-        if self.long == "head":
+        if self.truncation == "head":
             return [ids[: self.window]]
-        if self.long == "tail":
+        if self.truncation == "tail":
             return [ids[-self.window :]]
         stride = self.window - self.overlap
         starts = range(0, len(ids) - self.overlap, stride)
@@ -131,14 +131,14 @@ class Text(Processor):
         if not long:
             return "nothing will be cut"
         share = f"{long:,} ({long / len(lengths):.1%})".replace("%", " %")
-        if self.long == "windows":
+        if self.truncation == "windows":
             return f"{share} are read in windows of {self.window}, nothing is cut"
         lost = int((lengths - self.window).clip(0).sum()) / int(lengths.sum())
-        return f"{share} are cut to the {self.long} {self.window}: {lost * 100:.1f} % of all text"
+        return f"{share} are cut to the {self.truncation} {self.window}: {lost * 100:.1f} % of all text"
 
     def ledger(self, raws: Sequence[RawText]) -> Ledger:
         lengths = np.array([len(ids) for ids in self.encode(raws)])
-        if self.long == "windows":
+        if self.truncation == "windows":
             return Ledger(0, 0, int(lengths.sum()))
         over = (lengths - self.window).clip(0)
         return Ledger(int((over > 0).sum()), int(over.sum()), int(lengths.sum()))
