@@ -2,7 +2,7 @@
 
     python -m benchmarks.translate
 
-A two-way GRU reads, a GRU writes and attends (additive, Bahdanau et al. 2015), the scores of the
+A bidirectional GRU reads, a GRU writes and attends (additive, Bahdanau et al. 2015), the scores of the
 output are products with its embedding; widths, vocabularies and lengths are those of Tatoeba's
 English to French. Sentences are drawn: each word has one translation, in the same order.
 
