@@ -152,9 +152,9 @@ class Trained:
         task = training.task.calibrate(answers, held_out)
         model = training.model.eval()
         predictor = Predictor(self.name, problem.name, task, model, self.options)
-        place = training.place
+        state = training.state
         share = min(training.share, 1.0)
-        return Fitted(predictor, place.spent.seconds, share, training.converged)
+        return Fitted(predictor, state.spent.seconds, share, training.converged)
 
 
 def fingerprint(run: Path | None) -> str | None:
@@ -165,7 +165,7 @@ def fingerprint(run: Path | None) -> str | None:
 def save(training: Training, folder: Path) -> None:
     """Write a checkpoint, and the scores so far as JSON lines."""
     training.save(folder / "checkpoints")
-    lines = "".join(json.dumps(each) + "\n" for each in training.place.history)
+    lines = "".join(json.dumps(each) + "\n" for each in training.state.history)
     write_text(folder / METRICS, lines)
 
 

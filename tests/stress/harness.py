@@ -124,7 +124,7 @@ def check(start: Start, folder: Path, *, least: float) -> Training:
     assert before < least <= quality(whole)
     check_order(whole)
     went_on = cut(start, folder / "cut", updates // 2)
-    assert whole.place.history
+    assert whole.state.history
     check_equal(whole, went_on, folder)
     return whole
 
@@ -153,7 +153,7 @@ def cut(start: Start, folder: Path, updates: int) -> Training:
     training = start()
     torch.manual_seed(12345)  # whatever this process drew before, the checkpoint's numbers count
     assert training.resume(folder)
-    assert training.place == first.place
+    assert training.state == first.state
     for _ in fit(training):
         pass
     return training
@@ -165,12 +165,12 @@ def check_equal(one: Training, other: Training, folder: Path) -> None:
     for name, training in (("one", one), ("other", other)):
         training.save(folder / name)
         (checkpoint,) = checkpoints(folder / name)
-        place = read_json(checkpoint / "place.json")
-        for spent in (place["spent"], *place["history"]):
+        state = read_json(checkpoint / "training_state.json")
+        for spent in (state["spent"], *state["history"]):
             del spent["seconds"]
-        saved.append((place, read_tensors(checkpoint / "state.safetensors")))
-    (place, tensors), (other_place, other_tensors) = saved
-    assert place == other_place
+        saved.append((state, read_tensors(checkpoint / "state.safetensors")))
+    (state, tensors), (other_state, other_tensors) = saved
+    assert state == other_state
     assert tensors.keys() == other_tensors.keys()
     unequal = [name for name, t in tensors.items() if not t.equal(other_tensors[name])]
     assert unequal == []

@@ -106,7 +106,7 @@ start = starter(Remember(), Carrier, documents(200), documents(40), budget="47st
 def test_toy(tmp_path):
     check(start, tmp_path, least=0.9)
     (cut,) = checkpoints(tmp_path / "cut")
-    assert read_json(cut / "place.json")["batch"] > 0  # the cut was within the lanes
+    assert read_json(cut / "training_state.json")["batch"] > 0  # the cut was within the lanes
 
 
 def test_a_checkpoint_holds_the_carry(tmp_path):

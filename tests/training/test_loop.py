@@ -70,7 +70,7 @@ def test_accumulated_batches_equal_one_large_batch(optimizer, without):
     # The same sums in another order: equal to the float32 rounding of a few updates.
     torch.testing.assert_close(losses[0], losses[1], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(weights(large), weights(small), rtol=1e-5, atol=1e-6)
-    assert small.place.spent.steps == large.place.spent.steps == 6
+    assert small.state.spent.steps == large.state.spent.steps == 6
 
 
 def test_the_last_update_of_an_epoch_may_have_fewer_batches():
@@ -79,7 +79,7 @@ def test_the_last_update_of_an_epoch_may_have_fewer_batches():
     updates = [*fit(training)]
     assert [each.update for each in updates] == [1, 2]
     assert len(task.seen) == 5
-    assert (training.place.epoch, training.place.batch) == (1, 0)
+    assert (training.state.epoch, training.state.batch) == (1, 0)
 
 
 def test_a_long_gradient_is_shortened_and_its_length_told():
@@ -128,7 +128,7 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights(bad):
         assert isfinite(progress.norm) == (progress.update != 3)
     same = [all(a[k].equal(b[k]) for k in a) for a, b in pairwise(seen)]
     assert same == [False, False, True, False]
-    assert training.place.failures == 0
+    assert training.state.failures == 0
 
 
 def test_five_such_gradients_in_a_row_stop_training_and_name_the_batch():
@@ -152,7 +152,7 @@ def test_a_carry_that_may_not_be_finite_is_dropped():
         assert training.carry
     training.carry["hidden"].fill_(nan)
     next(fit(training))
-    assert training.place.failures == 1
+    assert training.state.failures == 1
     assert training.carry is None
     next(fit(training))
-    assert training.place.failures == 0
+    assert training.state.failures == 0

@@ -27,7 +27,7 @@ def weights(training):
 
 
 def steps(training):
-    return [each["steps"] for each in training.place.history]
+    return [each["steps"] for each in training.state.history]
 
 
 # Evaluation and the best weights
@@ -52,7 +52,7 @@ def test_training_stops_when_evaluations_bring_no_gain():
     task = Line(script=[0.1, 0.3, 0.2, 0.3, 0.25, 0.9])
     training = finish(start(task, budget=Budget(100, "steps", patience=3)))
     assert len(steps(training)) == 5  # 0.9 was never reached
-    assert training.place.best == 0.3
+    assert training.state.best == 0.3
     assert training.converged
 
 
@@ -63,7 +63,7 @@ def test_the_best_weights_are_kept_and_come_back():
     assert not seen[1]["head.weight"].equal(seen[3]["head.weight"])
     training.restore_best()
     torch.testing.assert_close(weights(training), seen[1], rtol=0, atol=0)
-    assert training.place.best_share == 0.5
+    assert training.state.best_share == 0.5
     assert training.converged
 
 
@@ -72,7 +72,7 @@ def test_among_equals_the_one_trained_longest_is_best():
     for _ in fit(training):
         seen.append(weights(training))
     torch.testing.assert_close(training.best_weights, seen[2], rtol=0, atol=0)
-    assert training.place.best_share == 0.5  # an equal is no gain
+    assert training.state.best_share == 0.5  # an equal is no gain
 
 
 @pytest.mark.parametrize(
@@ -97,12 +97,12 @@ def test_without_a_number_to_judge_by_the_last_weights_stay():
     last = weights(training)
     training.restore_best()
     torch.testing.assert_close(weights(training), last, rtol=0, atol=0)
-    assert training.place.history[0]["scores"] == {"quality": None}  # as JSON has it
+    assert training.state.history[0]["scores"] == {"quality": None}  # as JSON has it
 
 
 def test_another_metric_may_rank():
     training = finish(start(metric="constant", budget="3steps"))
-    assert training.place.best == 1.0
+    assert training.state.best == 1.0
     with pytest.raises(UsageError, match='no metric "constent"; did you mean constant'):
         finish(start(metric="constent", budget="3steps"))
 
@@ -126,7 +126,7 @@ def test_the_noise_of_a_batch_depends_on_seed_epoch_and_place():
         training = start(Noisy(), seed=seed, accumulate=5)
         torch.seed()  # whatever else the process has drawn
         first = training.next_batches()
-        training.place.epoch, training.place.batch = 1, 0
+        training.state.epoch, training.state.batch = 1, 0
         return [batch.progress for batch in [*first, *training.next_batches()]]
 
     assert drawn(0) == drawn(0)
@@ -166,19 +166,19 @@ def test_resuming_at_any_update_changes_nothing(tmp_path, optimizer, updates):
     training = start(optimizer=optimizer)
     torch.rand(7)
     assert training.resume(tmp_path)
-    assert training.place == first.place
+    assert training.state == first.state
     check_equal(whole, finish(training), tmp_path)
 
 
 def test_patience_outlives_a_checkpoint_even_without_a_score(tmp_path):
     budget = Budget(100, "steps", patience=4)
     for progress in fit(first := start(Line(script=[nan] * 9), budget=budget)):
-        if progress.scores and len(first.place.history) == 2:
+        if progress.scores and len(first.state.history) == 2:
             first.save(tmp_path)
             break
     training = start(Line(script=[nan] * 9), budget=budget)
     training.resume(tmp_path)
-    assert len(finish(training).place.history) == 4
+    assert len(finish(training).state.history) == 4
 
 
 def test_frozen_weights_stay_and_resume(tmp_path):
@@ -200,8 +200,8 @@ def test_a_checkpoint_is_safetensors_and_json_and_only_the_newest_is_kept(tmp_pa
         training.save(tmp_path)
     (newest,) = tmp_path.iterdir()
     assert checkpoints(tmp_path) == [newest]
-    assert {each.name for each in newest.iterdir()} == {"state.safetensors", "place.json"}
-    assert read_json(newest / "place.json")["spent"]["steps"] == 12
+    assert {each.name for each in newest.iterdir()} == {"state.safetensors", "training_state.json"}
+    assert read_json(newest / "training_state.json")["spent"]["steps"] == 12
     assert "model.head.weight" in read_tensors(newest / "state.safetensors")
 
 
@@ -210,7 +210,7 @@ def test_the_last_one_saved_is_the_newest_whatever_stood_there(tmp_path):
     finish(start(budget="2steps")).save(tmp_path)  # begun anew in the same folder
     training = start()
     training.resume(tmp_path)
-    assert training.place.spent.steps == 2
+    assert training.state.spent.steps == 2
 
 
 def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path):
@@ -263,9 +263,9 @@ def test_the_checkpoint_of_another_model_is_refused(tmp_path, make):
     ("name", "content", "message"),
     [
         ("state.safetensors", None, "cannot be read"),  # cut in the middle
-        ("place.json", b"{", "cannot be read"),
-        ("place.json", b"[]", "is not a checkpoint"),
-        ("place.json", b'{"spent": {}, "mood": 1}', "is not a checkpoint"),
+        ("training_state.json", b"{", "cannot be read"),
+        ("training_state.json", b"[]", "is not a checkpoint"),
+        ("training_state.json", b'{"spent": {}, "mood": 1}', "is not a checkpoint"),
     ],
 )
 def test_a_damaged_checkpoint_is_a_sentence(tmp_path, name, content, message):

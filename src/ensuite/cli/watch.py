@@ -29,9 +29,9 @@ class TerminalWatch(Watch):
         print(sentence, file=self.stream, flush=True)
 
     def begin(self, name: str, training: Training) -> None:
-        if training.place.spent.steps:
+        if training.state.spent.steps:
             self.say(
-                f"{name} seed {training.seed + 1} goes on from step {training.place.spent.steps:,}"
+                f"{name} seed {training.seed + 1} goes on from step {training.state.spent.steps:,}"
             )
         if self.console.is_terminal:
             columns = (
@@ -46,14 +46,14 @@ class TerminalWatch(Watch):
             return
         if progress.scores or progress.update % 20 == 0:
             loss = float(progress.loss.value)
-            spent = f"{training.place.spent.seconds:.0f} s   loss {loss:.3f}"
+            spent = f"{training.state.spent.seconds:.0f} s   loss {loss:.3f}"
             self.bar.update(
                 self.line, completed=min(progress.share, 1.0), said=f"{spent}{best(training)}"
             )
 
     def end(self, name: str, training: Training) -> None:
         self.close()
-        spent = training.place.spent
+        spent = training.state.spent
         self.say(
             f"{name:12s} seed {training.seed + 1}: {spent.seconds:.0f} s, {spent.epochs:.1f} epochs"
             f"{best(training)}"
@@ -68,7 +68,7 @@ class TerminalWatch(Watch):
 
 def best(training: Training) -> str:
     """Return the last and the best validation score, in words."""
-    history, best_value = training.place.history, training.place.best
+    history, best_value = training.state.history, training.state.best
     if not history or best_value is None:
         return ""
     name = training.metric or next(iter(history[-1]["scores"]))

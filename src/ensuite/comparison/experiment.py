@@ -122,7 +122,7 @@ def epochs(candidate: Trained, problem: Problem, budget: Budget) -> float:
     """Return how many epochs of a candidate a budget of seconds buys, by timing a few steps."""
     steps = Budget(MEASURED_STEPS + 2, "steps", patience=None)
     training = candidate.begin(problem, steps, seed=0)
-    training.place.evaluated_share = 1.0  # times updates alone
+    training.state.evaluated_share = 1.0  # times updates alone
     times = []
     began = perf_counter()
     for _ in fit(training):

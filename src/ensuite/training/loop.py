@@ -34,7 +34,7 @@ def fit(training: Training) -> Iterator[Progress]:
             training.update(norm)  # not finite: the weights stay as they were
             training.advance(began)
         scores = training.evaluate_if_due()
-        yield Progress(training.place.spent.steps, loss, norm, training.share, scores)
+        yield Progress(training.state.spent.steps, loss, norm, training.share, scores)
 
 
 def add_gradients(training: Training) -> Loss:

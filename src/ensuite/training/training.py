@@ -44,8 +44,8 @@ class Progress(NamedTuple):
 
 
 @dataclass
-class Place:
-    """Where training stands, all of it numbers that JSON holds."""
+class TrainingState:
+    """Progress of training and of its best weights so far; every field is JSON."""
 
     spent: Spent = field(default_factory=Spent)
     epoch: int = 0
@@ -61,7 +61,7 @@ class Place:
 
 
 class Training:
-    """A model being trained: its optimizer, its place in the data, what it has spent.
+    """A model being trained: its optimizer, its position in the data, what it has spent.
 
     Args:
         task: Prepared on the training examples.
@@ -101,7 +101,7 @@ class Training:
         self.recipe, self.budget, self.seed, self.metric = recipe, budget, seed, metric
         learned = [each for each in self.model.parameters() if each.requires_grad]
         self.optimizer = make_optimizer(learned, recipe)
-        self.place = Place()
+        self.state = TrainingState()
         self.carry: Carry | None = None
         self.best_weights: dict[str, Tensor] = {}
         self._order: tuple[int, list[list[int]]] | None = None
@@ -120,36 +120,36 @@ class Training:
     @property
     def share(self) -> float:
         """Share of the budget that is spent."""
-        return self.budget.share(self.place.spent)
+        return self.budget.share(self.state.spent)
 
     @property
     def over(self) -> bool:
         """Whether the budget is spent, or no gain came for as long as it allows."""
         patience = self.budget.patience
-        return self.share >= 1 or (patience is not None and self.place.stale >= patience)
+        return self.share >= 1 or (patience is not None and self.state.stale >= patience)
 
     @property
     def order(self) -> list[list[int]]:
         """The item numbers of every batch of this epoch."""
-        if self._order is None or self._order[0] != self.place.epoch:
-            size, epoch = self.recipe.batch_size, self.place.epoch
+        if self._order is None or self._order[0] != self.state.epoch:
+            size, epoch = self.recipe.batch_size, self.state.epoch
             self._order = epoch, self.task.order(self.items, size, epoch, self.seed)
         return self._order[1]
 
     def next_batches(self) -> list[Batch]:
         """Return the batches of the next update; the last update of an epoch may have fewer."""
-        place, order = self.place, self.order
-        last = min(place.batch + self.recipe.accumulate, len(order))
-        batches = [self._collate(index) for index in range(place.batch, last)]
-        place.batch = last
+        state, order = self.state, self.order
+        last = min(state.batch + self.recipe.accumulate, len(order))
+        batches = [self._collate(index) for index in range(state.batch, last)]
+        state.batch = last
         return batches
 
     def _collate(self, index: int) -> Batch:
-        number = (self.seed * 1_000_003 + self.place.epoch) * 1_000_003 + index
+        number = (self.seed * 1_000_003 + self.state.epoch) * 1_000_003 + index
         generator = torch.Generator().manual_seed(number % 2**63)
         batch = self.task.collate(take(self.items, self.order[index]), generator)
         check_ranges(batch, self.task.inputs)
-        self.place.spent.tokens += batch.positions
+        self.state.spent.tokens += batch.positions
         return batch
 
     def forward(self, batch: Batch) -> Loss:
@@ -168,18 +168,18 @@ class Training:
         Raises:
             NonFiniteGradientError: After several in a row.
         """
-        place = self.place
+        state = self.state
         if math.isfinite(norm.item()):
-            place.failures = 0
+            state.failures = 0
             self.optimizer.step(self.recipe.learning_rate_at(self.share))
         else:
-            place.failures += 1
+            state.failures += 1
             self.carry = None  # it may be what is not finite
-            if place.failures >= TOLERATED:
+            if state.failures >= TOLERATED:
                 raise NonFiniteGradientError(
                     f"{TOLERATED} updates in a row had gradients that are not finite, the last at "
-                    f"batch {place.batch} of epoch {place.epoch + 1} (examples "
-                    f"{self.order[place.batch - 1][:5]}...). The weights are those before them. "
+                    f"batch {state.batch} of epoch {state.epoch + 1} (examples "
+                    f"{self.order[state.batch - 1][:5]}...). The weights are those before them. "
                     "Try a smaller rate: --set recipe.learning_rate="
                     f"{self.recipe.learning_rate / 10:g}"
                 )
@@ -187,25 +187,25 @@ class Training:
 
     def advance(self, began: float) -> None:
         """Charge the update to the budget, and go on to the next epoch where this one ends."""
-        place = self.place
-        place.spent.steps += 1
-        place.spent.epochs = place.epoch + place.batch / len(self.order)
-        if place.batch == len(self.order):
-            place.epoch, place.batch, self.carry = place.epoch + 1, 0, None
-        place.spent.seconds += perf_counter() - began
+        state = self.state
+        state.spent.steps += 1
+        state.spent.epochs = state.epoch + state.batch / len(self.order)
+        if state.batch == len(self.order):
+            state.epoch, state.batch, self.carry = state.epoch + 1, 0, None
+        state.spent.seconds += perf_counter() - began
 
     # Between two updates
 
     def evaluate_if_due(self) -> dict[str, float]:
         """Score the validation examples where it is time to, and keep the best weights."""
-        place, share = self.place, self.share
-        epochs = place.spent.epochs - place.evaluated_epochs
-        steps = place.spent.steps - place.evaluated_steps
+        state, share = self.state, self.share
+        epochs = state.spent.epochs - state.evaluated_epochs
+        steps = state.spent.steps - state.evaluated_steps
         due = epochs >= 1 and steps >= STEPS_BETWEEN
-        if not (due or share - place.evaluated_share >= 1 / EVALUATIONS or share >= 1):
+        if not (due or share - state.evaluated_share >= 1 / EVALUATIONS or share >= 1):
             return {}
-        place.evaluated_epochs, place.evaluated_steps = place.spent.epochs, place.spent.steps
-        place.evaluated_share = share
+        state.evaluated_epochs, state.evaluated_steps = state.spent.epochs, state.spent.steps
+        state.evaluated_share = share
         return self.evaluate()
 
     def evaluate(self) -> dict[str, float]:
@@ -213,26 +213,26 @@ class Training:
         predictions = predict(self.task, self.model, self.valid, items=self.valid_items)
         scores = self.task.score(predictions, self.valid)
         _, ranking = rank(scores, self.metric)
-        value, place = ranking.value * (1 if ranking.higher_is_better else -1), self.place
-        best = -math.inf if place.best is None else place.best
+        value, state = ranking.value * (1 if ranking.higher_is_better else -1), self.state
+        best = -math.inf if state.best is None else state.best
         if value > best:  # never true of NaN
-            place.best, place.best_share, place.stale = value, self.share, 0
+            state.best, state.best_share, state.stale = value, self.share, 0
         else:
-            place.stale += 1
+            state.stale += 1
         if value >= best:  # among equals the one trained longest
             weights = self.model.state_dict().items()
             self.best_weights = {name: tensor.detach().clone() for name, tensor in weights}
         values = {name: score.value for name, score in scores.items()}
         known = {name: v if math.isfinite(v) else None for name, v in values.items()}
-        place.history.append({**asdict(place.spent), "share": self.share, "scores": known})
+        state.history.append({**asdict(state.spent), "share": self.share, "scores": known})
         return values
 
     @property
     def converged(self) -> bool:
         """Whether the best score came before the last fifth of what was spent."""
         patience = self.budget.patience
-        stopped = patience is not None and self.place.stale >= patience
-        return stopped or self.place.best_share <= 0.8 * self.share
+        stopped = patience is not None and self.state.stale >= patience
+        return stopped or self.state.best_share <= 0.8 * self.share
 
     def restore_best(self) -> None:
         """Put the best weights into the model."""
@@ -246,8 +246,8 @@ class Training:
         older, draft = checkpoints(folder), folder / ".draft"
         shutil.rmtree(draft, ignore_errors=True)
         write_tensors(draft / "state.safetensors", self._tensors())
-        place = {**asdict(self.place), "threads": torch.get_num_threads()}
-        write_json(draft / "place.json", place)
+        state = {**asdict(self.state), "threads": torch.get_num_threads()}
+        write_json(draft / "training_state.json", state)
         number = int(older[-1].name) + 1 if older else 1
         draft.rename(folder / f"{number:06d}")
         for each in older:
@@ -262,10 +262,10 @@ class Training:
         found = checkpoints(folder)
         if not found:
             return False
-        place = read_json(found[-1] / "place.json")
+        state = read_json(found[-1] / "training_state.json")
         tensors = read_tensors(found[-1] / "state.safetensors")
         try:
-            self._load(place, tensors)
+            self._load(state, tensors)
         except (AttributeError, KeyError, TypeError, RuntimeError, ValueError) as error:
             raise RunError(f"{found[-1]} is not a checkpoint of this model ({error}).") from error
         return True
@@ -280,7 +280,7 @@ class Training:
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.device)
         return tensors
 
-    def _load(self, place: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    def _load(self, state: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
         self.model.load_state_dict(_below("model.", tensors))
         self.best_weights = _below("best.", tensors)
         self.carry = _below("carry.", tensors) or None
@@ -289,8 +289,8 @@ class Training:
         torch.set_rng_state(tensors["random.cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
-        place = {key: value for key, value in place.items() if key != "threads"}
-        self.place = Place(**{**place, "spent": Spent(**place["spent"])})
+        state = {key: value for key, value in state.items() if key != "threads"}
+        self.state = TrainingState(**{**state, "spent": Spent(**state["spent"])})
 
 
 def checkpoints(folder: Path) -> list[Path]:
