@@ -29,7 +29,7 @@ from ensuite.report.page import comparison_html, run_html
 from ensuite.report.values import Leaderboard
 from ensuite.training.budget import Budget
 from ensuite.training.device import choose_device
-from ensuite.training.watch import Watch
+from ensuite.training.callback import Callback
 
 Spec = str | BackboneOptions
 
@@ -65,11 +65,11 @@ def compare_models(
     init_from: str | Path | None = None,
     out: str | Path | None = None,
     device: str = "auto",
-    watch: Watch | None = None,
+    callback: Callback | None = None,
     **how: Any,
 ) -> tuple[Comparison, Problem]:
     """Compare models on a task, and write the leaderboard, the report and the winner's run."""
-    watch, amount, where = watch or Watch(), Budget.parse(budget), choose_device(device)
+    callback, amount, where = callback or Callback(), Budget.parse(budget), choose_device(device)
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: give 1 or more.")
     problem, mine = open_sorted(task, data, models, settings, **how)
@@ -77,10 +77,10 @@ def compare_models(
     require_metric(problem)
     entrants = [*choose(models, problem, mine, where, start), *baselines(problem)]
     for finding in problem.findings:
-        watch.say(f"{finding.topic:12s} {finding.sentence}")
+        callback.say(f"{finding.topic:12s} {finding.sentence}")
     folder = choose_folder(problem, out)
     comparison = run_comparison(
-        problem, entrants, budget=amount, seeds=seeds, folder=folder, watch=watch
+        problem, entrants, budget=amount, seeds=seeds, folder=folder, callback=callback
     )
     page = comparison_page(comparison, problem)
     write_text(folder / "report.html", comparison_html(page))
@@ -97,7 +97,7 @@ def compare(task: str, data: Any, **how: Any) -> Leaderboard:
         how: ``models`` (names, or options of your own), ``seeds``, ``budget`` ("60s", "4epochs"),
             ``settings`` (options by name), ``test`` and ``valid`` (parts of your own), ``how``
             (random, time or group:COLUMN), ``given`` (column by role), ``metric``, ``out``,
-            ``device``, ``init_from``, ``watch``.
+            ``device``, ``init_from``, ``callback``.
 
     Raises:
         EnsuiteError: One sentence on what to mend.
@@ -117,26 +117,26 @@ def train_model(
     out: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
-    watch: Watch | None = None,
+    callback: Callback | None = None,
     **how: Any,
 ) -> tuple[Cell, Problem]:
     """Train one model, and write its run folder."""
-    watch, amount, where = watch or Watch(), Budget.parse(budget), choose_device(device)
+    callback, amount, where = callback or Callback(), Budget.parse(budget), choose_device(device)
     problem, mine = open_sorted(task, data, [model], settings, **how)
     start = find_run(Path(init_from)) if init_from else None
     require_metric(problem)
     candidate = choose([model], problem, mine, where, start)[0]
     for finding in problem.findings:
-        watch.say(f"{finding.topic:12s} {finding.sentence}")
+        callback.say(f"{finding.topic:12s} {finding.sentence}")
     folder = choose_folder(problem, out)
     with hold(folder):
         claim(folder, identity(candidate, problem, amount, seed), problem, resume)
-        cell = run_cell(candidate, problem, amount, seed, folder, watch)
+        cell = run_cell(candidate, problem, amount, seed, folder, callback)
         if isinstance(candidate, Trained) and isinstance(cell.predictor.model, Model):
             held = laws.require_padding_invariance(
                 cell.predictor.task, cell.predictor.model, problem.parts["test"]
             )
-            watch.say(f"padding      changes nothing: {held.measure}")
+            callback.say(f"padding      changes nothing: {held.measure}")
         metric, _ = rank(cell.scores, problem.metric)
         row = make_row(candidate, [cell], metric, "", folder)
         page = run_page(problem, cell, row, metric, str(amount))

@@ -27,7 +27,7 @@ from ensuite.training.evaluate import predict
 from ensuite.training.interrupt import held_interrupt
 from ensuite.training.loop import fit
 from ensuite.training.training import Training
-from ensuite.training.watch import Watch
+from ensuite.training.callback import Callback
 
 METRICS, TOKENIZERS = "metrics.jsonl", "*tokenizer.json"
 
@@ -76,7 +76,7 @@ class Candidate(Protocol):
         ...
 
     def fit(
-        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, watch: Watch
+        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
     ) -> Fitted:
         """Train on the problem's examples, saving in ``folder`` and going on from there."""
         ...
@@ -124,16 +124,16 @@ class Trained:
         return training
 
     def fit(
-        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, watch: Watch
+        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
     ) -> Fitted:
         training = self.begin(problem, budget, seed)
         keep = folder / "checkpoints"
         training.resume(keep)
-        watch.begin(self.name, training)
+        callback.begin(self.name, training)
         saved = monotonic()
         with held_interrupt() as interrupted:
             for progress in fit(training):
-                watch.update(training, progress)
+                callback.update(training, progress)
                 if interrupted():
                     save(training, folder)
                     raise KeyboardInterrupt
@@ -141,7 +141,7 @@ class Trained:
                     save(training, folder)
                     saved = monotonic()
         save(training, folder)
-        watch.end(self.name, training)
+        callback.end(self.name, training)
         return self.finish(problem, training)
 
     def finish(self, problem: Problem, training: Training) -> Fitted:
@@ -218,7 +218,7 @@ class Simple:
         return {"baseline": self.name}
 
     def fit(
-        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, watch: Watch
+        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
     ) -> Fitted:
         began = monotonic()
         train, valid = problem.parts["train"], problem.parts["valid"]
@@ -264,7 +264,7 @@ class Saved:
         return {"run": self.name, "weights": fingerprint(self.predictor.folder)}
 
     def fit(
-        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, watch: Watch
+        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
     ) -> Fitted:
         return Fitted(self.predictor)
 

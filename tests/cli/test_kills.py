@@ -17,12 +17,12 @@ PROGRAM = """
 import os, signal, sys
 from ensuite import candidates
 from ensuite.cli.app import main
-from ensuite.cli.watch import TerminalWatch
+from ensuite.cli.progress import TerminalProgress
 
 candidates.SAVE_EVERY = 0.0
 stop_in, stop_at, how = sys.argv.pop(1), int(sys.argv.pop(1)), sys.argv.pop(1)
 
-class Stop(TerminalWatch):
+class Stop(TerminalProgress):
     def begin(self, name, training):
         self.name = f"{name}/{training.seed}"
         super().begin(name, training)
@@ -34,8 +34,8 @@ class Stop(TerminalWatch):
                 signal.pause()
             os.kill(os.getpid(), getattr(signal, how))
 
-import ensuite.cli.watch
-ensuite.cli.watch.TerminalWatch = Stop
+import ensuite.cli.progress
+ensuite.cli.progress.TerminalProgress = Stop
 main()
 """
 """The program, saving after each update, that stops itself at an update of a run."""

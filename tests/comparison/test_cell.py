@@ -20,7 +20,7 @@ from ensuite.comparison.cell import (
 from ensuite.core.errors import RunError
 from ensuite.problem import Problem, open_problem
 from ensuite.training.budget import Budget
-from ensuite.training.watch import Watch
+from ensuite.training.callback import Callback
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def candidate(problem: Problem, spec: str = "mlp:width=4") -> Candidate:
 
 def run(problem: Problem, folder: Path, spec: str = "mlp:width=4", seed: int = 0) -> Cell:
     return run_cell(
-        candidate(problem, spec), problem, Budget.parse("4steps"), seed, folder, Watch()
+        candidate(problem, spec), problem, Budget.parse("4steps"), seed, folder, Callback()
     )
 
 

@@ -15,12 +15,12 @@ from ensuite.core.errors import RunError
 from ensuite.core.files import hold
 from ensuite.problem import Problem, open_problem
 from ensuite.training.budget import Budget
-from ensuite.training.watch import Watch
+from ensuite.training.callback import Callback
 
 ROWS = [{"x": n, "z": n % 5, "label": "ab"[n % 3 == 0]} for n in range(60)]
 
 
-class Ear(Watch):
+class Ear(Callback):
     """Remember what is said, and who was trained."""
 
     def __init__(self) -> None:
@@ -39,13 +39,13 @@ def problem() -> Problem:
     return open_problem("classify", ROWS)
 
 
-def run(problem: Problem, folder: Path, watch: Watch, seeds: int = 2, more: int = 0) -> Comparison:
+def run(problem: Problem, folder: Path, callback: Callback, seeds: int = 2, more: int = 0) -> Comparison:
     specs = ["mlp:width=4", "mlp:width=5"][: 1 + more]
     entrants: list[Candidate] = [
         *choose(specs, problem, Settings(), torch.device("cpu")), *baselines(problem),
     ]  # fmt: skip
     budget = Budget.parse("4steps")
-    return run_comparison(problem, entrants, budget=budget, seeds=seeds, folder=folder, watch=watch)
+    return run_comparison(problem, entrants, budget=budget, seeds=seeds, folder=folder, callback=callback)
 
 
 def test_each_trained_candidate_has_each_seed_and_a_baseline_one(
@@ -65,7 +65,7 @@ def test_each_trained_candidate_has_each_seed_and_a_baseline_one(
 
 
 def test_a_row_is_the_mean_over_its_seeds(problem: Problem, tmp_path: Path) -> None:
-    comparison = run(problem, tmp_path, Watch())
+    comparison = run(problem, tmp_path, Callback())
     (row,) = [row for row in comparison.leaderboard.rows if row.kind == "trained"]
     cells = comparison.cells[row.name]
     scores = [cell.scores["accuracy"].value for cell in cells]
@@ -77,7 +77,7 @@ def test_a_row_is_the_mean_over_its_seeds(problem: Problem, tmp_path: Path) -> N
 
 
 def test_finished_cells_are_not_trained_again(problem: Problem, tmp_path: Path) -> None:
-    first = run(problem, tmp_path, Watch()).leaderboard
+    first = run(problem, tmp_path, Callback()).leaderboard
     ear = Ear()
     again = run(problem, tmp_path, ear, more=1).leaderboard
     assert ear.trained == ["mlp width=5 0", "mlp width=5 1"]
@@ -90,7 +90,7 @@ def test_finished_cells_are_not_trained_again(problem: Problem, tmp_path: Path) 
 def test_the_best_seed_of_the_winner_is_chosen_without_the_test_rows(
     problem: Problem, tmp_path: Path
 ) -> None:
-    comparison = run(problem, tmp_path, Watch(), seeds=3)
+    comparison = run(problem, tmp_path, Callback(), seeds=3)
     board = comparison.leaderboard
     cells = comparison.cells[board.winner]
     best = max(cells, key=lambda cell: validation_score(cell, board.metric, True))
@@ -100,12 +100,12 @@ def test_the_best_seed_of_the_winner_is_chosen_without_the_test_rows(
 
 
 def test_a_folder_is_of_one_problem_and_one_process(problem: Problem, tmp_path: Path) -> None:
-    run(problem, tmp_path, Watch(), seeds=1)
+    run(problem, tmp_path, Callback(), seeds=1)
     other = open_problem("classify", ROWS[:-1])
     with pytest.raises(RunError, match="other data or options"):
-        run(other, tmp_path, Watch(), seeds=1)
+        run(other, tmp_path, Callback(), seeds=1)
     with hold(tmp_path), pytest.raises(RunError, match="is being trained by process"):
-        run(problem, tmp_path, Watch(), seeds=1)
+        run(problem, tmp_path, Callback(), seeds=1)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def test_an_unfinished_comparison_is_found_again(
     monkeypatch.chdir(tmp_path)
     folder = choose_folder(problem, None)
     assert folder == Path("runs/classify-the-data-1")
-    how: dict[str, Any] = {"budget": Budget.parse("1steps"), "seeds": 1, "watch": Watch()}
+    how: dict[str, Any] = {"budget": Budget.parse("1steps"), "seeds": 1, "callback": Callback()}
     with pytest.raises(KeyboardInterrupt):
         run_comparison(problem, [Broken()], folder=folder, **how)  # type: ignore[list-item]
     assert choose_folder(problem, None) == folder

@@ -31,23 +31,23 @@ def command(
 ) -> None:
     """Train models under one budget, beside simple baselines, and say which to take."""
     from ensuite.api import compare_models
-    from ensuite.cli.watch import TerminalWatch
+    from ensuite.cli.progress import TerminalProgress
     from ensuite.report.table import terminal_table
 
-    watch = TerminalWatch(quiet=json)
+    callback = TerminalProgress(quiet=json)
     named = [name for name in (models or "").split(",") if name] + (model or [])
     try:
         comparison, problem = compare_models(
             task, data, models=named, seeds=seeds, budget=budget, settings=set_ or [],
-            init_from=init_from, out=out, device=device, watch=watch,
+            init_from=init_from, out=out, device=device, callback=callback,
             **words.data_options(test, valid, split, column, metric),
         )  # fmt: skip
     except KeyboardInterrupt:
-        watch.close()
+        callback.close()
         print("Stopped. Run the same command again to go on from here.", file=sys.stderr)
         raise
     finally:
-        watch.close()
+        callback.close()
     board, folder = comparison.leaderboard, comparison.folder
     if json:
         words.print_json(board.to_json())
@@ -55,10 +55,10 @@ def command(
     from rich.console import Console
 
     console = Console()
-    watch.say("")
+    callback.say("")
     console.print(terminal_table(board, problem.unit, max(console.width, 100)), soft_wrap=True)
-    watch.say("")
+    callback.say("")
     for sentence in comparison.verdict:
-        watch.say(sentence)
-    watch.say(f"\nWinner   {folder}/best          {problem.task.usage(str(folder))}")
-    watch.say(f"Report   {folder}/report.html")
+        callback.say(sentence)
+    callback.say(f"\nWinner   {folder}/best          {problem.task.usage(str(folder))}")
+    callback.say(f"Report   {folder}/report.html")

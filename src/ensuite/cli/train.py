@@ -28,30 +28,30 @@ def command(
 ) -> None:
     """Train one model and write its run folder."""
     from ensuite.api import train_model
-    from ensuite.cli.watch import TerminalWatch
+    from ensuite.cli.progress import TerminalProgress
     from ensuite.core.errors import UsageError
 
     if resume and out is None:
         raise UsageError("--resume needs the folder to go on from: --out DIR.")
-    watch = TerminalWatch(quiet=json)
+    callback = TerminalProgress(quiet=json)
     try:
         cell, problem = train_model(
             task, data, model=model, budget=budget, seed=seed, settings=set_ or [], out=out,
-            resume=resume, init_from=init_from, device=device, watch=watch,
+            resume=resume, init_from=init_from, device=device, callback=callback,
             **words.data_options(test, valid, split, column, metric),
         )  # fmt: skip
     except KeyboardInterrupt:
-        watch.close()
+        callback.close()
         print("Stopped. Go on with --resume and the folder as --out.", file=sys.stderr)
         raise
     finally:
-        watch.close()
+        callback.close()
     scores = {name: score.value for name, score in cell.scores.items()}
     if json:
         document = {"task": task, "data": problem.data, "run": str(cell.folder), "metrics": scores}
         words.print_json(document)
         return
     for name, value in scores.items():
-        watch.say(f"{words.metric_line(name, value)}   on {len(problem.parts['test']):,} test rows")
-    watch.say(f"\nRun      {cell.folder}          {problem.task.usage(str(cell.folder))}")
-    watch.say(f"Report   {cell.folder}/report.html")
+        callback.say(f"{words.metric_line(name, value)}   on {len(problem.parts['test']):,} test rows")
+    callback.say(f"\nRun      {cell.folder}          {problem.task.usage(str(cell.folder))}")
+    callback.say(f"Report   {cell.folder}/report.html")

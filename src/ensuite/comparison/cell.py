@@ -20,7 +20,7 @@ from ensuite.problem import Problem
 from ensuite.report import values
 from ensuite.training.budget import Budget
 from ensuite.training.device import machine, versions
-from ensuite.training.watch import Watch
+from ensuite.training.callback import Callback
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Cell:
 
 
 def run_cell(
-    candidate: Candidate, problem: Problem, budget: Budget, seed: int, folder: Path, watch: Watch
+    candidate: Candidate, problem: Problem, budget: Budget, seed: int, folder: Path, callback: Callback
 ) -> Cell:
     """Return a cell: the finished one in ``folder``, or else one that is trained now.
 
@@ -68,7 +68,7 @@ def run_cell(
             return reopen(problem, seed, folder, known["figures"])
     write_json(folder / RUN, {"identity": mine})
     reset_peak_memory()
-    fitted = candidate.fit(problem, budget=budget, seed=seed, folder=folder, watch=watch)
+    fitted = candidate.fit(problem, budget=budget, seed=seed, folder=folder, callback=callback)
     memory = peak_memory()
     predictor = fitted.predictor
     predictor.save(folder)

@@ -21,7 +21,7 @@ from ensuite.report.verdict import verdict, winner
 from ensuite.report.words import counted
 from ensuite.training.budget import Budget
 from ensuite.training.loop import fit
-from ensuite.training.watch import Watch
+from ensuite.training.callback import Callback
 
 COMPARISON, LEADERBOARD = "comparison.json", "leaderboard.json"
 
@@ -46,7 +46,7 @@ def run_comparison(
     budget: Budget,
     seeds: int,
     folder: Path,
-    watch: Watch,
+    callback: Callback,
 ) -> Comparison:
     """Train and judge every candidate; cells that an earlier call finished are kept.
 
@@ -55,11 +55,11 @@ def run_comparison(
     """
     with hold(folder):
         claim(problem, folder)
-        announce(problem, entrants, budget, seeds, watch)
+        announce(problem, entrants, budget, seeds, callback)
         cells = {
             entrant.name: [
                 run_cell(
-                    entrant, problem, budget, seed, folder / place(entrant.variant, seed), watch
+                    entrant, problem, budget, seed, folder / place(entrant.variant, seed), callback
                 )
                 for seed in range(seeds if entrant.seeded else 1)
             ]
@@ -99,7 +99,7 @@ def claim(problem: Problem, folder: Path) -> None:
 
 
 def announce(
-    problem: Problem, entrants: Sequence[Candidate], budget: Budget, seeds: int, watch: Watch
+    problem: Problem, entrants: Sequence[Candidate], budget: Budget, seeds: int, callback: Callback
 ) -> None:
     """Measure a few steps of each candidate, and say what the budget buys."""
     trained = [each for each in entrants if isinstance(each, Trained)]
@@ -111,11 +111,11 @@ def announce(
         minutes = max(1, round(len(trained) * seeds * budget.amount / 60))
         about = "at most" if budget.patience else "about"
         total = f", {about} {counted(minutes, 'minute')} of training in all"
-    watch.say(f"budget       {budget} for each of {models}{total}")
+    callback.say(f"budget       {budget} for each of {models}{total}")
     if budget.unit == "seconds":
         bought = [(epochs(each, problem, budget), each.name) for each in trained]
         said = [f"{count:,.{0 if count >= 10 else 1}f} epochs of {name}" for count, name in bought]
-        watch.say(f"             it buys up to {', '.join(said)}")
+        callback.say(f"             it buys up to {', '.join(said)}")
 
 
 def epochs(candidate: Trained, problem: Problem, budget: Budget) -> float:

@@ -215,7 +215,7 @@ class Task(ABC, Generic[Example, Item, Prediction]):
     ) -> dict[str, Score]:
         """Judge predictions by the truth; the first metric is the one that ranks."""
 
-    def watch(self, examples: Sequence[Example]) -> Sequence[Example]:
+    def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
         """Return the validation examples that the best weights are chosen by: all.
 
         Fewer for a task whose answers would take longer than the updates between them.

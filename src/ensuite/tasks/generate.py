@@ -60,7 +60,7 @@ class Prediction(NamedTuple):
     bytes: int
 
 
-WATCHED = 200_000
+VALIDATION_CHARACTERS = 200_000
 """Characters of the validation part that the best weights are chosen by: its beginning."""
 
 
@@ -137,9 +137,9 @@ class Generate(Task[Example, Chunk, Prediction]):
         if self.chunk < 1:
             raise ValueError("chunk must be 1 or more")
 
-    def watch(self, examples: Sequence[Example]) -> Sequence[Example]:
+    def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
         sizes = np.cumsum([len(example.text) for example in examples])
-        return examples[: 1 + int(np.searchsorted(sizes, WATCHED))]  # a state is handed on in order
+        return examples[: 1 + int(np.searchsorted(sizes, VALIDATION_CHARACTERS))]  # a state is handed on in order
 
     # From data to tensors
 

@@ -61,7 +61,7 @@ class Prediction(NamedTuple):
     attention: Attention | None = None  # if asked for
 
 
-WATCHED = 1000
+VALIDATION_EXAMPLES = 1000
 """Validation examples that the best weights are chosen by: writing answers takes long."""
 
 
@@ -103,8 +103,8 @@ class Writer(Task[Example, Item, Prediction], ABC):
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.scheduled_sampling <= 1:
             raise ValueError("label_smoothing must be from 0 to less than 1, scheduled_sampling from 0 to 1")
 
-    def watch(self, examples: Sequence[Example]) -> Sequence[Example]:
-        return examples[:: max(1, len(examples) // WATCHED)]  # evenly, in whatever order
+    def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
+        return examples[:: max(1, len(examples) // VALIDATION_EXAMPLES)]  # evenly, in whatever order
 
     # From data to tensors
 

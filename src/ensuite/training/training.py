@@ -96,7 +96,7 @@ class Training:
         self.items = task.items(train)
         if not len(self.items):
             raise DataError("There is no example to learn from; give at least one row to train on.")
-        self.valid = task.watch(valid)
+        self.valid = task.validation_subset(valid)
         self.valid_items = task.items(self.valid)
         self.recipe, self.budget, self.seed, self.metric = recipe, budget, seed, metric
         learned = [each for each in self.model.parameters() if each.requires_grad]

@@ -9,10 +9,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 from ensuite.report import words
 from ensuite.training.training import Progress as Update
 from ensuite.training.training import Training
-from ensuite.training.watch import Watch
+from ensuite.training.callback import Callback
 
 
-class TerminalWatch(Watch):
+class TerminalProgress(Callback):
     """Print what is said; show a bar where there is a terminal, plain lines in a log.
 
     Args:

@@ -1,0 +1,19 @@
+"""Hooks that are called while a model trains."""
+
+from ensuite.training.training import Progress, Training
+
+
+class Callback:
+    """No-op callback; override the hooks you need."""
+
+    def say(self, sentence: str) -> None:
+        """Receive one sentence for the user: what is about to happen, or was found."""
+
+    def begin(self, name: str, training: Training) -> None:
+        """Called when the candidate ``name`` starts, or resumes from a checkpoint."""
+
+    def update(self, training: Training, progress: Progress) -> None:
+        """Called after every optimizer update."""
+
+    def end(self, name: str, training: Training) -> None:
+        """Called when the candidate ``name`` has spent its budget."""
