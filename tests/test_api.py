@@ -119,7 +119,7 @@ def test_a_backbone_of_ones_own_competes() -> None:
     assert {"lstm", "BagOptions"} < names
     assert "BagOptions" in str(board)
     assert "BagOptions" in board._repr_html_()
-    saved = ensuite.load("out/cells/bagoptions/0")
+    saved = ensuite.load("out/trials/bagoptions/0")
     assert saved.options == BagOptions(width=4)
     assert saved.predict(["a good film"])[0].label in ("positive", "negative")
 

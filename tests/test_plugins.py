@@ -109,7 +109,7 @@ def test_its_backbone_competes_at_our_task(ensuite: Run, reviews: str) -> None:
     rows = {row["name"]: row for row in json.loads(said)["rows"]}
     assert rows["bag"]["kind"] == rows["rnn"]["kind"] == "trained"
     assert rows["most frequent"]["kind"] == "baseline"
-    (run,) = (path for path in Path("run/cells").glob("bag*/0"))
+    (run,) = (path for path in Path("run/trials").glob("bag*/0"))
     assert "good" in ensuite("predict", str(run), "a good film").stdout
     said = ensuite("predict", str(run), "a good film", code=1, path=()).stderr
     assert "ensuite_extra.bag:BagOptions is not installed here" in said
@@ -140,7 +140,7 @@ def test_its_baseline_stands_beside_every_model(ensuite: Run, walks: str) -> Non
     assert kinds == {"bag": "trained", "median": "baseline"}
     assert (board["metric"], board["higher_is_better"]) == ("mae", False)
     assert board["winner"] == "bag"
-    ensuite("evaluate", "run/cells/median/0", walks)
+    ensuite("evaluate", "run/trials/median/0", walks)
 
 
 def test_its_errors_are_sentences(ensuite: Run, tmp_path: Path) -> None:

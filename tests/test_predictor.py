@@ -27,12 +27,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def lstm(trained: Path) -> Predictor:
-    return ensuite.load(trained / "cells/lstm/0")
+    return ensuite.load(trained / "trials/lstm/0")
 
 
 @pytest.fixture
 def baseline(trained: Path) -> Predictor:
-    return ensuite.load(trained / "cells/tf-idf-logistic/0")
+    return ensuite.load(trained / "trials/tf-idf-logistic/0")
 
 
 def test_no_answer_depends_on_its_neighbours(lstm: Predictor) -> None:

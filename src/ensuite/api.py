@@ -15,7 +15,7 @@ from ensuite.candidates import (
     require_metric,
     sort_settings,
 )
-from ensuite.comparison.cell import Cell, identity, read_identity, run_cell
+from ensuite.comparison.trial import Trial, identity, read_identity, run_trial
 from ensuite.comparison.experiment import Comparison, choose_folder, make_row, run_comparison
 from ensuite.comparison.insight import comparison_page, run_page
 from ensuite.core.backbone import BackboneOptions
@@ -119,7 +119,7 @@ def train_model(
     device: str = "auto",
     callback: Callback | None = None,
     **how: Any,
-) -> tuple[Cell, Problem]:
+) -> tuple[Trial, Problem]:
     """Train one model, and write its run folder."""
     callback, amount, where = callback or Callback(), Budget.parse(budget), choose_device(device)
     problem, mine = open_sorted(task, data, [model], settings, **how)
@@ -131,18 +131,18 @@ def train_model(
     folder = choose_folder(problem, out)
     with hold(folder):
         claim(folder, identity(candidate, problem, amount, seed), problem, resume)
-        cell = run_cell(candidate, problem, amount, seed, folder, callback)
-        if isinstance(candidate, Trained) and isinstance(cell.predictor.model, Model):
+        trial = run_trial(candidate, problem, amount, seed, folder, callback)
+        if isinstance(candidate, Trained) and isinstance(trial.predictor.model, Model):
             held = laws.require_padding_invariance(
-                cell.predictor.task, cell.predictor.model, problem.parts["test"]
+                trial.predictor.task, trial.predictor.model, problem.parts["test"]
             )
             callback.say(f"padding      changes nothing: {held.measure}")
-        metric, _ = rank(cell.scores, problem.metric)
-        row = make_row(candidate, [cell], metric, "", folder)
-        page = run_page(problem, cell, row, metric, str(amount))
+        metric, _ = rank(trial.scores, problem.metric)
+        row = make_row(candidate, [trial], metric, "", folder)
+        page = run_page(problem, trial, row, metric, str(amount))
         write_text(folder / "report.html", run_html(page))
         write_text(folder / "README.md", run_card(page))
-    return cell, problem
+    return trial, problem
 
 
 def train(task: str, data: Any, *, model: Spec, **how: Any) -> Predictor:

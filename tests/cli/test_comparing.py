@@ -68,13 +68,13 @@ def test_a_comparison_writes_its_leaderboard_report_and_winner(
     assert rows["TF-IDF + logistic"]["budget_used"] is None
     assert board["winner"] == "TF-IDF + logistic"  # one word decides
     assert "reviews.csv" in done.err
-    cells = sorted(path.relative_to(out).as_posix() for path in out.glob("cells/*/*"))
-    assert cells == [
-        "cells/gru/0", "cells/gru/1", "cells/lstm/0", "cells/lstm/1",
-        "cells/most-frequent/0", "cells/tf-idf-logistic/0",
+    trials = sorted(path.relative_to(out).as_posix() for path in out.glob("trials/*/*"))
+    assert trials == [
+        "trials/gru/0", "trials/gru/1", "trials/lstm/0", "trials/lstm/1",
+        "trials/most-frequent/0", "trials/tf-idf-logistic/0",
     ]  # fmt: skip
-    for cell in cells:
-        assert Predictor.load(out / cell).predict(["a good film"])[0].label in (
+    for trial in trials:
+        assert Predictor.load(out / trial).predict(["a good film"])[0].label in (
             "positive",
             "negative",
         )
@@ -88,7 +88,7 @@ def test_scores_are_those_of_the_saved_runs_on_the_same_rows(
 ) -> None:
     rows = rows_of(compare("reviews.csv --models lstm,gru --test reviews.csv --out out"))
     for name in ("lstm", "gru"):
-        scores = Predictor.load(tmp_path / f"out/cells/{name}/0").evaluate(str(reviews))
+        scores = Predictor.load(tmp_path / f"out/trials/{name}/0").evaluate(str(reviews))
         assert scores == rows[name]["metrics"]
 
 
@@ -243,7 +243,7 @@ def test_long_texts_are_read_whole_or_the_loss_is_told(
     assert (row["truncated_rows"], row["truncated_tokens"]) == (0, 0)
     row = rows_of(compare(f"{short} --set truncation=head --out head"))["rnn"]
     assert (row["truncated_rows"], row["truncated_tokens"]) == (4, 4 * (33 - 16))
-    assert "40 rows, 40 truncated" in works("evaluate head/cells/rnn/0 long.csv").out
+    assert "40 rows, 40 truncated" in works("evaluate head/trials/rnn/0 long.csv").out
     assert (
         "cut to the head 16"
         in works("data long.csv --set window=16 --set overlap=4 --set truncation=head").out
@@ -256,7 +256,7 @@ def test_a_group_stays_together_and_is_no_input(
     lines = [f"{n % 8},{n},{-n},{'ab'[n % 2]}" for n in range(80)]
     (tmp_path / "people.csv").write_text("\n".join(["person,x,z,label", *lines]), encoding="utf-8")
     compare("people.csv --models mlp --split group:person --out out")
-    assert len(Predictor.load(tmp_path / "out/cells/mlp/0").task.processor.mean) == 2
+    assert len(Predictor.load(tmp_path / "out/trials/mlp/0").task.processor.mean) == 2
     assert "group, seed 0" in works("data people.csv --split group:person").out
 
 
@@ -277,7 +277,7 @@ def test_given_parts_are_used_as_they_are(reviews: Path, tmp_path: Path, works: 
 
 def test_half_precision_trains(reviews: Path, tmp_path: Path, compare: Compare) -> None:
     compare("reviews.csv --models gru --set precision=bfloat16 --out out")
-    tensors = Predictor.load(tmp_path / "out/cells/gru/0").model.state_dict().values()
+    tensors = Predictor.load(tmp_path / "out/trials/gru/0").model.state_dict().values()
     assert {str(tensor.dtype) for tensor in tensors} == {"torch.float32"}
 
 
@@ -295,7 +295,7 @@ def test_what_is_finished_is_not_trained_again(
     reviews: Path, tmp_path: Path, compare: Compare
 ) -> None:
     first = compare("reviews.csv --models rnn --out out")
-    runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/cells").rglob("*.*")}
+    runs = {path: path.stat().st_mtime_ns for path in (tmp_path / "out/trials").rglob("*.*")}
     again = compare("reviews.csv --models rnn,gru --out out")
     assert {path: path.stat().st_mtime_ns for path in runs} == runs
     assert rows_of(again)["rnn"]["metrics"] == rows_of(first)["rnn"]["metrics"]

@@ -29,8 +29,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(compared: Path, tmp_path: Path) -> Path:
-    shutil.copytree(compared / "cells/rnn/0", tmp_path / "rnn")
-    shutil.copytree(compared / "cells/n-gram/0", tmp_path / "n-gram")
+    shutil.copytree(compared / "trials/rnn/0", tmp_path / "rnn")
+    shutil.copytree(compared / "trials/n-gram/0", tmp_path / "n-gram")
     return tmp_path
 
 
@@ -98,7 +98,7 @@ def test_a_run_of_another_task_is_refused(
 
 
 def test_python_gives_the_same_text_whole_or_in_pieces(compared: Path) -> None:
-    model = package.load(compared / "cells/rnn/0")
+    model = package.load(compared / "trials/rnn/0")
     how = {"max_new_tokens": 10, "seed": 2}
     text = model.generate("the", **how)
     assert "".join(model.stream("the", **how)) == text

@@ -99,7 +99,7 @@ def test_an_interrupted_comparison_goes_on(
         assert "Run the same command again to go on" in stopped.stderr
         assert "Traceback" not in stopped.stderr
     assert not (out / "leaderboard.json").exists()
-    finished = {path: path.stat().st_mtime_ns for path in out.glob("cells/rnn/*/*.*")}
+    finished = {path: path.stat().st_mtime_ns for path in out.glob("trials/rnn/*/*.*")}
     assert len(finished) > 8
     again = run(COMPARE + given)
     assert again.returncode == 0, again.stderr
@@ -107,7 +107,7 @@ def test_an_interrupted_comparison_goes_on(
     assert f"gru seed 1 goes on from step {step}" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert outcome(out) == outcome(whole / "out")
-    weights = "cells/*/*/model.safetensors"
+    weights = "trials/*/*/model.safetensors"
     assert contents(out, weights) == contents(whole / "out", weights)
 
 

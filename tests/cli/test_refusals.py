@@ -315,7 +315,7 @@ def test_a_full_disk_leaves_the_old_winner(
     works(line)
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     written.clear()
-    works(line)  # all cells are done: what is written now is the table, the winner, the report
+    works(line)  # all trials are done: what is written now is the table, the winner, the report
     for after in range(len(written)):
         fill(monkeypatch, after)
         refused(line, 1, "could not be written", "No space left")

@@ -1,4 +1,4 @@
-"""The experiment: every candidate alike, finished cells kept, the winner's best seed in best/."""
+"""The experiment: every candidate alike, finished trials kept, the winner's best seed in best/."""
 
 import json
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ensuite.candidates import Candidate, Fitted, Settings, baselines, choose
-from ensuite.comparison.cell import validation_score
+from ensuite.comparison.trial import validation_score
 from ensuite.comparison.experiment import Comparison, average, choose_folder, place, run_comparison
 from ensuite.core.errors import RunError
 from ensuite.core.files import hold
@@ -54,7 +54,7 @@ def test_each_trained_candidate_has_each_seed_and_a_baseline_one(
     ear = Ear()
     comparison = run(problem, tmp_path, ear, seeds=3, more=1)
     assert ear.trained == [f"mlp width={w} {seed}" for w in (4, 5) for seed in range(3)]
-    counts = {name: len(cells) for name, cells in comparison.cells.items()}
+    counts = {name: len(trials) for name, trials in comparison.trials.items()}
     assert counts == {
         "mlp width=4": 3,
         "mlp width=5": 3,
@@ -67,13 +67,13 @@ def test_each_trained_candidate_has_each_seed_and_a_baseline_one(
 def test_a_row_is_the_mean_over_its_seeds(problem: Problem, tmp_path: Path) -> None:
     comparison = run(problem, tmp_path, Callback())
     (row,) = [row for row in comparison.leaderboard.rows if row.kind == "trained"]
-    cells = comparison.cells[row.name]
-    scores = [cell.scores["accuracy"].value for cell in cells]
+    trials = comparison.trials[row.name]
+    scores = [trial.scores["accuracy"].value for trial in trials]
     assert row.score == pytest.approx(sum(scores) / 2)
     assert row.spread == pytest.approx(torch.tensor(scores).std().item(), abs=1e-6)
-    assert row.parameters == cells[0].predictor.parameters
+    assert row.parameters == trials[0].predictor.parameters
     assert row.budget_used == 1.0
-    assert row.folder == "cells/mlp-width=4"
+    assert row.folder == "trials/mlp-width=4"
 
 
 def test_finished_cells_are_not_trained_again(problem: Problem, tmp_path: Path) -> None:
@@ -92,8 +92,8 @@ def test_the_best_seed_of_the_winner_is_chosen_without_the_test_rows(
 ) -> None:
     comparison = run(problem, tmp_path, Callback(), seeds=3)
     board = comparison.leaderboard
-    cells = comparison.cells[board.winner]
-    best = max(cells, key=lambda cell: validation_score(cell, board.metric, True))
+    trials = comparison.trials[board.winner]
+    best = max(trials, key=lambda trial: validation_score(trial, board.metric, True))
     for name in ("model.safetensors", "config.json", "task.json"):
         assert (tmp_path / "best" / name).read_bytes() == (best.folder / name).read_bytes()
     assert not (tmp_path / ".best").exists()
@@ -141,7 +141,7 @@ def test_an_unfinished_comparison_is_found_again(
 
 
 def test_names_become_folders_that_any_system_takes() -> None:
-    assert place("TF-IDF + logistic", 0) == "cells/tf-idf-logistic/0"
+    assert place("TF-IDF + logistic", 0) == "trials/tf-idf-logistic/0"
     assert ".." not in Path(place("../../etc", 1)).parts
 
 

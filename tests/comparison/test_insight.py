@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ensuite.comparison.cell import Cell
+from ensuite.comparison.trial import Trial
 from ensuite.comparison.insight import MOST_WORDS, confusion, curves, mistakes, only_right
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
@@ -22,11 +22,11 @@ def problem() -> Problem:
     return open_problem("classify", rows, test=rows[:4])
 
 
-def answering(problem: Problem, *yes: float, history: Any = ()) -> Cell:
-    """Return a cell that gave these probabilities of yes, or no answer."""
+def answering(problem: Problem, *yes: float, history: Any = ()) -> Trial:
+    """Return a trial that gave these probabilities of yes, or no answer."""
     answers = problem.task.predictions(np.array([[1 - p, p] for p in yes])) if yes else []
     predictor = Predictor("model", "classify", problem.task, None)  # type: ignore[arg-type]
-    return Cell(0, Path("cell"), {}, answers, {}, history, predictor)
+    return Trial(0, Path("trial"), {}, answers, {}, history, predictor)
 
 
 def test_the_confusion_counts_truths_by_answers(problem: Problem) -> None:
@@ -41,8 +41,8 @@ def test_too_many_words_make_no_matrix() -> None:
     problem = open_problem("classify", rows, test=rows[:60])
     answers = problem.task.predictions(np.eye(60))
     assert len(problem.task.labels) > MOST_WORDS
-    cell = replace(answering(problem), answers=answers)
-    assert confusion(problem, "model", cell) is None
+    trial = replace(answering(problem), answers=answers)
+    assert confusion(problem, "model", trial) is None
 
 
 def test_the_surest_mistakes_come_first(problem: Problem) -> None:
@@ -57,24 +57,24 @@ def test_of_numbers_the_farthest_comes_first_and_none_is_confused() -> None:
     rows = [{"x": n, "target": 10.0 * n} for n in range(20)]
     problem = open_problem("regress", rows, test=rows[:3])
     scaled = problem.task.scale([Example(0, value) for value in (1.0, 10.0, 50.0)])
-    cell = replace(answering(problem), answers=problem.task.predictions(scaled))
-    found = mistakes(problem, "model", cell)
+    trial = replace(answering(problem), answers=problem.task.predictions(scaled))
+    found = mistakes(problem, "model", trial)
     assert [(m.truth, m.prediction, m.probability) for m in found][:2] == [
         ("20", "50", None), ("0", "1", None),
     ]  # fmt: skip
-    assert confusion(problem, "model", cell) is None
+    assert confusion(problem, "model", trial) is None
 
 
 def test_only_right_is_what_no_other_answered(problem: Problem) -> None:
-    cells = {
+    trials = {
         "one": answering(problem, 0.1, 0.9, 0.9, 0.9),  # right on 0, 1 and 3
         "two": answering(problem, 0.9, 0.9, 0.9, 0.1),  # right on 1
         "six": answering(problem, 0.9, 0.1, 0.1, 0.1),  # right on 2
     }
-    found = {each.name: each for each in only_right(problem, cells)}
+    found = {each.name: each for each in only_right(problem, trials)}
     assert {name: each.count for name, each in found.items()} == {"one": 2, "six": 1}
     assert found["six"].cases[0].others == {"one": "yes", "two": "yes"}
-    assert only_right(problem, {"one": cells["one"]}) == []
+    assert only_right(problem, {"one": trials["one"]}) == []
 
 
 def test_curves_leave_out_what_was_not_finite(problem: Problem) -> None:

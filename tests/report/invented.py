@@ -33,7 +33,7 @@ TFIDF = Row(
     truncated_rows=0,
     truncated_tokens=0,
     metrics={"accuracy": 0.816, "macro_f1": 0.815, "log_loss": 0.421},
-    folder="cells/tf-idf/0",
+    folder="trials/tf-idf/0",
 )
 LSTM = Row(
     name="lstm",
@@ -52,7 +52,7 @@ LSTM = Row(
     truncated_rows=0,
     truncated_tokens=0,
     metrics={"accuracy": 0.809, "macro_f1": 0.808, "log_loss": 0.447},
-    folder="cells/lstm",
+    folder="trials/lstm",
 )
 GRU = replace(
     LSTM,
@@ -64,7 +64,7 @@ GRU = replace(
     disk_bytes=4_900_000,
     converged=True,
     metrics={"accuracy": 0.806, "macro_f1": 0.805, "log_loss": 0.452},
-    folder="cells/gru",
+    folder="trials/gru",
 )
 RNN = replace(
     GRU,
@@ -78,7 +78,7 @@ RNN = replace(
     budget_used=0.8,
     disk_bytes=4_400_000,
     metrics={"accuracy": 0.771, "macro_f1": 0.769, "log_loss": 0.512},
-    folder="cells/rnn",
+    folder="trials/rnn",
 )
 MOST_FREQUENT = Row(
     name="most frequent",
@@ -88,7 +88,7 @@ MOST_FREQUENT = Row(
     parameters=0,
     train_seconds=0.0,
     metrics={"accuracy": 0.499, "macro_f1": 0.333, "log_loss": 0.693},
-    folder="cells/most frequent/0",
+    folder="trials/most frequent/0",
 )
 
 CHECK = (
@@ -230,7 +230,7 @@ def run() -> RunPage:
         confusions=whole.confusions[1:2],
         mistakes=whole.mistakes[1:],
         capsule=replace(CAPSULE, seeds=(0,)),
-        folder="runs/classify-reviews-1/cells/lstm/0",
-        use="ensuite predict runs/classify-reviews-1/cells/lstm/0 --file FILE",
+        folder="runs/classify-reviews-1/trials/lstm/0",
+        use="ensuite predict runs/classify-reviews-1/trials/lstm/0 --file FILE",
         unit="text",
     )

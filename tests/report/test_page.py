@@ -92,7 +92,7 @@ def test_every_row_score_and_folder_is_there():
     for row in whole.leaderboard.rows:
         assert row.name in found.text
         assert f"{row.score:.3f}" in found.text
-    assert {"./cells/lstm", "./cells/most%20frequent/0"} <= links
+    assert {"./trials/lstm", "./trials/most%20frequent/0"} <= links
     for sentence in whole.verdict[:3]:
         assert sentence in found.text
 

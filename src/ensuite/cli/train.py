@@ -35,7 +35,7 @@ def command(
         raise UsageError("--resume needs the folder to go on from: --out DIR.")
     callback = TerminalProgress(quiet=json)
     try:
-        cell, problem = train_model(
+        trial, problem = train_model(
             task, data, model=model, budget=budget, seed=seed, settings=set_ or [], out=out,
             resume=resume, init_from=init_from, device=device, callback=callback,
             **words.data_options(test, valid, split, column, metric),
@@ -46,12 +46,12 @@ def command(
         raise
     finally:
         callback.close()
-    scores = {name: score.value for name, score in cell.scores.items()}
+    scores = {name: score.value for name, score in trial.scores.items()}
     if json:
-        document = {"task": task, "data": problem.data, "run": str(cell.folder), "metrics": scores}
+        document = {"task": task, "data": problem.data, "run": str(trial.folder), "metrics": scores}
         words.print_json(document)
         return
     for name, value in scores.items():
         callback.say(f"{words.metric_line(name, value)}   on {len(problem.parts['test']):,} test rows")
-    callback.say(f"\nRun      {cell.folder}          {problem.task.usage(str(cell.folder))}")
-    callback.say(f"Report   {cell.folder}/report.html")
+    callback.say(f"\nRun      {trial.folder}          {problem.task.usage(str(trial.folder))}")
+    callback.say(f"Report   {trial.folder}/report.html")

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from ensuite.candidates import Candidate, Trained
-from ensuite.comparison.cell import Cell, run_cell, validation_score
+from ensuite.comparison.trial import Trial, run_trial, validation_score
 from ensuite.comparison.statistics import smallest_visible_difference, spread, tie_groups
 from ensuite.core.errors import RunError
 from ensuite.core.files import hold, read_json, write_bytes, write_json
@@ -31,11 +31,11 @@ MEASURED_STEPS = 8
 
 @dataclass(frozen=True)
 class Comparison:
-    """A finished comparison: its table, what it means, and every cell it rests on."""
+    """A finished comparison: its table, what it means, and every trial it rests on."""
 
     leaderboard: values.Leaderboard
     verdict: tuple[str, ...]
-    cells: Mapping[str, Sequence[Cell]]
+    trials: Mapping[str, Sequence[Trial]]
     folder: Path
 
 
@@ -48,7 +48,7 @@ def run_comparison(
     folder: Path,
     callback: Callback,
 ) -> Comparison:
-    """Train and judge every candidate; cells that an earlier call finished are kept.
+    """Train and judge every candidate; trials that an earlier call finished are kept.
 
     Raises:
         RunError: If another process works in ``folder``, or it holds a comparison of other data.
@@ -56,29 +56,29 @@ def run_comparison(
     with hold(folder):
         claim(problem, folder)
         announce(problem, entrants, budget, seeds, callback)
-        cells = {
+        trials = {
             entrant.name: [
-                run_cell(
+                run_trial(
                     entrant, problem, budget, seed, folder / place(entrant.variant, seed), callback
                 )
                 for seed in range(seeds if entrant.seeded else 1)
             ]
             for entrant in entrants
         }
-        board = leaderboard(problem, entrants, cells, budget, seeds, folder)
+        board = leaderboard(problem, entrants, trials, budget, seeds, folder)
         words = tuple(verdict(board, len(problem.parts["test"]), problem.unit))
         write_json(folder / LEADERBOARD, board.to_json())
-        keep_best(cells[board.winner], board, folder)
-    return Comparison(board, words, cells, folder)
+        keep_best(trials[board.winner], board, folder)
+    return Comparison(board, words, trials, folder)
 
 
 def place(name: str, seed: int) -> str:
-    """Return where a cell is kept below the comparison's folder.
+    """Return where a trial is kept below the comparison's folder.
 
     >>> place("lstm layers=2", 0)
-    'cells/lstm-layers=2/0'
+    'trials/lstm-layers=2/0'
     """
-    return f"cells/{re.sub(r'[^a-z0-9=.]+', '-', name.lower()).strip('-')}/{seed}"
+    return f"trials/{re.sub(r'[^a-z0-9=.]+', '-', name.lower()).strip('-')}/{seed}"
 
 
 def claim(problem: Problem, folder: Path) -> None:
@@ -137,20 +137,20 @@ def epochs(candidate: Trained, problem: Problem, budget: Budget) -> float:
 def leaderboard(
     problem: Problem,
     entrants: Sequence[Candidate],
-    cells: Mapping[str, Sequence[Cell]],
+    trials: Mapping[str, Sequence[Trial]],
     budget: Budget,
     seeds: int,
     folder: Path,
 ) -> values.Leaderboard:
     """Return the table: means over seeds, tie groups, and the winner."""
     scores = {
-        name: [rank(cell.scores, problem.metric)[1] for cell in row] for name, row in cells.items()
+        name: [rank(trial.scores, problem.metric)[1] for trial in row] for name, row in trials.items()
     }
-    first = next(iter(cells.values()))[0]
+    first = next(iter(trials.values()))[0]
     metric, score = rank(first.scores, problem.metric)
     groups = tie_groups(scores)
     rows = [
-        make_row(entrant, cells[entrant.name], metric, groups[entrant.name], folder)
+        make_row(entrant, trials[entrant.name], metric, groups[entrant.name], folder)
         for entrant in entrants
     ]
     sign = -1 if score.higher_is_better else 1
@@ -171,25 +171,25 @@ def leaderboard(
 
 
 def make_row(
-    entrant: Candidate, cells: Sequence[Cell], metric: str, group: str, folder: Path
+    entrant: Candidate, trials: Sequence[Trial], metric: str, group: str, folder: Path
 ) -> values.Row:
     """Return a row of the table: every figure is the mean over the seeds."""
     figures: dict[str, Any] = {
-        name: average([cell.figures[name] for cell in cells]) for name in cells[0].figures
+        name: average([trial.figures[name] for trial in trials]) for name in trials[0].figures
     }
     whole = ("parameters", "peak_memory_bytes", "disk_bytes", "truncated_rows", "truncated_tokens")
     figures |= {name: round(figures[name]) for name in whole if figures[name] is not None}
-    converged = [cell.figures["converged"] for cell in cells]
+    converged = [trial.figures["converged"] for trial in trials]
     figures["converged"] = None if None in converged else sum(converged) * 2 >= len(converged)
-    by_seed = [cell.scores[metric].value for cell in cells]
+    by_seed = [trial.scores[metric].value for trial in trials]
     return values.Row(
         name=entrant.name,
         kind=entrant.kind,
         score=fmean(by_seed),
         spread=spread(by_seed),
         tie_group=group,
-        metrics={m: fmean(cell.scores[m].value for cell in cells) for m in cells[0].scores},
-        folder=cells[0].folder.relative_to(folder).parent.as_posix(),
+        metrics={m: fmean(trial.scores[m].value for trial in trials) for m in trials[0].scores},
+        folder=trials[0].folder.relative_to(folder).parent.as_posix(),
         **figures,
     )
 
@@ -200,9 +200,9 @@ def average(figures: Sequence[float | None]) -> float | None:
     return fmean(known) if len(known) == len(figures) else None
 
 
-def keep_best(cells: Sequence[Cell], board: values.Leaderboard, folder: Path) -> None:
+def keep_best(trials: Sequence[Trial], board: values.Leaderboard, folder: Path) -> None:
     """Copy the winner's run, of the seed that was best on the validation rows, to ``best/``."""
-    best = max(cells, key=lambda c: validation_score(c, board.metric, board.higher_is_better))
+    best = max(trials, key=lambda c: validation_score(c, board.metric, board.higher_is_better))
     draft = folder / ".best"
     shutil.rmtree(draft, ignore_errors=True)
     for file in filter(Path.is_file, best.folder.iterdir()):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ensuite.comparison.cell import Cell, capsule
+from ensuite.comparison.trial import Trial, capsule
 from ensuite.metrics.classification import confusion as count_confusions
 from ensuite.problem import Problem
 from ensuite.report import values
@@ -16,34 +16,34 @@ MOST_CASES = 5
 MOST_MISTAKES = 12
 
 
-def curves(name: str, cells: Sequence[Cell], metric: str) -> list[values.Curve]:
+def curves(name: str, trials: Sequence[Trial], metric: str) -> list[values.Curve]:
     """Return the validation scores of every run of a candidate over its budget."""
     return [
         values.Curve(
             name=name,
-            seed=cell.seed,
+            seed=trial.seed,
             points=tuple(
                 (point["share"], point["seconds"], point["scores"][metric])
-                for point in cell.history
+                for point in trial.history
                 if point["scores"].get(metric) is not None
             ),
         )
-        for cell in cells
-        if cell.history
+        for trial in trials
+        if trial.history
     ]
 
 
-def said(cell: Cell) -> list[tuple[str, float | None]]:
+def said(trial: Trial) -> list[tuple[str, float | None]]:
     """Return every answer as a word, and how sure it is."""
-    return [cell.predictor.task.answer(answer) for answer in cell.answers]
+    return [trial.predictor.task.answer(answer) for answer in trial.answers]
 
 
-def confusion(problem: Problem, name: str, cell: Cell) -> values.Confusion | None:
+def confusion(problem: Problem, name: str, trial: Trial) -> values.Confusion | None:
     """Return what was taken for what, where answers are chosen among a few words."""
     if not problem.task.choices:
         return None
     truths = [problem.task.truth(example) for example in problem.parts["test"]]
-    answers = [word for word, _ in said(cell)]
+    answers = [word for word, _ in said(trial)]
     labels = sorted({*truths, *answers})
     if len(labels) > MOST_WORDS or not any(truths):
         return None
@@ -53,10 +53,10 @@ def confusion(problem: Problem, name: str, cell: Cell) -> values.Confusion | Non
     return values.Confusion(name=name, labels=tuple(labels), counts=tuple(map(tuple, counts)))
 
 
-def mistakes(problem: Problem, name: str, cell: Cell) -> list[values.Mistake]:
+def mistakes(problem: Problem, name: str, trial: Trial) -> list[values.Mistake]:
     """Return the worst answers of a candidate: the farthest off, or wrong and yet the surest."""
-    task, examples, words = problem.task, problem.parts["test"], said(cell)
-    errors = errors_of(problem, cell)
+    task, examples, words = problem.task, problem.parts["test"], said(trial)
+    errors = errors_of(problem, trial)
     worst = sorted(range(len(errors)), key=lambda place: -errors[place])[:MOST_MISTAKES]
     return [
         values.Mistake(
@@ -72,26 +72,26 @@ def mistakes(problem: Problem, name: str, cell: Cell) -> list[values.Mistake]:
     ]
 
 
-def errors_of(problem: Problem, cell: Cell) -> list[float]:
+def errors_of(problem: Problem, trial: Trial) -> list[float]:
     """Return how wrong each answer is; 0: right."""
-    pairs = zip(cell.answers, problem.parts["test"], strict=True)
-    return [cell.predictor.task.error(answer, example) for answer, example in pairs]
+    pairs = zip(trial.answers, problem.parts["test"], strict=True)
+    return [trial.predictor.task.error(answer, example) for answer, example in pairs]
 
 
-def only_right(problem: Problem, cells: Mapping[str, Cell]) -> list[values.OnlyRight]:
+def only_right(problem: Problem, trials: Mapping[str, Trial]) -> list[values.OnlyRight]:
     """Return, for each candidate, the inputs that it alone gets right (first seed of each)."""
     task = problem.task
-    answers = {name: [word for word, _ in said(cell)] for name, cell in cells.items()}
-    errors = {name: errors_of(problem, cell) for name, cell in cells.items()}
-    cases: dict[str, list[values.Case]] = {name: [] for name in cells}
-    counts = dict.fromkeys(cells, 0)
+    answers = {name: [word for word, _ in said(trial)] for name, trial in trials.items()}
+    errors = {name: errors_of(problem, trial) for name, trial in trials.items()}
+    cases: dict[str, list[values.Case]] = {name: [] for name in trials}
+    counts = dict.fromkeys(trials, 0)
     for number, example in enumerate(problem.parts["test"]):
-        right = [name for name in cells if errors[name][number] == 0]
-        if len(right) != 1 or len(cells) < 2:
+        right = [name for name in trials if errors[name][number] == 0]
+        if len(right) != 1 or len(trials) < 2:
             continue
         counts[right[0]] += 1
         if len(cases[right[0]]) < MOST_CASES:
-            others = {name: answers[name][number] for name in cells if name != right[0]}
+            others = {name: answers[name][number] for name in trials if name != right[0]}
             case = values.Case(
                 text=task.show(example),
                 truth=task.truth(example),
@@ -101,7 +101,7 @@ def only_right(problem: Problem, cells: Mapping[str, Cell]) -> list[values.OnlyR
             cases[right[0]].append(case)
     return [
         values.OnlyRight(name=name, count=counts[name], cases=tuple(cases[name]))
-        for name in cells
+        for name in trials
         if counts[name]
     ]
 
@@ -109,16 +109,16 @@ def only_right(problem: Problem, cells: Mapping[str, Cell]) -> list[values.OnlyR
 def comparison_page(comparison: Any, problem: Problem) -> values.ComparisonPage:
     """Return everything the page of a comparison shows."""
     board = comparison.leaderboard
-    first = {row.name: comparison.cells[row.name][0] for row in board.rows}
-    matrices = [confusion(problem, name, cell) for name, cell in first.items()]
+    first = {row.name: comparison.trials[row.name][0] for row in board.rows}
+    matrices = [confusion(problem, name, trial) for name, trial in first.items()]
     return values.ComparisonPage(
         leaderboard=board,
         verdict=comparison.verdict,
         check=tuple(problem.findings),
         curves=tuple(
             curve
-            for name, cells in comparison.cells.items()
-            for curve in curves(name, cells, board.metric)
+            for name, trials in comparison.trials.items()
+            for curve in curves(name, trials, board.metric)
         ),
         confusions=tuple(matrix for matrix in matrices if matrix)[:MOST_MATRICES],
         only_right=tuple(only_right(problem, first)),
@@ -131,24 +131,24 @@ def comparison_page(comparison: Any, problem: Problem) -> values.ComparisonPage:
 
 
 def run_page(
-    problem: Problem, cell: Cell, row: values.Row, metric: str, budget: str
+    problem: Problem, trial: Trial, row: values.Row, metric: str, budget: str
 ) -> values.RunPage:
     """Return everything the page of one run shows."""
-    matrix = confusion(problem, row.name, cell)
+    matrix = confusion(problem, row.name, trial)
     return values.RunPage(
         task=problem.name,
         data=problem.data,
         metric=metric,
-        higher_is_better=cell.scores[metric].higher_is_better,
+        higher_is_better=trial.scores[metric].higher_is_better,
         budget=budget,
         row=row,
         test_examples=len(problem.parts["test"]),
         check=tuple(problem.findings),
-        curves=tuple(curves(row.name, [cell], metric)),
+        curves=tuple(curves(row.name, [trial], metric)),
         confusions=(matrix,) if matrix else (),
-        mistakes=tuple(mistakes(problem, row.name, cell)),
-        capsule=capsule(problem, [cell.seed]),
-        folder=str(cell.folder),
-        use=problem.task.usage(str(cell.folder)),
+        mistakes=tuple(mistakes(problem, row.name, trial)),
+        capsule=capsule(problem, [trial.seed]),
+        folder=str(trial.folder),
+        use=problem.task.usage(str(trial.folder)),
         unit=problem.unit,
     )

@@ -163,8 +163,8 @@ def _cut(row: Row, unit: str) -> str:
 def _link(folder: str) -> str:
     """Return the address of a folder beside the page, whatever its name.
 
-    >>> _link("cells/lstm:layers=2"), _link("//elsewhere")
-    ('./cells/lstm%3Alayers%3D2', './//elsewhere')
+    >>> _link("trials/lstm:layers=2"), _link("//elsewhere")
+    ('./trials/lstm%3Alayers%3D2', './//elsewhere')
     """
     return f"./{quote(folder, errors='replace')}"
 

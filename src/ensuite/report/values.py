@@ -69,7 +69,7 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """Return the row as ``leaderboard.json`` holds it."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        del values["folder"]  # the comparison's folder says where its cells are
+        del values["folder"]  # the comparison's folder says where its trials are
         return values
 
 

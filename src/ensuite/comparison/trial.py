@@ -1,4 +1,4 @@
-"""One cell of a comparison: a candidate and a seed, run once, kept, and found again."""
+"""One trial of a comparison: a candidate and a seed, run once, kept, and found again."""
 
 import json
 import shlex
@@ -24,7 +24,7 @@ from ensuite.training.callback import Callback
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """What one run of a candidate came to.
 
     Args:
@@ -46,10 +46,10 @@ class Cell:
     predictor: Predictor
 
 
-def run_cell(
+def run_trial(
     candidate: Candidate, problem: Problem, budget: Budget, seed: int, folder: Path, callback: Callback
-) -> Cell:
-    """Return a cell: the finished one in ``folder``, or else one that is trained now.
+) -> Trial:
+    """Return a trial: the finished one in ``folder``, or else one that is trained now.
 
     Raises:
         RunError: If the folder holds a trained run of other options, which is never thrown away.
@@ -90,7 +90,7 @@ def run_cell(
     facts = {"identity": mine, **asdict(capsule(problem, [seed])), "figures": figures}
     write_json(folder / RUN, facts)  # last: with it the run is finished
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return Cell(seed, folder, scores, cost.answers, figures, read_history(folder), predictor)
+    return Trial(seed, folder, scores, cost.answers, figures, read_history(folder), predictor)
 
 
 def identity(candidate: Candidate, problem: Problem, budget: Budget, seed: int) -> dict[str, Any]:
@@ -127,12 +127,12 @@ def capsule(problem: Problem, seeds: Sequence[int]) -> values.Capsule:
     )
 
 
-def reopen(problem: Problem, seed: int, folder: Path, figures: Mapping[str, Any]) -> Cell:
-    """Return a finished cell; its answers are asked for again, so that they cannot be stale."""
+def reopen(problem: Problem, seed: int, folder: Path, figures: Mapping[str, Any]) -> Trial:
+    """Return a finished trial; its answers are asked for again, so that they cannot be stale."""
     predictor = Predictor.load(folder)
     answers = predictor.answer(problem.parts["test"])
     scores = predictor.task.score(answers, problem.parts["test"])
-    return Cell(seed, folder, scores, answers, figures, read_history(folder), predictor)
+    return Trial(seed, folder, scores, answers, figures, read_history(folder), predictor)
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
@@ -150,9 +150,9 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         raise RunError(f"{path} cannot be read ({error}); take it away.") from error
 
 
-def validation_score(cell: Cell, metric: str, higher_is_better: bool) -> float:
+def validation_score(trial: Trial, metric: str, higher_is_better: bool) -> float:
     """Return the best validation score of a run, larger is better; 0 where it has none."""
     values = [
-        each["scores"][metric] for each in cell.history if each["scores"].get(metric) is not None
+        each["scores"][metric] for each in trial.history if each["scores"].get(metric) is not None
     ]
     return max((v if higher_is_better else -v for v in values), default=0.0)

@@ -1,4 +1,4 @@
-"""A cell is run once, found again, and never taken for another."""
+"""A trial is run once, found again, and never taken for another."""
 
 import json
 from dataclasses import replace
@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from ensuite.candidates import Candidate, Settings, choose
-from ensuite.comparison.cell import (
-    Cell,
+from ensuite.comparison.trial import (
+    Trial,
     identity,
     read_history,
     read_identity,
-    run_cell,
+    run_trial,
     validation_score,
 )
 from ensuite.core.errors import RunError
@@ -32,23 +32,23 @@ def candidate(problem: Problem, spec: str = "mlp:width=4") -> Candidate:
     return choose([spec], problem, Settings(), torch.device("cpu"))[0]
 
 
-def run(problem: Problem, folder: Path, spec: str = "mlp:width=4", seed: int = 0) -> Cell:
-    return run_cell(
+def run(problem: Problem, folder: Path, spec: str = "mlp:width=4", seed: int = 0) -> Trial:
+    return run_trial(
         candidate(problem, spec), problem, Budget.parse("4steps"), seed, folder, Callback()
     )
 
 
 def test_it_is_a_whole_run_folder(problem: Problem, tmp_path: Path) -> None:
-    cell = run(problem, tmp_path / "cell")
-    names = {path.name for path in cell.folder.iterdir()}
+    trial = run(problem, tmp_path / "trial")
+    names = {path.name for path in trial.folder.iterdir()}
     assert names == {"run.json", "config.json", "task.json", "model.safetensors", "metrics.jsonl"}
-    facts = json.loads((cell.folder / "run.json").read_text(encoding="utf-8"))
+    facts = json.loads((trial.folder / "run.json").read_text(encoding="utf-8"))
     assert facts["fingerprint"] == problem.fingerprint
     assert facts["seeds"] == [0]
     assert facts["versions"].keys() >= {"python", "torch", "ensuite"}
-    assert facts["figures"] == cell.figures
+    assert facts["figures"] == trial.figures
     needed = ("model.safetensors", "config.json", "task.json")
-    assert cell.figures["disk_bytes"] == sum((cell.folder / n).stat().st_size for n in needed)
+    assert trial.figures["disk_bytes"] == sum((trial.folder / n).stat().st_size for n in needed)
 
 
 def test_a_finished_one_is_opened_and_scores_the_same(problem: Problem, tmp_path: Path) -> None:
@@ -67,11 +67,11 @@ def test_a_finished_one_is_opened_and_scores_the_same(problem: Problem, tmp_path
 def test_one_of_other_options_is_kept(
     change: dict[str, Any], problem: Problem, tmp_path: Path
 ) -> None:
-    run(problem, tmp_path / "cell")
-    before = {path: path.read_bytes() for path in (tmp_path / "cell").iterdir()}
+    run(problem, tmp_path / "trial")
+    before = {path: path.read_bytes() for path in (tmp_path / "trial").iterdir()}
     with pytest.raises(RunError, match=r"holds a run with another \w+, and is kept"):
-        run(problem, tmp_path / "cell", **change)
-    assert {path: path.read_bytes() for path in (tmp_path / "cell").iterdir()} == before
+        run(problem, tmp_path / "trial", **change)
+    assert {path: path.read_bytes() for path in (tmp_path / "trial").iterdir()} == before
 
 
 def test_all_that_decides_a_result_is_in_its_identity(problem: Problem) -> None:
@@ -101,7 +101,7 @@ def test_damaged_files_are_told(tmp_path: Path) -> None:
 
 def test_the_validation_score_is_the_best_of_the_history(problem: Problem, tmp_path: Path) -> None:
     points = [{"scores": {"loss": value}} for value in (0.5, None, 0.2, 0.9)]
-    cell = replace(run(problem, tmp_path), history=points)
-    assert validation_score(cell, "loss", higher_is_better=True) == 0.9
-    assert validation_score(cell, "loss", higher_is_better=False) == -0.2
-    assert validation_score(replace(cell, history=[]), "loss", higher_is_better=True) == 0.0
+    trial = replace(run(problem, tmp_path), history=points)
+    assert validation_score(trial, "loss", higher_is_better=True) == 0.9
+    assert validation_score(trial, "loss", higher_is_better=False) == -0.2
+    assert validation_score(replace(trial, history=[]), "loss", higher_is_better=True) == 0.0
