@@ -113,5 +113,5 @@ def test_scores_by_length_add_up_to_the_whole(baseline: Predictor) -> None:
     assert (short.shortest, short.longest, long.shortest, long.longest) == (1, 5, 6, 8)
     assert (short.rows, long.rows) == (10, 6)
     for part, kept in ((short, examples[:10]), (long, examples[10:])):
-        scores = baseline.task.score(baseline.answer(kept), kept)
+        scores = baseline.task.score(baseline.predict_examples(kept), kept)
         assert part.metrics == pytest.approx({name: score.value for name, score in scores.items()})

@@ -134,15 +134,15 @@ def saved_answers(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
     """Save, load, and compare answers."""
     with tempfile.TemporaryDirectory() as folder:
         again = Predictor.load(predictor.save(folder))
-    same = again.answer(examples) == predictor.answer(examples)
+    same = again.predict_examples(examples) == predictor.predict_examples(examples)
     return Verdict("saved answers = loaded", same, "equal" if same else "other answers")
 
 
 def one_answer_each(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
     """Count answers, and compare them with those to the same examples in reverse."""
     task = predictor.task
-    answers = [task.record(each) for each in predictor.answer(examples)]
-    backwards = [task.record(each) for each in predictor.answer(examples[::-1])]
+    answers = [task.record(each) for each in predictor.predict_examples(examples)]
+    backwards = [task.record(each) for each in predictor.predict_examples(examples[::-1])]
     holds = len(answers) == len(examples) and alike(answers, backwards[::-1])
     return Verdict("one answer each, in order", holds, f"{len(answers)} for {len(examples)}")
 

@@ -56,9 +56,9 @@ class Predictor:
 
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
         """Answer raw inputs (texts, arrays, mappings of fields) or examples, in order."""
-        return self.answer([self.task.ask(raw) for raw in inputs])
+        return self.predict_examples([self.task.ask(raw) for raw in inputs])
 
-    def answer(self, examples: Sequence[Any]) -> list[Any]:
+    def predict_examples(self, examples: Sequence[Any]) -> list[Any]:
         """Return one prediction for each example, in order."""
         if not examples:
             return []
@@ -84,7 +84,7 @@ class Predictor:
     def evaluate(self, data: Any, given: Mapping[str, str] | None = None) -> dict[str, float]:
         """Return every metric on labelled data; the first is the one that ranks."""
         examples = self.read(data, given, asking=False)
-        scores = self.task.score(self.answer(examples), examples)
+        scores = self.task.score(self.predict_examples(examples), examples)
         return {name: score.value for name, score in scores.items()}
 
     def evaluate_by_length(self, examples: Sequence[Any], parts: int) -> list["Stretch"]:
@@ -94,7 +94,7 @@ class Predictor:
             examples: Labelled.
             parts: Into how many of equal size; examples of one length stay together.
         """
-        scores = self.task.score(self.answer(examples), examples)
+        scores = self.task.score(self.predict_examples(examples), examples)
         lengths = np.array([self.task.extent(example) for example in examples])
         bounds = np.unique(np.quantile(lengths, np.linspace(0, 1, parts + 1)[1:], method="higher"))
         places = np.searchsorted(bounds, lengths)

@@ -73,7 +73,7 @@ class Remember(Toy):
     def loss(self, outputs, batch):
         return Loss({"key": entropy(outputs.values, batch.targets["key"])})
 
-    def answers(self, model, batches):
+    def predict_batches(self, model, batches):
         carry = None
         for batch in batches:
             outputs = model(batch.after(carry))
@@ -82,7 +82,7 @@ class Remember(Toy):
             yield outputs.values[range(len(batch)), last].argmax(-1).tolist()
 
     def predict(self, model, batch):
-        return next(self.answers(model, iter([batch])))
+        return next(self.predict_batches(model, iter([batch])))
 
     def merge(self, examples, items, pieces):
         return [pieces[places[-1]] for places in group([number for number, *_ in items]).values()]

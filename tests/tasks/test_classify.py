@@ -118,8 +118,8 @@ def test_of_several_labels_all_that_are_likely_are_given() -> None:
     both, none = task.predictions(np.array([[0.9, 0.5], [0.1, 0.2]]))
     assert both.label == ("cat", "dog")
     assert both.probability == pytest.approx(0.9 * 0.5)
-    assert task.answer(both)[0] == "cat, dog"
-    assert task.answer(none)[0] == "none"
+    assert task.describe(both)[0] == "cat, dog"
+    assert task.describe(none)[0] == "none"
     scores = task.score([both, none], [Example("", ("cat",)), Example("", ())])
     assert scores["accuracy"].value == 0.5
 

@@ -235,11 +235,11 @@ def test_several_targets_have_a_score_each() -> None:
 
 def test_answers_are_read_and_written() -> None:
     one, two = Regress().prepare(ROWS), Regress(processor=Columns()).prepare(PAIRS)
-    assert one.answer(Prediction(151.135213)) == ("151.135", None)
+    assert one.describe(Prediction(151.135213)) == ("151.135", None)
     assert one.record(Prediction(151.135213)) == {"answer": 151.135213}
     assert one.truth(ROWS[0]) == "100"
     assert one.truth(Example("a")) == ""
-    assert two.answer(Prediction((1.0, 2.5)))[0] == "target_1 1, target_2 2.5"
+    assert two.describe(Prediction((1.0, 2.5)))[0] == "target_1 1, target_2 2.5"
     assert two.record(Prediction((1.0, 2.5))) == {"target_1": 1.0, "target_2": 2.5}
     assert two.truth(PAIRS[0]) == "target_1 1, target_2 1000"
 

@@ -206,15 +206,15 @@ def test_scores_of_entities_and_of_words() -> None:
 def test_answers_are_read_on_a_line() -> None:
     names, parts = Tag().prepare(NAMES), Tag().prepare(PARTS)
     answer = Prediction(NAMES[0].tokens, NAMES[0].tags or (), (0.9, 0.8, 1.0, 0.7, 1.0))
-    assert names.answer(answer) == ("Marie Curie PER, Paris LOC", 0.7)
-    assert names.truth(NAMES[0]) == names.answer(answer)[0]
+    assert names.describe(answer) == ("Marie Curie PER, Paris LOC", 0.7)
+    assert names.truth(NAMES[0]) == names.describe(answer)[0]
     assert names.truth(NAMES[2]) == "none"
     assert names.show(NAMES[0]) == "Marie Curie saw Paris ."
     assert parts.truth(PARTS[0]) == "She/PRON sings/VERB"
     record = names.record(answer)
     assert record["answer"] == "Marie Curie PER, Paris LOC" and record["probability"] == 0.7
     assert record["tags"] == NAMES[0].tags and record["tokens"] == NAMES[0].tokens
-    assert names.answer(Prediction((), (), ())) == ("none", 1.0)
+    assert names.describe(Prediction((), (), ())) == ("none", 1.0)
 
 
 def test_what_the_check_says() -> None:

@@ -36,7 +36,7 @@ def command(
     if by_length:
         show_by_length(predictor, examples, by_length, data, json=json)
         return
-    scores = predictor.task.score(predictor.answer(examples), examples)
+    scores = predictor.task.score(predictor.predict_examples(examples), examples)
     values = {name: score.value for name, score in scores.items()}
     if json:
         words.print_json({"task": predictor.task_name, "data": data, "metrics": values})

@@ -41,7 +41,7 @@ def command(
         if file
         else [predictor.task.ask(each) for each in typed(predictor, inputs or [])]
     )
-    predictions = predictor.answer(examples)
+    predictions = predictor.predict_examples(examples)
     rows = records(predictor, examples, predictions)
     if out:
         write(Path(out), rows)
@@ -81,7 +81,7 @@ def records(
 
 def show(predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any]) -> None:
     """Print a line for each answer."""
-    said = [predictor.task.answer(prediction) for prediction in predictions]
+    said = [predictor.task.describe(prediction) for prediction in predictions]
     width = max((len(word) for word, _ in said), default=0)
     for (word, sure), example in zip(said, examples, strict=True):
         sureness = "" if sure is None else f"{sure:.2f}   "

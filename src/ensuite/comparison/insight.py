@@ -35,7 +35,7 @@ def curves(name: str, trials: Sequence[Trial], metric: str) -> list[values.Curve
 
 def said(trial: Trial) -> list[tuple[str, float | None]]:
     """Return every answer as a word, and how sure it is."""
-    return [trial.predictor.task.answer(answer) for answer in trial.answers]
+    return [trial.predictor.task.describe(answer) for answer in trial.answers]
 
 
 def confusion(problem: Problem, name: str, trial: Trial) -> values.Confusion | None:

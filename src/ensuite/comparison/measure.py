@@ -26,13 +26,13 @@ def measure(predictor: Predictor, examples: Sequence[Any]) -> Cost:
     """Answer all examples in batches, and some of them alone, against the clock."""
     alone = []
     step = max(1, len(examples) // ASKED_ALONE)
-    predictor.answer(examples[:1])  # the first answer pays for what is loaded on first use
+    predictor.predict_examples(examples[:1])  # the first answer pays for what is loaded on first use
     for example in examples[::step][:ASKED_ALONE]:
         began = perf_counter()
-        predictor.answer([example])
+        predictor.predict_examples([example])
         alone.append(perf_counter() - began)
     began = perf_counter()
-    answers = predictor.answer(examples)
+    answers = predictor.predict_examples(examples)
     return Cost(answers, 1000 * median(alone), len(answers) / (perf_counter() - began))
 
 

@@ -130,7 +130,7 @@ def capsule(problem: Problem, seeds: Sequence[int]) -> values.Capsule:
 def reopen(problem: Problem, seed: int, folder: Path, figures: Mapping[str, Any]) -> Trial:
     """Return a finished trial; its answers are asked for again, so that they cannot be stale."""
     predictor = Predictor.load(folder)
-    answers = predictor.answer(problem.parts["test"])
+    answers = predictor.predict_examples(problem.parts["test"])
     scores = predictor.task.score(answers, problem.parts["test"])
     return Trial(seed, folder, scores, answers, figures, read_history(folder), predictor)
 

@@ -194,7 +194,7 @@ class Task(ABC, Generic[Example, Item, Prediction]):
 
     # From outputs to answers
 
-    def answers(self, model: Model, batches: Iterator[Batch]) -> Iterator[list[Any]]:
+    def predict_batches(self, model: Model, batches: Iterator[Batch]) -> Iterator[list[Any]]:
         """Return the pieces of each batch; a task of lanes hands the state along here."""
         for batch in batches:
             yield self.predict(model, batch)
@@ -276,18 +276,18 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         typed = {"text": '"your own text"', "sentence": '"your own text"', "image": "PICTURE.png"}
         return f"ensuite predict {shlex.quote(run)} {typed.get(self.unit, '--file FILE')}"
 
-    def answer(self, prediction: Prediction) -> tuple[str, float | None]:
+    def describe(self, prediction: Prediction) -> tuple[str, float | None]:
         """Return the answer as a word, and how sure it is (0 to 1)."""
         return str(prediction), None
 
     def record(self, prediction: Prediction) -> dict[str, Any]:
         """Return the answer as columns of a table, or as JSON holds it."""
-        word, sure = self.answer(prediction)
+        word, sure = self.describe(prediction)
         return {"answer": word} | ({} if sure is None else {"probability": sure})
 
     def error(self, prediction: Prediction, example: Example) -> float:
         """Return how wrong an answer is, 0 where it is right; among wrong ones, surer is worse."""
-        word, sure = self.answer(prediction)
+        word, sure = self.describe(prediction)
         return 0.0 if word == self.truth(example) else 1.0 + (sure or 0.0)
 
 

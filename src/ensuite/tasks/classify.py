@@ -322,7 +322,7 @@ class Classify(Task[Example, Item, Prediction]):
         names = self.labels.names or example.label  # in the order of an answer
         return ", ".join(name for name in names if name in example.label) or "none"
 
-    def answer(self, prediction: Prediction) -> tuple[str, float | None]:
+    def describe(self, prediction: Prediction) -> tuple[str, float | None]:
         return ", ".join(each_label(prediction.label)) or "none", prediction.probability
 
 

@@ -266,7 +266,7 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     # From outputs to answers
 
-    def answers(self, model: Model, batches: Iterator[Batch]) -> Iterator[list[Numbers]]:
+    def predict_batches(self, model: Model, batches: Iterator[Batch]) -> Iterator[list[Numbers]]:
         carry: Carry | None = None
         for batch in batches:
             outputs = model(batch.after(carry))
@@ -406,7 +406,7 @@ class Generate(Task[Example, Chunk, Prediction]):
     def show(self, example: Example) -> str:
         return example.text.rstrip("\n")
 
-    def answer(self, prediction: Prediction) -> tuple[str, float | None]:
+    def describe(self, prediction: Prediction) -> tuple[str, float | None]:
         return f"{prediction.bits / max(1, prediction.bytes):.3f} bits per byte", None
 
     def record(self, prediction: Prediction) -> dict[str, Any]:

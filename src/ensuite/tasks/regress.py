@@ -272,7 +272,7 @@ class Regress(Task[Example, Item, Prediction]):
     def truth(self, example: Example) -> str:
         return "" if example.target is None else self._say(example.target)
 
-    def answer(self, prediction: Prediction) -> tuple[str, float | None]:
+    def describe(self, prediction: Prediction) -> tuple[str, float | None]:
         return self._say(prediction.value), None
 
     def record(self, prediction: Prediction) -> dict[str, Any]:

@@ -310,7 +310,7 @@ class Tag(Task[Example, Item, Prediction]):
     def truth(self, example: Example) -> str:
         return self.write(example.tokens, example.tags or ())
 
-    def answer(self, prediction: Prediction) -> tuple[str, float | None]:
+    def describe(self, prediction: Prediction) -> tuple[str, float | None]:
         """Return entities, or words with their tags; as sure as the least sure of the tags."""
         written = self.write(prediction.tokens, prediction.tags)
         return written, min(prediction.probabilities, default=1.0)

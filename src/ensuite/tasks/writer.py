@@ -252,7 +252,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
             {} if looked is None else {"attention": looked._asdict()}
         )
 
-    def answer(self, prediction: Prediction) -> tuple[str, float | None]:
+    def describe(self, prediction: Prediction) -> tuple[str, float | None]:
         return prediction.text, prediction.probability
 
 

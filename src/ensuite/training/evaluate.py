@@ -47,7 +47,7 @@ def predict(
     was_training = model.training
     model.eval()
     pieces: list[Any] = [None] * len(items)
-    for numbers, answers in zip(order, task.answers(model, batches()), strict=True):
+    for numbers, answers in zip(order, task.predict_batches(model, batches()), strict=True):
         for number, piece in zip(numbers, answers, strict=True):
             pieces[number] = piece
     model.train(was_training)
