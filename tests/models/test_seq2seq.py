@@ -110,8 +110,8 @@ def test_where_a_step_looked_is_in_the_carry_if_it_was_there(batch: Batch) -> No
 
 def test_output_and_input_share_their_vectors_only_where_tied() -> None:
     model = build()
-    assert model.vocabulary is model.embed
-    assert build(tied=False).vocabulary is None
+    assert model.token_embedding is model.embed
+    assert build(tied=False).token_embedding is None
 
 
 def test_dot_attention_adds_the_two_directions(batch: Batch) -> None:

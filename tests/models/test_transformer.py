@@ -105,10 +105,10 @@ def test_where_a_step_looked_is_the_mean_of_the_heads_of_the_last_block(batch: B
 def test_an_encoder_alone_has_no_decoder() -> None:
     alone, both = build({"tokens": Tokens(9)}), build()
     assert alone.decoder is None
-    assert alone.vocabulary is None
+    assert alone.token_embedding is None
     assert both.decoder is not None
-    assert both.vocabulary is both.decoder.embed
-    assert build(tied=False).vocabulary is None
+    assert both.token_embedding is both.decoder.embed
+    assert build(tied=False).token_embedding is None
 
 
 def test_embeddings_are_as_large_as_positions() -> None:

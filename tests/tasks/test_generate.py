@@ -200,10 +200,10 @@ def test_the_metrics_weigh_bytes_and_tokens() -> None:
 def test_scores_can_be_read_from_the_vectors_of_the_tokens() -> None:
     model = build(TASK, tied=True)
     assert model.head.weight is None
-    assert model.backbone.vocabulary is model.backbone.readers[0]
+    assert model.backbone.token_embedding is model.backbone.readers[0]
     names = [name for name, part in model.named_parameters() if TASK.writing.size in part.shape]
     assert sorted(names) == ["backbone.readers.0.weight", "head.bias"]
-    assert build(TASK).backbone.vocabulary is None
+    assert build(TASK).backbone.token_embedding is None
 
 
 # Writing

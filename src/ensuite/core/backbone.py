@@ -58,7 +58,7 @@ class Backbone(nn.Module, ABC):
         return self.width
 
     @property
-    def vocabulary(self) -> nn.Module | None:
+    def token_embedding(self) -> nn.Module | None:
         """The layer whose ``weight`` holds the vectors of its tokens, if scores may share it."""
         return None
 

@@ -185,7 +185,7 @@ class RecurrentBackbone(Backbone):
         self.dropout = nn.Dropout(options.dropout)
 
     @property
-    def vocabulary(self) -> nn.Module | None:
+    def token_embedding(self) -> nn.Module | None:
         embeddings = [reader for reader in self.readers if isinstance(reader, Embedding)]
         return embeddings[0] if self.options.tied and embeddings else None
 

@@ -122,7 +122,7 @@ class Seq2Seq(Backbone):
             self.combine = nn.Linear(options.width + self.encoder.width, options.width)
 
     @property
-    def vocabulary(self) -> Embedding | None:
+    def token_embedding(self) -> Embedding | None:
         return self.embed if self.options.tied else None
 
     def forward(self, batch: Batch) -> States:

@@ -85,7 +85,7 @@ class Transformer(Backbone):
         self.decoder = Reader(options, inputs[DECODER], memory=True) if DECODER in inputs else None
 
     @property
-    def vocabulary(self) -> Embedding | None:
+    def token_embedding(self) -> Embedding | None:
         return self.decoder.embed if self.decoder and self.options.tied else None
 
     def forward(self, batch: Batch) -> States:

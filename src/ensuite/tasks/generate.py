@@ -259,7 +259,7 @@ class Generate(Task[Example, Chunk, Prediction]):
     # From tensors to a loss
 
     def head(self, backbone: Backbone) -> nn.Module:
-        return TokenHead(backbone.sequence_width, self.writing.size, cast(Any, backbone.vocabulary))
+        return TokenHead(backbone.sequence_width, self.writing.size, cast(Any, backbone.token_embedding))
 
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         return Loss({"token": Part(cross_entropy(outputs.values, batch.targets["token"]))})

@@ -152,7 +152,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
     # From tensors to a loss
 
     def head(self, backbone: Backbone) -> nn.Module:
-        return TokenHead(backbone.sequence_width, self.writing.size, cast(Any, backbone.vocabulary))
+        return TokenHead(backbone.sequence_width, self.writing.size, cast(Any, backbone.token_embedding))
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
         """Return what scores the positions that have a target: the rest is a third of the work."""
