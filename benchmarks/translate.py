@@ -88,7 +88,7 @@ def begin(size: Size) -> Training:
     examples = draw(size)
     task = Translate(
         processor=Text(unit="words", window=256, overlap=0, truncation="head"),
-        writing=Writing(unit="words", vocabulary=size.words),
+        writing=Writing(unit="words", vocabulary_size=size.words),
     )
     options = Seq2SeqOptions(width=size.width, embedding=size.embedding, dropout=0.0)
     recipe = replace(options.recipe(), batch_size=size.batch)

@@ -41,7 +41,7 @@ def test_an_unknown_word_gets_the_most_frequent_tag_of_all() -> None:
 
 
 def test_words_beyond_the_vocabulary_are_unknown_too() -> None:
-    task = Tag(processor=Words(vocabulary=3)).prepare(SENTENCES)
+    task = Tag(processor=Words(vocabulary_size=3)).prepare(SENTENCES)
     baseline = MostFrequentTag.fit(task, SENTENCES, [], 0)
     assert baseline.parameters == 3
     assert baseline.predict(task, [Example(("is",))])[0].tags == ("NOUN",)

@@ -87,7 +87,7 @@ def test_rare_words_are_unknown_and_capitals_count_only_for_characters() -> None
     assert Text(unit="characters").prepare(["Aa"]).lowercase is False
 
 
-@pytest.mark.parametrize("wrong", [{"window": 0}, {"overlap": -1}, {"vocabulary": 3}])
+@pytest.mark.parametrize("wrong", [{"window": 0}, {"overlap": -1}, {"vocabulary_size": 3}])
 def test_options_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Text(**wrong)  # type: ignore[arg-type]

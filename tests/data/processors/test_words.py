@@ -99,7 +99,7 @@ def test_a_word_written_like_a_special_one_is_a_word_unknown() -> None:
 
 
 def test_the_most_frequent_words_are_kept() -> None:
-    words = Words(vocabulary=4).prepare(SENTENCES)
+    words = Words(vocabulary_size=4).prepare(SENTENCES)
     assert words.size == 4
     assert sorted(load_tokenizer(words.tokenizer).get_vocab()) == [".", "[PAD]", "[UNK]", "in"]
 
@@ -147,7 +147,7 @@ def test_windows_read_every_word_and_overlap_as_said(window: int, data: some.Dat
     assert all(one[1] - other[0] == overlap for one, other in pairwise(spans))
 
 
-@pytest.mark.parametrize("wrong", [{"window": 0}, {"overlap": -1}, {"vocabulary": 2}])
+@pytest.mark.parametrize("wrong", [{"window": 0}, {"overlap": -1}, {"vocabulary_size": 2}])
 def test_options_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must be"):
         Words(**wrong)  # type: ignore[arg-type]
@@ -168,7 +168,7 @@ def test_what_the_check_says() -> None:
 class TestVectors:
     def test_words_start_from_their_vector_or_from_that_in_lower_case(self, write: Write) -> None:
         path = write("the 1 2\nparis 3 4\nzebra 5 6\nyak 7 8\n")
-        words = Words(vectors=path, vocabulary=WORDS.size + 2).prepare(SENTENCES)
+        words = Words(vectors=path, vocabulary_size=WORDS.size + 2).prepare(SENTENCES)
         tokens = words.inputs["tokens"]
         assert tokens.width == 2 and tokens.size == WORDS.size + 2  # type: ignore[union-attr]
         ids = identify(words, "the", "The", "Paris", "zebra", "yak")

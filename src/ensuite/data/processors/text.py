@@ -36,7 +36,7 @@ class Text(Processor):
 
     Args:
         unit: What an id stands for; auto takes characters where texts have fewer than four words.
-        vocabulary: Most ids that are learned; rarer words become one, "unknown". None: 25,000
+        vocabulary_size: Most ids that are learned; rarer words become one, "unknown". None: 25,000
             words or characters, 4,000 pieces.
         min_frequency: Words seen fewer times than this in training are unknown.
         lowercase: Whether upper and lower case are the same; auto: yes for words alone.
@@ -48,7 +48,7 @@ class Text(Processor):
     """
 
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
-    vocabulary: int | None = None
+    vocabulary_size: int | None = None
     min_frequency: int = 2
     lowercase: bool | None = None
     window: int = 512
@@ -61,16 +61,16 @@ class Text(Processor):
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.window:
             raise ValueError("window must be 1 or more, and overlap from 0 to less than window")
-        if self.vocabulary is not None and self.vocabulary <= len(SPECIAL):
-            raise ValueError(f"vocabulary must be more than {len(SPECIAL)}")
+        if self.vocabulary_size is not None and self.vocabulary_size <= len(SPECIAL):
+            raise ValueError(f"vocabulary_size must be more than {len(SPECIAL)}")
 
     def prepare(self, raws: Sequence[RawText], pretrained: Pretrained | None = None) -> Self:
         if pretrained and (kept := kept_tokenizer(pretrained, "tokenizer.json")):
             return replace(self, **kept._asdict())
         unit = self.unit if self.unit != "auto" else choose_unit(raws)
         lowercase = unit == "words" if self.lowercase is None else self.lowercase
-        most = self.vocabulary or (4_000 if unit == "pieces" else 25_000)
-        prepared = replace(self, unit=unit, lowercase=lowercase, vocabulary=most)
+        most = self.vocabulary_size or (4_000 if unit == "pieces" else 25_000)
+        prepared = replace(self, unit=unit, lowercase=lowercase, vocabulary_size=most)
         return replace(prepared, tokenizer=learn_tokenizer(prepared, raws).to_str())
 
     @property
@@ -149,7 +149,7 @@ class Kept(NamedTuple):
 
     tokenizer: str
     unit: Literal["words", "characters", "pieces"]
-    vocabulary: int
+    vocabulary_size: int
 
 
 def kept_tokenizer(pretrained: Pretrained, name: str) -> Kept | None:
@@ -196,7 +196,7 @@ def learn_tokenizer(options: Text, raws: Sequence[RawText], *, spaced: bool = Fa
     from tokenizers import processors as frame
 
     words, pieces = options.unit == "words", options.unit == "pieces"
-    assert options.vocabulary is not None, "prepare settles it"
+    assert options.vocabulary_size is not None, "prepare settles it"
     tokenizer = Tokenizer(models.BPE() if pieces else models.WordLevel(unk_token="[UNK]"))
     # Composed accents, so that é is one character however it was typed.
     steps = [normalizers.NFC(), *([normalizers.Lowercase()] if options.lowercase else [])]
@@ -206,7 +206,7 @@ def learn_tokenizer(options: Text, raws: Sequence[RawText], *, spaced: bool = Fa
         tokenizer.pre_tokenizer = cut.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=options.vocabulary,
+            vocab_size=options.vocabulary_size,
             initial_alphabet=cut.ByteLevel.alphabet(),
             special_tokens=list(SPECIAL),
             show_progress=False,
@@ -219,7 +219,7 @@ def learn_tokenizer(options: Text, raws: Sequence[RawText], *, spaced: bool = Fa
             tokenizer.pre_tokenizer = cut.Split(Regex(one), "isolated")
             tokenizer.decoder = decoders.Fuse()
         trainer = trainers.WordLevelTrainer(
-            vocab_size=options.vocabulary,
+            vocab_size=options.vocabulary_size,
             min_frequency=options.min_frequency if words else 1,
             special_tokens=list(SPECIAL),
             show_progress=False,

@@ -47,7 +47,7 @@ class Words(Processor):
     A word is looked up as it stands, else in lower case; else it is unknown.
 
     Args:
-        vocabulary: Most words that are learned, the most frequent.
+        vocabulary_size: Most words that are learned, the most frequent.
         lowercase: Whether upper and lower case are the same word; their letters still tell them.
         letters: Whether the characters that spell each word are read too.
         vectors: File of pretrained vectors (GloVe's or word2vec's text format) to start from. Its
@@ -62,7 +62,7 @@ class Words(Processor):
         matrix: (vocabulary, width), the vectors; a saved run holds them in its weights.
     """
 
-    vocabulary: int = 50_000
+    vocabulary_size: int = 50_000
     lowercase: bool = False
     letters: bool = True
     vectors: Path | None = None
@@ -82,8 +82,8 @@ class Words(Processor):
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.window:
             raise ValueError("window must be 1 or more, and overlap from 0 to less than window")
-        if self.vocabulary <= len(SPECIAL):
-            raise ValueError(f"vocabulary must be more than {len(SPECIAL)}")
+        if self.vocabulary_size <= len(SPECIAL):
+            raise ValueError(f"vocabulary_size must be more than {len(SPECIAL)}")
 
     # Learning from the training sentences
 
@@ -94,7 +94,7 @@ class Words(Processor):
         for word, count in counts.items():
             words[self._form(word)] += count
         ordered = sorted(words.keys() - {*SPECIAL}, key=lambda word: (-words[word], word))
-        ordered = ordered[: self.vocabulary - len(SPECIAL)]
+        ordered = ordered[: self.vocabulary_size - len(SPECIAL)]
         repeated = sum(words[word] > 1 for word in ordered)
         prepared = replace(
             self,
@@ -112,9 +112,9 @@ class Words(Processor):
     def _join(self, words: Sequence[str]) -> Self:
         """Add the words of the file of vectors, and start every word from its vector there."""
         assert self.vectors is not None
-        room = self.vocabulary - len(SPECIAL) - len(words)
+        room = self.vocabulary_size - len(SPECIAL) - len(words)
         wanted = {form for word in words for form in (word, word.lower())}
-        found = read_vectors(self.vectors, wanted, first=self.vocabulary)
+        found = read_vectors(self.vectors, wanted, first=self.vocabulary_size)
         theirs = {self._form(word): row for row, word in enumerate(found.words)}
         known = {*words, *SPECIAL}
         every = [*words, *[word for word in theirs if word not in known][:room]]

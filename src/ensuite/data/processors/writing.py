@@ -40,7 +40,7 @@ class Writing:
         unit: What a token stands for; auto takes characters where texts have fewer than four
             words, else byte-pair pieces. Words bring the space before them along, so that whatever
             is written can be read again as it was.
-        vocabulary: Most tokens that are learned.
+        vocabulary_size: Most tokens that are learned.
         min_frequency: Words seen fewer times than this in training are unknown.
         longest: Tokens after which a text is cut off; None: not while training, and twice the
             longest of training where the model writes.
@@ -49,7 +49,7 @@ class Writing:
     """
 
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
-    vocabulary: int = 4000
+    vocabulary_size: int = 4000
     min_frequency: int = 1
     longest: int | None = None
     most: int = field(default=0, metadata={"learned": True})
@@ -58,8 +58,8 @@ class Writing:
     def __post_init__(self) -> None:
         if self.longest is not None and self.longest < 1:
             raise ValueError("longest must be 1 or more")
-        if self.vocabulary < 4 or self.min_frequency < 1:
-            raise ValueError("vocabulary must be 4 or more, min_frequency 1 or more")
+        if self.vocabulary_size < 4 or self.min_frequency < 1:
+            raise ValueError("vocabulary_size must be 4 or more, min_frequency 1 or more")
 
     def prepare(self, texts: Sequence[str], pretrained: Pretrained | None = None) -> Self:
         """Learn a vocabulary from the texts to be written, or keep that of a checkpoint or run."""
@@ -74,7 +74,7 @@ class Writing:
         return replace(self, most=max(map(len, self.encode(texts)), default=0))
 
     def _learn(self, unit: Literal["words", "characters", "pieces"], texts: Sequence[str]) -> str:
-        options = Text(unit=unit, vocabulary=self.vocabulary, min_frequency=self.min_frequency, lowercase=False)
+        options = Text(unit=unit, vocabulary_size=self.vocabulary_size, min_frequency=self.min_frequency, lowercase=False)
         return learn_tokenizer(options, texts, spaced=True).to_str()
 
     @property
