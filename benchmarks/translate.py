@@ -2,8 +2,8 @@
 
     python -m benchmarks.translate
 
-A bidirectional GRU reads, a GRU writes and attends (additive, Bahdanau et al. 2015), the scores of the
-output are products with its embedding; widths, vocabularies and lengths are those of Tatoeba's
+A bidirectional GRU reads, a GRU writes and attends (additive, Bahdanau et al. 2015), the scores of
+the output are products with its embedding; widths, vocabularies and lengths are those of Tatoeba's
 English to French. Sentences are drawn: each word has one translation, in the same order.
 
 * Step by step: what tutorials show. Shuffled batches padded to their longest row, packed for the

@@ -15,21 +15,22 @@ from ensuite.candidates import (
     require_metric,
     sort_settings,
 )
-from ensuite.comparison.trial import Trial, identity, read_identity, run_trial
 from ensuite.comparison.experiment import Comparison, choose_folder, make_row, run_comparison
 from ensuite.comparison.insight import comparison_page, run_page
+from ensuite.comparison.trial import Trial, identity, read_identity, run_trial
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import hold, write_text
-from ensuite.core.task import Model, rank
+from ensuite.core.model import Model
+from ensuite.core.task import rank
 from ensuite.predictor import RUN, Predictor, find_run
 from ensuite.problem import Problem, find_task, open_problem, task_options
 from ensuite.report.card import comparison_card, run_card
 from ensuite.report.page import comparison_html, run_html
 from ensuite.report.values import Leaderboard
 from ensuite.training.budget import Budget
-from ensuite.training.device import choose_device
 from ensuite.training.callback import Callback
+from ensuite.training.device import choose_device
 
 Spec = str | BackboneOptions
 

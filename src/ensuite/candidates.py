@@ -23,11 +23,11 @@ from ensuite.core.task import Task, rank
 from ensuite.predictor import WEIGHTS, Predictor, find_run
 from ensuite.problem import Problem, verify
 from ensuite.training.budget import Budget
+from ensuite.training.callback import Callback
 from ensuite.training.evaluate import predict
 from ensuite.training.interrupt import held_interrupt
 from ensuite.training.loop import fit
 from ensuite.training.training import Training
-from ensuite.training.callback import Callback
 
 METRICS, TOKENIZERS = "metrics.jsonl", "*tokenizer.json"
 

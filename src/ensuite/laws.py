@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from ensuite.core.baseline import Baseline
 from ensuite.core.batch import DECODER, Batch, Characters, Image, Inputs, Tokens, Values
 from ensuite.core.errors import PaddingLeakError
-from ensuite.core.task import Model, Task
+from ensuite.core.model import Model
+from ensuite.core.task import Task
 from ensuite.predictor import Predictor
 
 ROWS = 64

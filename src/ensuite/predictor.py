@@ -15,8 +15,9 @@ from ensuite.core.backbone import BackboneOptions, Trait
 from ensuite.core.baseline import Baseline
 from ensuite.core.errors import EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors, write_text
+from ensuite.core.model import Model
 from ensuite.core.options import from_json, set_options, to_json
-from ensuite.core.task import Model, Task
+from ensuite.core.task import Task
 from ensuite.decoding.sampling import Sampling
 from ensuite.decoding.written import Steps
 from ensuite.tasks.generate import Generate

@@ -11,11 +11,11 @@ from typing import Any
 from ensuite import catalog
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.options import option_names, set_options, to_json
+from ensuite.core.table import Table
 from ensuite.core.task import Finding, Task
 from ensuite.data import columns, folders, readers, sets
 from ensuite.data.duplicates import duplicates
 from ensuite.data.split import carve, split
-from ensuite.data.table import Table
 
 PARTS = ("train", "valid", "test")
 

@@ -14,7 +14,9 @@ PAIRS = [
     Example("it is cold today", "il fait froid aujourd'hui"),
     Example("asked only"),
 ]
-TASK = Translate(processor=Text(unit="words", window=9, overlap=0, truncation="head")).prepare(PAIRS)
+TASK = Translate(processor=Text(unit="words", window=9, overlap=0, truncation="head")).prepare(
+    PAIRS
+)
 
 
 def answers(baseline: type[Baseline], *sources: str) -> list[str]:

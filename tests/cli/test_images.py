@@ -66,7 +66,9 @@ def test_from_a_folder_with_captions_to_a_caption(shades: Path, works: Command) 
     assert "20 rows: image, text" in works(line).out
     answered = json.loads(works("predict run shades/test/dark/0.png --json").out)
     assert answered[0]["answer"] == "a dark one"
-    looked = json.loads(works("predict run shades/test/dark/0.png --set return_attention=true --json").out)
+    looked = json.loads(
+        works("predict run shades/test/dark/0.png --set return_attention=true --json").out
+    )
     assert looked[0]["attention"]["written"] == ["a", " dark", " one"]
     assert len(looked[0]["attention"]["weights"]) == 4  # three words and the end
     judged = json.loads(works("evaluate run shades/train/dark --json").out)

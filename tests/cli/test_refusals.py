@@ -160,8 +160,15 @@ def test_an_option_of_two_owners_must_be_named_in_full(
     from ensuite import candidates
 
     options = candidates.option_names
-    monkeypatch.setattr(candidates, "option_names", lambda each: {**options(each), "truncation": str})
-    refused(f"{TRAIN} --set truncation=head", 2, "could be two things", "model.truncation or task.truncation")
+    monkeypatch.setattr(
+        candidates, "option_names", lambda each: {**options(each), "truncation": str}
+    )
+    refused(
+        f"{TRAIN} --set truncation=head",
+        2,
+        "could be two things",
+        "model.truncation or task.truncation",
+    )
 
 
 def test_debug_shows_where_an_error_came_from(

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from ensuite.candidates import Candidate, Fitted, Settings, baselines, choose
-from ensuite.comparison.trial import validation_score
 from ensuite.comparison.experiment import Comparison, average, choose_folder, place, run_comparison
+from ensuite.comparison.trial import validation_score
 from ensuite.core.errors import RunError
 from ensuite.core.files import hold
 from ensuite.problem import Problem, open_problem
@@ -39,13 +39,17 @@ def problem() -> Problem:
     return open_problem("classify", ROWS)
 
 
-def run(problem: Problem, folder: Path, callback: Callback, seeds: int = 2, more: int = 0) -> Comparison:
+def run(
+    problem: Problem, folder: Path, callback: Callback, seeds: int = 2, more: int = 0
+) -> Comparison:
     specs = ["mlp:width=4", "mlp:width=5"][: 1 + more]
     entrants: list[Candidate] = [
         *choose(specs, problem, Settings(), torch.device("cpu")), *baselines(problem),
     ]  # fmt: skip
     budget = Budget.parse("4steps")
-    return run_comparison(problem, entrants, budget=budget, seeds=seeds, folder=folder, callback=callback)
+    return run_comparison(
+        problem, entrants, budget=budget, seeds=seeds, folder=folder, callback=callback
+    )
 
 
 def test_each_trained_candidate_has_each_seed_and_a_baseline_one(

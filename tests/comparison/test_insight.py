@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ensuite.comparison.trial import Trial
 from ensuite.comparison.insight import MOST_WORDS, confusion, curves, mistakes, only_right
+from ensuite.comparison.trial import Trial
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
 from ensuite.tasks.regress import Example

@@ -9,14 +9,13 @@ from ensuite.core.batch import (
     Batch,
     Characters,
     Image,
-    Loss,
-    Part,
     Tokens,
     Values,
     check_ranges,
     sum_counts,
 )
 from ensuite.core.errors import DataError
+from ensuite.core.loss import Loss, Part
 
 
 def loss(**totals):

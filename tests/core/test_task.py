@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from ensuite.core.backbone import Codes, Steps
 from ensuite.core.batch import Tokens
 from ensuite.core.errors import UsageError
+from ensuite.core.model import Model
 from ensuite.core.score import Score
-from ensuite.core.task import Model, group, rank
+from ensuite.core.task import group, rank
 from stress.harness import Reader
 from stress.test_beam import Pair, Reverse
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError
+from ensuite.core.table import Table
 from ensuite.data.columns import find, is_numeric, numbers, numeric_columns, require
-from ensuite.data.table import Table
 
 
 def table(**columns: Any) -> Table:

@@ -11,9 +11,9 @@ from hypothesis import strategies as some
 from PIL import Image as Pillow
 
 from ensuite.core.errors import DataError, EnsuiteError
+from ensuite.core.table import Table
 from ensuite.data import inputs, readers
 from ensuite.data.processors import Columns, Image, Series, Text
-from ensuite.data.table import Table
 
 
 def read(

@@ -11,9 +11,10 @@ import torch
 from ensuite.candidates import fitting, model_options
 from ensuite.catalog import tasks
 from ensuite.core.batch import sum_counts
+from ensuite.core.model import Model
 from ensuite.core.options import from_json, to_json
 from ensuite.core.recipe import Recipe
-from ensuite.core.task import Model, Task
+from ensuite.core.task import Task
 from ensuite.laws import alike
 from ensuite.problem import find_task, read_table
 from ensuite.training.budget import Budget
@@ -110,9 +111,17 @@ CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]]
     "tag-words-alone": ("tag", parts_of_speech, {"letters": False}),
     "tag-parts-of-speech": ("tag", parts_of_speech, {"crf": True}),
     "translate": ("translate", spoken, {}),
-    "translate-beam": ("translate", spoken, {"beam": 3, "return_attention": True, "target_unit": "words"}),
+    "translate-beam": (
+        "translate",
+        spoken,
+        {"beam": 3, "return_attention": True, "target_unit": "words"},
+    ),
     "caption": ("caption", captioned, {}),
-    "caption-beam": ("caption", captioned, {"beam": 3, "return_attention": True, "target_unit": "words"}),
+    "caption-beam": (
+        "caption",
+        captioned,
+        {"beam": 3, "return_attention": True, "target_unit": "words"},
+    ),
     "regress-text": ("regress", lambda: numbered(texts, "target"), {}),
     "regress-series": ("regress", lambda: numbered(series, "target"), {}),
     "regress-row": ("regress", lambda: numbered(rows, "target"), {}),

@@ -58,7 +58,10 @@ def test_impossible_options_are_refused(wrong: dict[str, Any], sentence: str) ->
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        ({"width": "0"}, "the model lstm: width, layers, embedding and character_embedding must be 1 or more"),
+        (
+            {"width": "0"},
+            "the model lstm: width, layers, embedding and character_embedding must be 1 or more",
+        ),
         ({"cell": "lstn"}, "cell=lstn: choose one of rnn, lstm, gru"),
         ({"summary": "sum"}, "choose one of last, mean, max, mean-max"),
         ({"peepholes": "true"}, "peepholes=true: choose one of none, diagonal, full"),

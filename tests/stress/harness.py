@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
-from ensuite.core.batch import IGNORE, Batch, Inputs, Part, States, sum_counts
+from ensuite.core.batch import IGNORE, Batch, Inputs, States, sum_counts
 from ensuite.core.files import read_json, read_tensors
+from ensuite.core.loss import Part
 from ensuite.core.recipe import Recipe
 from ensuite.core.score import Score
 from ensuite.core.task import Task

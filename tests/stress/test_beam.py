@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from ensuite.core.backbone import Backbone, Steps
-from ensuite.core.batch import IGNORE, Batch, Loss, States, Tokens
+from ensuite.core.batch import IGNORE, Batch, States, Tokens
+from ensuite.core.loss import Loss
 from stress.harness import SequenceHead, Toy, check, counted, entropy, pad, starter
 
 END, WORDS, LENGTH = 1, 6, 3  # END also begins; words are 2 to 5, and are to be told backwards

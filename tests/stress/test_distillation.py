@@ -7,9 +7,10 @@ from torch import nn
 from torch.nn.functional import kl_div
 
 from ensuite.core.backbone import Backbone
-from ensuite.core.batch import Batch, Loss, Outputs, Part, Row, States
+from ensuite.core.batch import Batch, Outputs, Row, States
 from ensuite.core.files import read_tensors
-from ensuite.core.task import Model
+from ensuite.core.loss import Loss, Part
+from ensuite.core.model import Model
 from ensuite.training.training import checkpoints
 from stress.harness import SummaryHead, Toy, check, cut, starter
 

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from ensuite.core.backbone import Backbone
-from ensuite.core.batch import IGNORE, Batch, Loss, States, Tokens
+from ensuite.core.batch import IGNORE, Batch, States, Tokens
 from ensuite.core.files import read_json
+from ensuite.core.loss import Loss
 from ensuite.core.task import group
 from ensuite.training.loop import fit
 from ensuite.training.training import checkpoints

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ensuite.core.batch import IGNORE, Batch, Loss, Tokens, sum_counts
+from ensuite.core.batch import IGNORE, Batch, Tokens, sum_counts
+from ensuite.core.loss import Loss
 from stress.harness import Reader, Toy, check, counted, entropy, gradients, rows, starter
 
 MASK, FIRST, TOPIC = 1, 2, 4  # two topics of four words; a sentence is three that count on

@@ -8,7 +8,8 @@ from torch.func import functional_call
 from torch.nn.functional import binary_cross_entropy_with_logits as binary
 
 from ensuite.core.backbone import Backbone, Codes
-from ensuite.core.batch import Batch, Loss, Part, Row, States, sum_counts
+from ensuite.core.batch import Batch, Row, States, sum_counts
+from ensuite.core.loss import Loss, Part
 from stress.harness import Toy, check, starter
 
 FEATURES, CODE, WIDTH = 6, 2, 32

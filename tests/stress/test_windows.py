@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import torch
 
-from ensuite.core.batch import Batch, Loss, Tokens
+from ensuite.core.batch import Batch, Tokens
+from ensuite.core.loss import Loss
 from ensuite.core.task import group
 from stress.harness import Reader, SequenceHead, Toy, check, counted, entropy, starter
 

@@ -12,8 +12,8 @@ from PIL import Image as Pillow
 from ensuite.candidates import model_options
 from ensuite.core.batch import DECODER, Image, Tokens
 from ensuite.core.errors import DataError
+from ensuite.core.model import Model
 from ensuite.core.options import set_options
-from ensuite.core.task import Model
 from ensuite.data import readers
 from ensuite.problem import open_problem
 from ensuite.tasks.caption import Caption

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ensuite.core.batch import Batch, Carry
 from ensuite.core.errors import DataError, UsageError
-from ensuite.core.task import Model
+from ensuite.core.model import Model
+from ensuite.core.table import Table
 from ensuite.data.processors.writing import EDGE, Writing
-from ensuite.data.table import Table
 from ensuite.decoding.sampling import Sampling
 from ensuite.models.recurrent import RecurrentOptions
 from ensuite.tasks.generate import Example, Generate, Prediction

@@ -12,9 +12,9 @@ from hypothesis import strategies as some
 
 from ensuite.core.batch import Outputs, States
 from ensuite.core.errors import DataError, EnsuiteError, UsageError
+from ensuite.core.table import Table
 from ensuite.data import readers
 from ensuite.data.processors import Columns, Series
-from ensuite.data.table import Table
 from ensuite.tasks.regress import Example, Item, Piece, Prediction, Regress
 
 ROWS = [Example(f"a film of {n} stars", 100.0 * n) for n in range(1, 9)]

@@ -16,7 +16,8 @@ from ensuite import laws
 from ensuite.candidates import model_options
 from ensuite.core.batch import IGNORE
 from ensuite.core.errors import DataError, UnknownLabelError
-from ensuite.core.task import Ledger, Model
+from ensuite.core.model import Model
+from ensuite.core.task import Ledger
 from ensuite.data import readers
 from ensuite.data.processors import Words
 from ensuite.problem import open_problem

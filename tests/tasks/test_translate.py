@@ -12,8 +12,9 @@ from hypothesis import strategies as some
 from ensuite.candidates import model_options
 from ensuite.core.batch import DECODER, IGNORE, Batch, Outputs
 from ensuite.core.errors import DataError, UsageError
+from ensuite.core.model import Model
 from ensuite.core.options import set_options
-from ensuite.core.task import Ledger, Model
+from ensuite.core.task import Ledger
 from ensuite.data import readers
 from ensuite.data.processors import Text
 from ensuite.data.processors.text import SPECIAL
@@ -28,7 +29,8 @@ PAIRS = [
     Example("three one two one four two", "trois un deux un quatre deux"),
 ]
 WORDS = Translate(
-    processor=Text(unit="words", window=5, overlap=0, truncation="head"), writing=Writing(unit="words")
+    processor=Text(unit="words", window=5, overlap=0, truncation="head"),
+    writing=Writing(unit="words"),
 )
 TASK = WORDS.prepare(PAIRS)
 

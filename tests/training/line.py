@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from ensuite.core.backbone import Backbone
-from ensuite.core.batch import Batch, Loss, Part, Row, States
+from ensuite.core.batch import Batch, Row, States
+from ensuite.core.loss import Loss, Part
 from ensuite.core.recipe import Recipe
 from ensuite.core.score import Score
 from ensuite.training.budget import Budget

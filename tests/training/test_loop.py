@@ -4,8 +4,8 @@ from math import inf, isfinite, nan
 import pytest
 import torch
 
-from ensuite.core.batch import Loss, Part
 from ensuite.core.errors import NonFiniteGradientError
+from ensuite.core.loss import Loss, Part
 from ensuite.training.loop import fit
 from stress import test_lanes as lanes
 from training.line import InOrder, Line, exact, examples, start

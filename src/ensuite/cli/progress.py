@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from ensuite.report import words
+from ensuite.training.callback import Callback
 from ensuite.training.training import Progress as Update
 from ensuite.training.training import Training
-from ensuite.training.callback import Callback
 
 
 class TerminalProgress(Callback):

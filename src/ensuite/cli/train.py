@@ -52,6 +52,8 @@ def command(
         words.print_json(document)
         return
     for name, value in scores.items():
-        callback.say(f"{words.metric_line(name, value)}   on {len(problem.parts['test']):,} test rows")
+        callback.say(
+            f"{words.metric_line(name, value)}   on {len(problem.parts['test']):,} test rows"
+        )
     callback.say(f"\nRun      {trial.folder}          {problem.task.usage(str(trial.folder))}")
     callback.say(f"Report   {trial.folder}/report.html")

@@ -10,8 +10,8 @@ from time import perf_counter
 from typing import Any
 
 from ensuite.candidates import Candidate, Trained
-from ensuite.comparison.trial import Trial, run_trial, validation_score
 from ensuite.comparison.statistics import smallest_visible_difference, spread, tie_groups
+from ensuite.comparison.trial import Trial, run_trial, validation_score
 from ensuite.core.errors import RunError
 from ensuite.core.files import hold, read_json, write_bytes, write_json
 from ensuite.core.task import rank
@@ -20,8 +20,8 @@ from ensuite.report import values
 from ensuite.report.verdict import verdict, winner
 from ensuite.report.words import counted
 from ensuite.training.budget import Budget
-from ensuite.training.loop import fit
 from ensuite.training.callback import Callback
+from ensuite.training.loop import fit
 
 COMPARISON, LEADERBOARD = "comparison.json", "leaderboard.json"
 
@@ -144,7 +144,8 @@ def leaderboard(
 ) -> values.Leaderboard:
     """Return the table: means over seeds, tie groups, and the winner."""
     scores = {
-        name: [rank(trial.scores, problem.metric)[1] for trial in row] for name, row in trials.items()
+        name: [rank(trial.scores, problem.metric)[1] for trial in row]
+        for name, row in trials.items()
     }
     first = next(iter(trials.values()))[0]
     metric, score = rank(first.scores, problem.metric)

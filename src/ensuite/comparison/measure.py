@@ -26,7 +26,9 @@ def measure(predictor: Predictor, examples: Sequence[Any]) -> Cost:
     """Answer all examples in batches, and some of them alone, against the clock."""
     alone = []
     step = max(1, len(examples) // ASKED_ALONE)
-    predictor.predict_examples(examples[:1])  # the first answer pays for what is loaded on first use
+    predictor.predict_examples(
+        examples[:1]
+    )  # the first answer pays for what is loaded on first use
     for example in examples[::step][:ASKED_ALONE]:
         began = perf_counter()
         predictor.predict_examples([example])

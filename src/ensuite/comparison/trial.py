@@ -19,8 +19,8 @@ from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem
 from ensuite.report import values
 from ensuite.training.budget import Budget
-from ensuite.training.device import machine, versions
 from ensuite.training.callback import Callback
+from ensuite.training.device import machine, versions
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,12 @@ class Trial:
 
 
 def run_trial(
-    candidate: Candidate, problem: Problem, budget: Budget, seed: int, folder: Path, callback: Callback
+    candidate: Candidate,
+    problem: Problem,
+    budget: Budget,
+    seed: int,
+    folder: Path,
+    callback: Callback,
 ) -> Trial:
     """Return a trial: the finished one in ``folder``, or else one that is trained now.
 

@@ -8,43 +8,25 @@ import shlex
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from ensuite.core.backbone import Backbone, Pretrained, Steps, Trait
-from ensuite.core.batch import Batch, Carry, Inputs, Loss, Outputs
+from ensuite.core.backbone import Backbone, Pretrained, Trait
+from ensuite.core.batch import Batch, Inputs, Outputs
 from ensuite.core.errors import UsageError, nearest
+from ensuite.core.loss import Loss
+from ensuite.core.model import Model
 from ensuite.core.score import Score
 from ensuite.core.stacked import Stacked
+from ensuite.core.table import Table
 
 Example = TypeVar("Example")
 Item = TypeVar("Item")
 Prediction = TypeVar("Prediction")
-
-
-class Table(Protocol):
-    """The columns of a file, as ``data`` reads them."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def columns(self) -> Mapping[str, Sequence[Any]]: ...
-    @property
-    def rows(self) -> int: ...
-    @property
-    def has_header(self) -> bool:
-        """Whether the file names its columns; otherwise they are counted from 0."""
-        ...
-
-    @property
-    def prose(self) -> bool: ...
-    def where(self, row: int) -> str:
-        """Name a row as a person counts them: 'row 118 of temps.csv'."""
-        ...
 
 
 class Finding(NamedTuple):
@@ -60,28 +42,6 @@ class Ledger(NamedTuple):
     rows: int = 0
     tokens: int = 0
     total: int = 0
-
-
-class Model(nn.Module):
-    """A backbone and the head of a task on it."""
-
-    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.head = head
-
-    def forward(self, batch: Batch) -> Outputs:
-        states = self.backbone(batch)
-        return Outputs(self.head(states, batch), states)
-
-    def begin(self, batch: Batch) -> Carry:
-        """Return what the first step starts from."""
-        return cast(Steps, self.backbone).begin(batch)
-
-    def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Any, Carry]:
-        """Take one position; return what the head reads there, and the state after it."""
-        states, carry = cast(Steps, self.backbone).step(inputs, carry)
-        return self.head(states, Batch(inputs=inputs)), carry
 
 
 class Task(ABC, Generic[Example, Item, Prediction]):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError, UsageError, nearest
-from ensuite.core.task import Table
+from ensuite.core.table import Table
 
 
 def find(table: Table, role: str, names: Sequence[str], given: Mapping[str, str]) -> str | None:

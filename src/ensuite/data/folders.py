@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ensuite.core.errors import DataError
+from ensuite.core.table import Table
 from ensuite.data import images, readers
-from ensuite.data.table import Table
 
 SPLITS = {
     "train": "train", "training": "train", "t10k": "test", "test": "test", "testing": "test",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError
-from ensuite.core.task import Table
+from ensuite.core.table import Table
 from ensuite.data import columns, images
 from ensuite.data.processors import BY_KIND, Image, Processor
 from ensuite.data.processors.numbers import Scaled

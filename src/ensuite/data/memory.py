@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ensuite.core.errors import DataError
-from ensuite.data.table import Table
+from ensuite.core.table import Table
 
 
 def from_memory(source: Any, name: str) -> Table:

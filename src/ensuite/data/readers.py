@@ -19,10 +19,10 @@ from typing import Any, cast
 import numpy as np
 
 from ensuite.core.errors import DataError, nearest
+from ensuite.core.table import Table
 from ensuite.data import conll, images
 from ensuite.data.delimited import Parsed, lines, parse
 from ensuite.data.memory import from_memory
-from ensuite.data.table import Table
 
 KINDS = {
     ".csv": "csv",

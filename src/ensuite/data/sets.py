@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ensuite.core.errors import UsageError, nearest
+from ensuite.core.table import Table
 from ensuite.data import built_in
 from ensuite.data.memory import from_memory
-from ensuite.data.table import Table
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
 from ensuite.core.batch import Batch, Characters, Image, Inputs, Kind, States, Tokens, Values
 from ensuite.core.recipe import Recipe
+from ensuite.nn.characters import CharacterEncoder
 from ensuite.nn.embed import Embedding
 from ensuite.nn.pooling import pool
-from ensuite.nn.characters import CharacterEncoder
 
 MOST_PLACES = 7
 """Along each side of a picture, that the dense layer reads; as in VGG (Simonyan & Zisserman)."""
@@ -79,7 +79,9 @@ class ConvOptions(BackboneOptions):
         return TimeConv(self, inputs)
 
     def tiny(self) -> "ConvOptions":
-        return replace(self, width=8, layers=2, kernel=5, embedding=8, character_embedding=4, dropout=0.0)
+        return replace(
+            self, width=8, layers=2, kernel=5, embedding=8, character_embedding=4, dropout=0.0
+        )
 
     def recipe(self) -> Recipe:
         return Recipe(learning_rate=3e-3, batch_size=64)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
 from ensuite.core.batch import Batch, Carry, Characters, Image, Inputs, Kind, States, Tokens
 from ensuite.core.recipe import Recipe
+from ensuite.nn.characters import CharacterEncoder
 from ensuite.nn.documents import edges
 from ensuite.nn.embed import Embedding
 from ensuite.nn.gru import GRU
@@ -20,7 +21,6 @@ from ensuite.nn.lstm import LSTM, Peepholes
 from ensuite.nn.pooling import pool
 from ensuite.nn.recurrent import CellStates, Combine, Recurrent
 from ensuite.nn.rnn import RNN, Activation
-from ensuite.nn.characters import CharacterEncoder
 from ensuite.nn.unroll import Cell, choose
 
 CELLS: dict[str, Callable[..., Cell[Any]]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}

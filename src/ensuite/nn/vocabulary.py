@@ -50,7 +50,12 @@ def projected_cross_entropy(
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, label_smoothing: float
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        label_smoothing: float,
     ) -> Tensor:
         of_hidden, of_weight = torch.empty_like(hidden), torch.zeros_like(weight)
         of_bias, total = torch.zeros_like(bias), hidden.new_zeros(())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ensuite.core.score import Score
-from ensuite.core.task import Table
+from ensuite.core.table import Table
 from ensuite.data import columns, inputs
 from ensuite.data.processors import Image
 from ensuite.data.processors.writing import Writing

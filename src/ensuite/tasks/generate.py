@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ensuite.core.backbone import Backbone, Pretrained, Trait
-from ensuite.core.batch import IGNORE, Batch, Carry, Inputs, Loss, Outputs, Part, Tokens
+from ensuite.core.batch import IGNORE, Batch, Carry, Inputs, Outputs, Tokens
 from ensuite.core.errors import DataError, UsageError
+from ensuite.core.loss import Loss, Part
+from ensuite.core.model import Model
 from ensuite.core.score import Score, ratio
-from ensuite.core.task import Finding, Model, Table, Task
+from ensuite.core.table import Table
+from ensuite.core.task import Finding, Task
 from ensuite.data import columns
 from ensuite.data.processors.text import UNKNOWN
 from ensuite.data.processors.writing import EDGE, Writing
@@ -139,7 +142,9 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
         sizes = np.cumsum([len(example.text) for example in examples])
-        return examples[: 1 + int(np.searchsorted(sizes, VALIDATION_CHARACTERS))]  # a state is handed on in order
+        return examples[
+            : 1 + int(np.searchsorted(sizes, VALIDATION_CHARACTERS))
+        ]  # a state is handed on in order
 
     # From data to tensors
 
@@ -259,7 +264,9 @@ class Generate(Task[Example, Chunk, Prediction]):
     # From tensors to a loss
 
     def head(self, backbone: Backbone) -> nn.Module:
-        return TokenHead(backbone.sequence_width, self.writing.size, cast(Any, backbone.token_embedding))
+        return TokenHead(
+            backbone.sequence_width, self.writing.size, cast(Any, backbone.token_embedding)
+        )
 
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         return Loss({"token": Part(cross_entropy(outputs.values, batch.targets["token"]))})

@@ -9,11 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from ensuite.core.backbone import Backbone, Pretrained
-from ensuite.core.batch import Batch, Inputs, Loss, Outputs, Part
+from ensuite.core.batch import Batch, Inputs, Outputs
 from ensuite.core.errors import DataError
+from ensuite.core.loss import Loss, Part
+from ensuite.core.model import Model
 from ensuite.core.score import Score
 from ensuite.core.stacked import column, stack
-from ensuite.core.task import Finding, Ledger, Model, Table, Task
+from ensuite.core.table import Table
+from ensuite.core.task import Finding, Ledger, Task
 from ensuite.data import columns, inputs
 from ensuite.data.processors import Processor, Text, Window
 from ensuite.metrics import regression as metrics

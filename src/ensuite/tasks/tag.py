@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, Pretrained, Trait
-from ensuite.core.batch import IGNORE, Batch, Inputs, Loss, Outputs, Part, States
+from ensuite.core.batch import IGNORE, Batch, Inputs, Outputs, States
 from ensuite.core.errors import DataError
+from ensuite.core.loss import Loss, Part
+from ensuite.core.model import Model
 from ensuite.core.score import Score, ratio_of_two
-from ensuite.core.task import Finding, Ledger, Model, Table, Task, group
+from ensuite.core.table import Table
+from ensuite.core.task import Finding, Ledger, Task, group
 from ensuite.data import columns
 from ensuite.data.inputs import TEXT_NAMES
 from ensuite.data.labels import Labels

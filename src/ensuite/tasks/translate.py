@@ -7,7 +7,8 @@ from typing import Any, Self
 from ensuite.core.backbone import Pretrained
 from ensuite.core.errors import DataError
 from ensuite.core.score import Score
-from ensuite.core.task import Finding, Table
+from ensuite.core.table import Table
+from ensuite.core.task import Finding
 from ensuite.data import columns
 from ensuite.data.processors import Text
 from ensuite.data.processors.text import choose_unit
@@ -34,7 +35,9 @@ class Translate(Writer):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.processor.truncation == "windows":
-            raise ValueError("truncation must be head or tail: an answer is written from one window")
+            raise ValueError(
+                "truncation must be head or tail: an answer is written from one window"
+            )
 
     # From data to tensors
 

@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, Pretrained, Trait
-from ensuite.core.batch import DECODER, IGNORE, Batch, Inputs, Loss, Outputs, Part, Tokens
+from ensuite.core.batch import DECODER, IGNORE, Batch, Inputs, Outputs, Tokens
 from ensuite.core.errors import DataError
-from ensuite.core.task import Finding, Ledger, Model, Table, Task
+from ensuite.core.loss import Loss, Part
+from ensuite.core.model import Model
+from ensuite.core.table import Table
+from ensuite.core.task import Finding, Ledger, Task
 from ensuite.data.processors import Processor, Window
 from ensuite.data.processors.writing import EDGE, Writing
 from ensuite.decoding.beam import beam_search
@@ -72,12 +75,12 @@ class Writer(Task[Example, Item, Prediction], ABC):
     Args:
         processor: How a source becomes tensors.
         writing: How a target does, and how it is read from them.
-        beam: How many beginnings are gone on with; 1 is greedy.
-        length_penalty: How much a beam makes up for length (0: not at all).
+        beam: Beam width; 1 is greedy decoding.
+        length_penalty: Exponent of the length that a beam's log probability is divided by; 0: none.
         return_attention: Whether answers come with the attention weights of each written token.
         label_smoothing: Share of the target probability spread evenly over all tokens in training.
-        scheduled_sampling: Share of decoder inputs that are the model's own predictions by the end of
-            the budget, in place of the true tokens.
+        scheduled_sampling: Share of decoder inputs that are the model's own predictions, in place
+            of the true tokens, by the end of the budget.
 
     Sources:
         Scheduled sampling: Bengio et al. (2015), https://arxiv.org/abs/1506.03099; in two passes:
@@ -101,10 +104,14 @@ class Writer(Task[Example, Item, Prediction], ABC):
         if self.beam < 1:
             raise ValueError("beam must be 1 or more (1 is greedy decoding)")
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.scheduled_sampling <= 1:
-            raise ValueError("label_smoothing must be from 0 to less than 1, scheduled_sampling from 0 to 1")
+            raise ValueError(
+                "label_smoothing must be from 0 to less than 1, scheduled_sampling from 0 to 1"
+            )
 
     def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
-        return examples[:: max(1, len(examples) // VALIDATION_EXAMPLES)]  # evenly, in whatever order
+        return examples[
+            :: max(1, len(examples) // VALIDATION_EXAMPLES)
+        ]  # evenly, in whatever order
 
     # From data to tensors
 
@@ -152,7 +159,9 @@ class Writer(Task[Example, Item, Prediction], ABC):
     # From tensors to a loss
 
     def head(self, backbone: Backbone) -> nn.Module:
-        return TokenHead(backbone.sequence_width, self.writing.size, cast(Any, backbone.token_embedding))
+        return TokenHead(
+            backbone.sequence_width, self.writing.size, cast(Any, backbone.token_embedding)
+        )
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
         """Return what scores the positions that have a target: the rest is a third of the work."""
@@ -168,7 +177,9 @@ class Writer(Task[Example, Item, Prediction], ABC):
         """Return the batch with some words read replaced by what the model would have written."""
         words = batch.inputs[DECODER]
         own = model(batch).values.argmax(-1).roll(1, 1)
-        replaced = torch.rand(words.shape, device=words.device) < self.scheduled_sampling * batch.progress
+        replaced = (
+            torch.rand(words.shape, device=words.device) < self.scheduled_sampling * batch.progress
+        )
         replaced[:, 0] = False
         return replace(batch, inputs={**batch.inputs, DECODER: own.where(replaced, words)})
 

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 
 from ensuite.core.batch import Batch, check_ranges
+from ensuite.core.model import Model
 from ensuite.core.stacked import take
-from ensuite.core.task import Model, Task
+from ensuite.core.task import Task
 
 PREDICT_ROWS, MOST_ROWS, MOST_POSITIONS = 64, 512, 64 * 128
 """Rows in a batch that is only predicted, and how many it may have where rows are so short that

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_value_
 
-from ensuite.core.batch import Loss, sum_counts
+from ensuite.core.batch import sum_counts
+from ensuite.core.loss import Loss
 from ensuite.core.recipe import Recipe
 from ensuite.training.device import deterministic
 from ensuite.training.optimizer import Optimizer

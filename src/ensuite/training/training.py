@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 
 from ensuite.core.backbone import BackboneOptions
-from ensuite.core.batch import Batch, Carry, Loss, check_ranges
+from ensuite.core.batch import Batch, Carry, check_ranges
 from ensuite.core.errors import DataError, NonFiniteGradientError, RunError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
+from ensuite.core.loss import Loss
+from ensuite.core.model import Model
 from ensuite.core.recipe import Recipe
 from ensuite.core.stacked import take
-from ensuite.core.task import Model, Task, rank
+from ensuite.core.task import Task, rank
 from ensuite.training.budget import Budget, Spent
 from ensuite.training.device import precision
 from ensuite.training.evaluate import predict

@@ -134,7 +134,8 @@ class Text(Processor):
         if self.truncation == "windows":
             return f"{share} are read in windows of {self.window}, nothing is cut"
         lost = int((lengths - self.window).clip(0).sum()) / int(lengths.sum())
-        return f"{share} are cut to the {self.truncation} {self.window}: {lost * 100:.1f} % of all text"
+        cut = f"{self.truncation} {self.window}"
+        return f"{share} are cut to the {cut}: {lost * 100:.1f} % of all text"
 
     def ledger(self, raws: Sequence[RawText]) -> Ledger:
         lengths = np.array([len(ids) for ids in self.encode(raws)])

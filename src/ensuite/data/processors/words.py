@@ -242,7 +242,8 @@ class Words(Processor):
         if empty := int((lengths == 0).sum()):
             findings.append(Finding("empty", f"sentences without a word: {empty:,}"))
         if self.letters and (odd := sum(len(w) > LONGEST_WORD for w in set().union(*raws))):
-            said = f"only the first {LONGEST_WORD} characters of a word are read ({odd:,} words are longer)"
+            longer = f"{odd:,} words are longer"
+            said = f"only the first {LONGEST_WORD} characters of a word are read ({longer})"
             findings.append(Finding("characters", said))
         if self.vectors is not None:
             words = self.once[1] - len(SPECIAL)

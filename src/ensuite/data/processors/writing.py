@@ -74,7 +74,12 @@ class Writing:
         return replace(self, most=max(map(len, self.encode(texts)), default=0))
 
     def _learn(self, unit: Literal["words", "characters", "pieces"], texts: Sequence[str]) -> str:
-        options = Text(unit=unit, vocabulary_size=self.vocabulary_size, min_frequency=self.min_frequency, lowercase=False)
+        options = Text(
+            unit=unit,
+            vocabulary_size=self.vocabulary_size,
+            min_frequency=self.min_frequency,
+            lowercase=False,
+        )
         return learn_tokenizer(options, texts, spaced=True).to_str()
 
     @property

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensuite.data.table import Table
+from ensuite.core.table import Table
 
 
 @given(st.lists(st.integers(0, 9)), st.lists(st.integers(0, 9), min_size=10, max_size=10))

@@ -1,0 +1,72 @@
+"""A loss is named parts, each a sum with its own count."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ensuite.core.batch import ROWS
+
+
+class Part(NamedTuple):
+    """One part of a loss: a sum over all that it counts, and its weight in the whole."""
+
+    total: Tensor
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Named parts, each a sum with its own count, never a mean of means."""
+
+    parts: Mapping[str, Part] = field(default_factory=dict)
+
+    @property
+    def value(self) -> Tensor:
+        """The weighted sum of the parts."""
+        first, *others = (part.total * part.weight for part in self.parts.values())
+        return sum(others, start=first)
+
+    def with_penalties(self, penalties: Mapping[str, Tensor]) -> "Loss":
+        """Return the loss with the backbone's penalties among its parts."""
+        return Loss({**self.parts, **{name: Part(total) for name, total in penalties.items()}})
+
+    def __truediv__(self, counts: Mapping[str, int]) -> "Loss":
+        """Divide each part by its count; penalties, which have none of their own, by the rows."""
+        return Loss(
+            {
+                name: part._replace(total=part.total / _count(name, counts))
+                for name, part in self.parts.items()
+            }
+        )
+
+    def backward(self, counts: Mapping[str, int]) -> None:
+        """Add the gradients of the value that the loss divided by ``counts`` has.
+
+        Weights and counts are what the gradients start from, so that the graph has no more of them.
+        """
+        parts = {name: part for name, part in self.parts.items() if part.total.requires_grad}
+        starts = [
+            torch.full_like(part.total, part.weight / _count(name, counts))
+            for name, part in parts.items()
+        ]
+        torch.autograd.backward([part.total for part in parts.values()], starts)
+
+    def __add__(self, other: "Loss") -> "Loss":
+        """Add part by part; a part may be absent in one of the two."""
+        parts = dict(self.parts)
+        for name, part in other.parts.items():
+            known = parts.get(name)
+            parts[name] = part if known is None else part._replace(total=known.total + part.total)
+        return Loss(parts)
+
+    def detach(self) -> "Loss":
+        """Return the same numbers, cut from the graph."""
+        return Loss({n: part._replace(total=part.total.detach()) for n, part in self.parts.items()})
+
+
+def _count(name: str, counts: Mapping[str, int]) -> int:
+    """Return what a part is divided by: a penalty, which has no count of its own, by the rows."""
+    return max(1, counts.get(name, counts[ROWS]))
