@@ -91,6 +91,19 @@ def test_what_all_find_hard_cancels():
     assert groups({"a": [score(better)], "b": [score(hard)]}) == {"a": "A", "b": "B"}
 
 
+@pytest.mark.parametrize("metric", [roc_auc, average_precision])
+def test_metrics_of_rows_are_judged_like_those_of_sums(metric):
+    generator = np.random.default_rng(0)
+    truths = generator.integers(2, size=300)
+    rows = {
+        name: [metric(scale * truths + generator.normal(size=300), truths) for _ in range(2)]
+        for name, scale in (("poor", 0.5), ("good", 3.0), ("as good", 3.0))
+    }
+    found = judged(rows, draws=200)
+    assert found.groups == {"poor": "B", "good": "A", "as good": "A"}
+    assert 0.005 < found.smallest_difference([("good", "as good")]) < 0.1
+
+
 def test_seeds_that_disagree_prove_nothing():
     generator = np.random.default_rng(0)
     steady = [right(generator, 0.80, 5000) for _ in range(3)]

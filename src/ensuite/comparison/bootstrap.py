@@ -9,15 +9,15 @@ from scipy import sparse
 
 from ensuite.core.score import Numbers, Score
 
-CELLS_AT_ONCE = 4_000_000
-"""Numbers in the weights held in memory, (draws at once, items): 32 MB."""
+CELLS_AT_ONCE = 1_000_000
+"""Numbers in the weights held in memory, (draws at once, items): 8 MB."""
 
 
 def resample(
     rows: Mapping[str, Sequence[Score]],
     blocks: ArrayLike | None = None,
     *,
-    draws: int = 2000,
+    draws: int = 1000,
     seed: int = 0,
 ) -> list[Numbers]:
     """Return the metric of each run of each row, on the same draws of the test items.

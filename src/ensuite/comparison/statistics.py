@@ -103,7 +103,7 @@ def judge(
     blocks: ArrayLike | None = None,
     deterministic: Collection[str] = (),
     fewest: int = FEWEST_ITEMS,
-    draws: int = 2000,
+    draws: int = 1000,
     seed: int = 0,
 ) -> Judgement:
     """Judge rows that were run once for each seed.
@@ -148,7 +148,7 @@ def judge_folds(
     *,
     blocks: Sequence[ArrayLike] | None = None,
     fewest: int = FEWEST_ITEMS,
-    draws: int = 2000,
+    draws: int = 1000,
     seed: int = 0,
 ) -> Judgement:
     """Judge rows that were run once for each fold of a cross-validation.

@@ -50,21 +50,22 @@ class _Ranked:
 
     Attributes:
         order: (counted,) numbers of the counted examples.
-        starts: (groups,) places in ``order`` where a group of equal values begins.
+        ends: (groups,) places in ``order`` where a group of equal values ends.
         positive: (counted,) whether each is positive, in this order.
-        metric: From weights of the positives and of the negatives, (..., groups), to (...).
+        metric: From how many positives and how many negatives there are up to the end of each
+            group, both (..., groups), to (...).
     """
 
     order: Numbers
-    starts: Numbers
+    ends: Numbers
     positive: Numbers
     metric: Callable[[Numbers, Numbers], Numbers]
 
     def __call__(self, weights: Numbers) -> Numbers:
         """Return the metric, (...), with each example counted as often as ``weights`` says."""
         ordered = weights[..., self.order]
-        positives = np.add.reduceat(ordered * self.positive, self.starts, axis=-1)
-        negatives = np.add.reduceat(ordered * ~self.positive, self.starts, axis=-1)
+        positives = (ordered * self.positive).cumsum(-1)[..., self.ends]
+        negatives = (ordered * ~self.positive).cumsum(-1)[..., self.ends]
         return self.metric(positives, negatives)
 
 
@@ -77,9 +78,9 @@ def _score(
     chosen = np.flatnonzero(counted)
     order = chosen[np.argsort(-values[chosen], kind="stable")]
     ordered = values[order]
-    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(order)])
+    ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)[: len(order)])
     metric = _unknown if np.isnan(ordered).any() else metric
-    return Score(statistics, _Ranked(order, starts, truths[order] > 0, metric))
+    return Score(statistics, _Ranked(order, ends, truths[order] > 0, metric))
 
 
 def _unknown(positives: Numbers, negatives: Numbers) -> Numbers:
@@ -87,11 +88,21 @@ def _unknown(positives: Numbers, negatives: Numbers) -> Numbers:
 
 
 def _area(positives: Numbers, negatives: Numbers) -> Numbers:
-    above = positives.cumsum(-1) - positives / 2  # positives above each negative, ties as a half
-    return ratio((negatives * above).sum(-1), positives.sum(-1) * negatives.sum(-1))
+    """Integrate the ROC curve, which joins (negatives, positives) and begins at (0, 0)."""
+    first = (positives * negatives)[..., :1] / 2
+    between = (positives[..., 1:] + positives[..., :-1]) * np.diff(negatives) / 2
+    area = first.sum(-1) + between.sum(-1)
+    return ratio(area, _last(positives) * _last(negatives))
 
 
 def _precision(positives: Numbers, negatives: Numbers) -> Numbers:
-    found = positives.cumsum(-1)
-    precision = np.nan_to_num(ratio(found, found + negatives.cumsum(-1)))
-    return ratio((positives * precision).sum(-1), positives.sum(-1))
+    """Average the precision over the positives, which are as many as each group adds."""
+    precision = np.nan_to_num(ratio(positives, positives + negatives))
+    added = np.diff(positives, prepend=0)
+    return ratio((added * precision).sum(-1), _last(positives))
+
+
+def _last(counts: Numbers) -> Numbers:
+    """Return the last count, (...), of (..., groups); 0 where there is no group."""
+    last: Numbers = counts[..., -1:].sum(-1)
+    return last
