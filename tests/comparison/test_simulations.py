@@ -1,7 +1,7 @@
 """What the judgement of a comparison does where the truth is known, by simulation.
 
-``python -m tests.comparison.test_simulations 500 cheap`` prints the rates of 500 comparisons of each
-kind whose name has "cheap" in it; of every kind, if no word is given.
+``python -m tests.comparison.test_simulations 500 cheap`` prints the rates of 500 comparisons of
+each kind whose name has "cheap" in it; of every kind, if no word is given.
 """
 
 import sys

@@ -63,8 +63,8 @@ class Judgement:
             then unknown, and left out of every test.
         beats: Pairs (better, worse) of rows that are told apart. A row whose score is not finite is
             beaten by each whose score is. Empty where there are too few test items.
-        limits: For each pair of rows, in either order, the smallest difference that would have been
-            shown, in units of the metric. Pairs that have none are missing.
+        limits: The smallest difference that would have been shown, in units of the metric, by the
+            set of the two rows' names. A pair that has none is missing: one score is not finite.
         scores: The score of each row, with the sign that makes more better.
     """
 
