@@ -96,7 +96,7 @@ def test_an_interrupted_comparison_goes_on(
     stopped = run(COMPARE + given, f"gru/0 7 {how}")
     assert stopped.returncode == code, stopped.stderr
     if how == "SIGINT":
-        assert "Run the same command again to go on" in stopped.stderr
+        assert "Run the same command again to resume" in stopped.stderr
         assert "Traceback" not in stopped.stderr
     assert not (out / "leaderboard.json").exists()
     finished = {path: path.stat().st_mtime_ns for path in out.glob("trials/rnn/*/*.*")}
@@ -104,7 +104,7 @@ def test_an_interrupted_comparison_goes_on(
     again = run(COMPARE + given)
     assert again.returncode == 0, again.stderr
     step = 7 if how == "SIGINT" else 6  # Ctrl-C still saves the update it came in
-    assert f"gru seed 1 goes on from step {step}" in again.stdout
+    assert f"gru seed 1 resumes from step {step}" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert outcome(out) == outcome(whole / "out")
     weights = "trials/*/*/model.safetensors"
@@ -123,7 +123,7 @@ def test_an_interrupted_run_ends_in_the_same_weights(
         assert "Go on with --resume" in stopped.stderr
     again = run(f"{TRAIN} --out run --resume")
     step = update if how == "SIGINT" else update - 1
-    assert f"lstm seed 1 goes on from step {step}" in again.stdout
+    assert f"lstm seed 1 resumes from step {step}" in again.stdout
     for name in ("model.safetensors", "task.json", "config.json"):
         assert (tmp_path / "run" / name).read_bytes() == (whole / "run" / name).read_bytes()
 
