@@ -29,7 +29,7 @@ SPOKEN = {
     "Chine": "chinois",
     "Finlande": "finnois",
 }
-BIRTH = "Je suis né en {}, un beau pays."  # its end separates the country from what follows, for short n-grams
+BIRTH = "Je suis né en {}, un beau pays."  # no short n-gram spans the country and what follows
 FILLERS = (  # five words each
     "Il pleut souvent le dimanche.",
     "Nous dînons tard le soir.",
