@@ -120,7 +120,7 @@ def test_an_interrupted_run_ends_in_the_same_weights(
     stopped = run(f"{TRAIN} --out run", f"lstm/0 {update} {how}")
     assert stopped.returncode == code
     if how == "SIGINT":
-        assert "Go on with --resume" in stopped.stderr
+        assert "To resume, add --resume" in stopped.stderr
     again = run(f"{TRAIN} --out run --resume")
     step = update if how == "SIGINT" else update - 1
     assert f"lstm seed 1 resumes from step {step}" in again.stdout
