@@ -1,4 +1,4 @@
-"""What a kill or Ctrl-C leaves behind goes on to the very same end."""
+"""A run that was killed or interrupted resumes and ends with the same result."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def run(tmp_path: Path, reviews: Path) -> Run:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """Return what a leaderboard says, without what the clock and the machine decide."""
+    """Return a leaderboard without the figures that depend on time and machine."""
     board = json.loads((folder / "leaderboard.json").read_text(encoding="utf-8"))
     measured = ("train_seconds", "latency_ms", "throughput", "peak_memory_bytes")
     rows = [{k: v for k, v in row.items() if k not in measured} for row in board.pop("rows")]
@@ -130,7 +130,7 @@ def test_an_interrupted_run_ends_in_the_same_weights(
 
 @pytest.fixture
 def busy(tmp_path: Path, reviews: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a training that stands still, holding the folder run."""
+    """Start a training that blocks while it holds the lock of the folder run."""
     line = arguments(f"{TRAIN} --out run", "lstm/0 3 WAIT")
     with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -18,7 +18,7 @@ HOSTILE = "</script><script>alert(1)</script><img src=http://x onerror=alert(1)>
 
 
 class Reader(HTMLParser):
-    """Read a page, insist that every tag is closed in order, and keep what it holds."""
+    """Parse a page, require that every tag is closed in order, and keep its content."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ MANY_POWERS = 6
 """With this many powers of ten on a logarithmic axis, only the powers themselves get a tick."""
 
 Part = dict[str, Any]
-"""An object in plotly's JSON."""
+"""An object of plotly's JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +44,11 @@ class Figure:
     """One figure.
 
     Args:
-        title: Heading.
-        caption: How to read the figure, in one or two sentences.
-        words: Description of what it shows, one line per item, for readers who cannot see it.
-        data: Traces in plotly's format.
-        layout: Layout in plotly's format; the width is that of the page.
+        title: Its heading.
+        caption: How to read it, in a sentence or two.
+        words: The same without seeing it, a line for each thing it shows.
+        data: plotly's traces.
+        layout: plotly's layout; its height is kept, its width is the page's.
     """
 
     title: str
@@ -59,7 +59,7 @@ class Figure:
 
 
 def line_styles(names: Iterable[str], winner: str) -> dict[str, Part]:
-    """Assign a line style to each name; the winner gets the accent colour."""
+    """Give each name a line of its own: the accent to the winner."""
     others = [name for name in dict.fromkeys(names) if name != winner]
     styles = {
         name: {

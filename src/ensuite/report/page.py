@@ -147,14 +147,13 @@ def _packed_plotly() -> str:
 
 
 def _terms(board: Leaderboard) -> str:
-    """Return the sentences about metric, seeds, budget and groups above the table."""
+    """Say under which terms the candidates met."""
     metric = words.metric_name(board.metric)
     better = "Higher" if board.higher_is_better else "Lower"
     seeds = words.counted(board.seeds, "seed")
     budget = f"budget {board.budget} each" if board.budget else "equal budgets"
     return (
-        f"{better} {metric} is better. {seeds}, {budget}. "
-        "Rows of the same group cannot be distinguished on the test rows."
+        f"{better} {metric} is better. {seeds}, {budget}. Rows of one group cannot be told apart."
     )
 
 

@@ -148,7 +148,7 @@ def _words(title: str, cells: Sequence[str], spare: int = 0) -> Column:
 
 
 def _scores(leaderboard: Leaderboard) -> Column:
-    """Return one column of scores with their standard deviation, aligned."""
+    """Return score and spread in one column, the scores below each other."""
     rows = leaderboard.rows
     places = words.decimals(row.score for row in rows)
     scores = [words.score(row.score, places) for row in rows]

@@ -1,4 +1,4 @@
-"""Input of the reports: frozen dataclasses, so that this package depends on none of the others."""
+"""What a report is told: plain frozen values, so that this package needs none of the others."""
 
 import html
 import math
@@ -83,12 +83,12 @@ class Leaderboard:
     Args:
         task: Name of the task.
         data: Name of the data.
-        metric: Ranking metric, in snake case.
-        higher_is_better: Whether a larger score is better.
-        budget: Budget of each candidate, as typed: ``60s``, ``3epochs``.
-        seeds: Number of seeds (runs) per candidate.
-        winner: Name of the recommended row: the cheapest of those that tie for the best.
-        smallest_visible_difference: Smallest difference in score that the test rows can detect.
+        metric: What the rows are ranked by, in snake case.
+        higher_is_better: Whether a larger score is a better one.
+        budget: What each candidate was given, as typed: ``60s``, ``3epochs``.
+        seeds: How many runs of each candidate.
+        winner: Name of the row to take: the cheapest of those that tie for the best.
+        smallest_visible_difference: The smallest gap in score that the test rows can show.
         rows: The candidates.
     """
 
@@ -197,7 +197,7 @@ Check = tuple[tuple[str, str], ...]
 class ComparisonPage:
     """Everything that the page of a comparison shows.
 
-    ``unit`` is the noun for one input, ``use`` the command that predicts with the winner.
+    ``unit`` is what one input is called, ``use`` what to type to ask the winner.
     """
 
     leaderboard: Leaderboard
@@ -215,7 +215,7 @@ class ComparisonPage:
 
 @dataclass(frozen=True, kw_only=True)
 class RunPage:
-    """Everything that the page of one run shows; ``test_examples`` is the size of the test part."""
+    """Everything the page of one run shows; ``test_examples`` are what its score was taken on."""
 
     task: str
     data: str
