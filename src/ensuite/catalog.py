@@ -58,9 +58,9 @@ BACKBONES: dict[str, Row] = {
     ),
     "transformer": Row(
         target="ensuite.models.transformer:TransformerOptions",
-        caption="attention everywhere: an encoder, with a decoder where the task writes",
+        caption="self-attention encoder, with a decoder where the task generates text",
         traits=("sequence", "two-sided", "decodes", "steps"),
-        reads=("tokens",),
+        reads=("tokens", "values"),
         paper="Vaswani et al., NeurIPS",
         year=2017,
     ),
