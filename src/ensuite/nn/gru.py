@@ -4,12 +4,12 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
-from ensuite.nn.kernels import dense, gru
-from ensuite.nn.unroll import Cell
+from ensuite.nn.kernels import gru, pytorch
+from ensuite.nn.kernels.paths import FastCell
 
 
 class GRUState(NamedTuple):
@@ -18,7 +18,7 @@ class GRUState(NamedTuple):
     hidden: Float[Tensor, "batch width"]
 
 
-class GRU(Cell[GRUState]):
+class GRU(FastCell[GRUState]):
     """Read a sequence in order, through a hidden state that two gates guard.
 
         r = σ(W_r x + U_r h + b_r)       n = tanh(W_n x + b_n + U_n (r ⊙ h))          before
@@ -75,9 +75,9 @@ class GRU(Cell[GRUState]):
         if reset not in ("after", "before"):
             raise UsageError(f'The reset gate of a GRU is "after" or "before", not "{reset}".')
         self.reset_bias = nn.Parameter(torch.zeros(width)) if reset == "after" else None
-        self.hoists = not normalize
-        self.own = None if self.reset_bias is None else "reset_bias"
-        self.kernel = None if normalize or reset == "before" else torch.gru
+        self.extra = None if self.reset_bias is None else "reset_bias"
+        self.hoisted_kernel = None if normalize else gru.kernel(reset)
+        self.pytorch_kernel = None if normalize or reset == "before" else pytorch.GRU
 
     @classmethod
     def from_torch(cls, layer: nn.GRU) -> "GRU":
@@ -86,17 +86,8 @@ class GRU(Cell[GRUState]):
         Raises:
             UsageError: If that has several layers or directions.
         """
-        weights = dense.weights_of(layer)
-        gates, candidate = weights.hidden_bias.tensor_split([2 * layer.hidden_size])
         cell = cls(layer.input_size, layer.hidden_size)
-        cell.to(weights.from_input).load_state_dict(
-            {
-                "from_input.weight": weights.from_input,
-                "from_input.bias": weights.input_bias + F.pad(gates, (0, layer.hidden_size)),
-                "from_hidden.weight": weights.from_hidden,
-                "reset_bias": candidate,
-            }
-        )
+        cell.load_pytorch(layer)
         return cell
 
     def step(
@@ -118,28 +109,12 @@ class GRU(Cell[GRUState]):
             recalled = reset * (called + self.reset_bias)
         return GRUState(update * hidden + (1 - update) * (candidate + recalled).tanh())
 
-    def hoisted(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: GRUState,
-        kept: Float[Tensor, "batch width"] | None,
-    ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
-        outputs, last = gru.run(self.define_of, inputs, mask, kept, *state, self.weights())
-        return outputs, GRUState(*last)
+    def hidden_bias(self) -> Float[Tensor, " gates"]:
+        assert self.reset_bias is not None  # else PyTorch has no kernel of this cell
+        return F.pad(self.reset_bias, (2 * self.width, 0))
 
-    def dense(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: GRUState,
-    ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
-        assert self.reset_bias is not None  # or kernel is None
-        weights = dense.Weights(
-            self.from_input.weight,
-            self.from_hidden.weight,
-            self.from_input.bias,
-            F.pad(self.reset_bias, (2 * self.width, 0)),
-        )
-        keep = (0.0, dense.OPEN, 0.0)  # the update gate lets the old state through
-        return dense.run(torch.gru, inputs, mask, state, weights, when_padded=keep)
+    def tensors_of(self, weights: pytorch.Weights) -> dict[str, Tensor]:
+        gates, candidate = weights.hidden_bias.tensor_split([2 * self.width])
+        input_bias = weights.input_bias + F.pad(gates, (0, self.width))
+        tensors = super().tensors_of(weights)
+        return {**tensors, "from_input.bias": input_bias, "reset_bias": candidate}

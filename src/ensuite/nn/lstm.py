@@ -4,12 +4,12 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
-from ensuite.nn.kernels import dense, lstm
-from ensuite.nn.unroll import Cell
+from ensuite.nn.kernels import lstm, pytorch
+from ensuite.nn.kernels.paths import FastCell
 
 Peepholes = Literal["none", "diagonal", "full"]
 
@@ -21,7 +21,7 @@ class LSTMState(NamedTuple):
     cell: Float[Tensor, "batch width"]
 
 
-class LSTM(Cell[LSTMState]):
+class LSTM(FastCell[LSTMState]):
     """Read a sequence in order, through a memory cell that three gates guard.
 
         i = σ(W_i x + U_i h + P_i c + b_i)           c' = f ⊙ c + i ⊙ tanh(W_g x + U_g h + b_g)
@@ -79,9 +79,9 @@ class LSTM(Cell[LSTMState]):
         shape = shapes[peepholes]
         self.peepholes = None if shape is None else nn.Parameter(torch.zeros(shape))  # i, f, o
         self.cell_norm = nn.LayerNorm(width) if normalize else None
-        self.hoists = not normalize
-        self.own = None if self.peepholes is None else "peepholes"
-        self.kernel = None if normalize or peepholes != "none" else torch.lstm
+        self.extra = None if self.peepholes is None else "peepholes"
+        self.hoisted_kernel = None if normalize else lstm.kernel()
+        self.pytorch_kernel = None if normalize or peepholes != "none" else pytorch.LSTM
         nn.init.zeros_(self.from_input.bias)
         nn.init.ones_(self.from_input.bias[width : 2 * width])  # remember, until told to forget
 
@@ -92,15 +92,8 @@ class LSTM(Cell[LSTMState]):
         Raises:
             UsageError: If that has several layers or directions, or a projection.
         """
-        weights = dense.weights_of(layer)
         cell = cls(layer.input_size, layer.hidden_size)
-        cell.to(weights.from_input).load_state_dict(
-            {
-                "from_input.weight": weights.from_input,
-                "from_input.bias": weights.input_bias + weights.hidden_bias,
-                "from_hidden.weight": weights.from_hidden,
-            }
-        )
+        cell.load_pytorch(layer)
         return cell
 
     def step(
@@ -119,29 +112,6 @@ class LSTM(Cell[LSTMState]):
             o = o + look(self.peepholes[2], cell)
         shown = cell if self.cell_norm is None else self.cell_norm(cell)
         return LSTMState(o.sigmoid() * shown.tanh(), cell)
-
-    def hoisted(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: LSTMState,
-        kept: Float[Tensor, "batch width"] | None,
-    ) -> tuple[Float[Tensor, "batch time width"], LSTMState]:
-        outputs, last = lstm.run(self.define_of, inputs, mask, kept, state, self.weights())
-        return outputs, LSTMState(*last)
-
-    def dense(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: LSTMState,
-    ) -> tuple[Float[Tensor, "batch time width"], LSTMState]:
-        bias = self.from_input.bias
-        weights = dense.Weights(
-            self.from_input.weight, self.from_hidden.weight, bias, torch.zeros_like(bias)
-        )
-        keep = (dense.SHUT, dense.OPEN, 0.0, 0.0)  # lets nothing in, forgets nothing
-        return dense.run(torch.lstm, inputs, mask, state, weights, when_padded=keep)
 
 
 def look(

@@ -5,12 +5,12 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
-from ensuite.nn.kernels import dense, rnn
-from ensuite.nn.unroll import Cell
+from ensuite.nn.kernels import pytorch, rnn
+from ensuite.nn.kernels.paths import FastCell
 
 Activation = Literal["tanh", "relu", "sigmoid", "gelu", "silu", "identity"]
 
@@ -23,11 +23,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": torch.clone,
 }
 
-KERNELS: dict[Any, Callable[..., Any]] = {
-    torch.tanh: torch.rnn_tanh,
-    torch.relu: torch.rnn_relu,
-}
-"""What computes all positions at once, where torch has it."""
+KERNELS: dict[Any, pytorch.Kernel] = {torch.tanh: pytorch.RNN_TANH, torch.relu: pytorch.RNN_RELU}
+"""PyTorch's kernels, by activation."""
 
 
 class RNNState(NamedTuple):
@@ -36,7 +33,7 @@ class RNNState(NamedTuple):
     hidden: Float[Tensor, "batch width"]
 
 
-class RNN(Cell[RNNState]):
+class RNN(FastCell[RNNState]):
     """Read a sequence in order, through one hidden state.
 
         h' = f(W x + U h + b)
@@ -83,8 +80,9 @@ class RNN(Cell[RNNState]):
                 f"{', '.join(ACTIVATIONS)}, or give a function."
             )
         self.activation = ACTIVATIONS[activation] if isinstance(activation, str) else activation
-        self.kernel = None if normalize else KERNELS.get(self.activation)
-        self.hoists = self.kernel is not None
+        self.pytorch_kernel = None if normalize else KERNELS.get(self.activation)
+        if self.pytorch_kernel is not None:
+            self.hoisted_kernel = rnn.kernel(relu=self.activation is torch.relu)
 
     @classmethod
     def from_torch(cls, layer: nn.RNN) -> "RNN":
@@ -93,16 +91,9 @@ class RNN(Cell[RNNState]):
         Raises:
             UsageError: If that has several layers or directions.
         """
-        weights = dense.weights_of(layer)
         activation: Activation = "relu" if layer.nonlinearity == "relu" else "tanh"
         cell = cls(layer.input_size, layer.hidden_size, activation=activation)
-        cell.to(weights.from_input).load_state_dict(
-            {
-                "from_input.weight": weights.from_input,
-                "from_input.bias": weights.input_bias + weights.hidden_bias,
-                "from_hidden.weight": weights.from_hidden,
-            }
-        )
+        cell.load_pytorch(layer)
         return cell
 
     def step(
@@ -113,30 +104,3 @@ class RNN(Cell[RNNState]):
     ) -> RNNState:
         seen = state.hidden if kept is None else state.hidden * kept
         return RNNState(self.activation(projected + self.from_hidden(seen)))
-
-    def hoisted(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: RNNState,
-        kept: Float[Tensor, "batch width"] | None,
-    ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
-        relu = self.activation is torch.relu
-        outputs, last = rnn.run(
-            self.define_of, inputs, mask, kept, *state, self.weights(), relu=relu
-        )
-        return outputs, RNNState(*last)
-
-    def dense(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: RNNState,
-    ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
-        bias = self.from_input.bias
-        weights = dense.Weights(
-            self.from_input.weight, self.from_hidden.weight, bias, torch.zeros_like(bias)
-        )
-        return dense.run(
-            KERNELS[self.activation], inputs, mask, state, weights, when_padded=(dense.SHUT,)
-        )
