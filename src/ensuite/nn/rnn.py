@@ -1,4 +1,4 @@
-"""The simple recurrent network (Elman's), with any activation."""
+"""The simple recurrent network (Elman network), with any activation."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -28,31 +28,31 @@ KERNELS: dict[Any, pytorch.Kernel] = {torch.tanh: pytorch.RNN_TANH, torch.relu: 
 
 
 class RNNState(NamedTuple):
-    """What an RNN carries from one position to the next."""
+    """State of an RNN."""
 
     hidden: Float[Tensor, "batch width"]
 
 
 class RNN(FastCell[RNNState]):
-    """Read a sequence in order, through one hidden state.
+    """A simple recurrent layer in one direction.
 
         h' = f(W x + U h + b)
 
     Args:
         features: Size of one input vector.
         width: Size of the hidden state.
-        activation: The function f: by name, or any that keeps a tensor's shape.
-        normalize: Whether W x and U h each go through layer norm.
-        recurrent_dropout: Share of h that U does not see while training, the same at all positions.
-        learn_start: Whether the state before the first position is learned; else it is 0.
+        activation: The function f: a name, or any elementwise function of a tensor.
+        normalize: Whether layer norm is applied to W x and to U h.
+        recurrent_dropout: Dropout rate of h before U, with one mask for all positions of a row.
+        learn_start: Whether the initial state is learned; otherwise it is zero.
 
     Raises:
-        UsageError: For another name.
+        UsageError: For an unknown name of an activation.
 
     Sources:
         Elman (1990), https://doi.org/10.1207/s15516709cog1402_1
         With relu: Le, Jaitly & Hinton (2015), https://arxiv.org/abs/1504.00941
-        Layer norm and dropout: see ``Cell``
+        Layer norm and recurrent dropout: see ``Cell``
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class RNN(FastCell[RNNState]):
         if isinstance(activation, str) and activation not in ACTIVATIONS:
             raise UsageError(
                 f'An RNN has no activation "{activation}": choose one of '
-                f"{', '.join(ACTIVATIONS)}, or give a function."
+                f"{', '.join(ACTIVATIONS)}, or pass a function."
             )
         self.activation = ACTIVATIONS[activation] if isinstance(activation, str) else activation
         self.pytorch_kernel = None if normalize else KERNELS.get(self.activation)
@@ -86,10 +86,10 @@ class RNN(FastCell[RNNState]):
 
     @classmethod
     def from_torch(cls, layer: nn.RNN) -> "RNN":
-        """Return an RNN with the weights of a torch layer.
+        """Return an RNN with the weights of a PyTorch layer.
 
         Raises:
-            UsageError: If that has several layers or directions.
+            UsageError: If the layer has several layers or directions.
         """
         activation: Activation = "relu" if layer.nonlinearity == "relu" else "tanh"
         cell = cls(layer.input_size, layer.hidden_size, activation=activation)
