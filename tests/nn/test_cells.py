@@ -474,8 +474,8 @@ def test_layer_norm_makes_the_scale_of_weights_and_inputs_matter_nothing(make):
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
-        (LSTMState(torch.zeros(2, 5), torch.zeros(2, 5)), r"2 rows of width 4.*\(2, 5\)"),
-        (LSTMState(torch.zeros(3, 4), torch.zeros(3, 4)), r"2 rows of width 4.*\(3, 4\)"),
+        (LSTMState(torch.zeros(2, 5), torch.zeros(2, 5)), r"shape \(2, 4\), .*\(2, 5\)"),
+        (LSTMState(torch.zeros(3, 4), torch.zeros(3, 4)), r"shape \(2, 4\), .*\(3, 4\)"),
         (LSTMState(torch.zeros(2, 4), torch.zeros(2, 5)), "The cell state of this LSTM"),
         (GRUState(torch.zeros(2, 4)), r"LSTMState\(hidden, cell\).*GRUState\(hidden\)"),
     ],

@@ -148,15 +148,15 @@ class Cell(nn.Module, ABC, Generic[State]):
         name, expected = type(self).__name__, (rows, self.width)
         if not isinstance(state, self.state):
             raise UsageError(
-                f"The state of this {name} is {_describe(self.state)}, but it was handed "
-                f"{_describe(type(state))}: give it the state that the same layer returned."
+                f"The state of this {name} is {_describe(self.state)}, but it was given "
+                f"{_describe(type(state))}: pass the state that the same layer returned."
             )
         for part, tensor in zip(self.state._fields, state, strict=True):
             if tensor.shape != expected:
                 raise UsageError(
-                    f"The {part} state of this {name} is {expected[0]} rows of width "
-                    f"{expected[1]}, but it was handed {tuple(tensor.shape)}: give it the state "
-                    "that the same layer returned for the same rows."
+                    f"The {part} state of this {name} must have the shape {expected}, but it was "
+                    f"given {tuple(tensor.shape)}: pass the state that the same layer returned for "
+                    "the same rows."
                 )
 
 
