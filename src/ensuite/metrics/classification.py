@@ -17,7 +17,7 @@ CALIBRATION_BINS = 15
 """Number of bins of the calibration error, as in Guo et al. (2017)."""
 
 EPSILON = float(np.finfo(np.float64).eps)
-"""Probabilities are clipped this far from 0 and 1, as in scikit-learn, so that losses are finite."""
+"""Probabilities are clipped this far from 0 and 1 (as scikit-learn does): losses are finite."""
 
 
 def accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
