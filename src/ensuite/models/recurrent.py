@@ -226,9 +226,9 @@ class RecurrentBackbone(Backbone):
         start, mark = self.start(batch)
         sequence, state = self.recurrent(features, batch.mask, start, batch.documents)
         summary = self.dropout(self.summarise(sequence, batch.mask, state))
-        return States(summary, self.shown(sequence), carry={**self.recurrent.pack(state), **mark})
+        return States(summary, self.drop_output(sequence), carry={**self.recurrent.pack(state), **mark})
 
-    def shown(self, sequence: Float[Tensor, "batch time width"]) -> Tensor:
+    def drop_output(self, sequence: Float[Tensor, "batch time width"]) -> Tensor:
         """Apply ``output_dropout`` to the states of all positions."""
         if not self.training or not self.options.output_dropout:
             return sequence
