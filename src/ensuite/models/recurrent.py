@@ -226,7 +226,8 @@ class RecurrentBackbone(Backbone):
         start, mark = self.start(batch)
         sequence, state = self.recurrent(features, batch.mask, start, batch.documents)
         summary = self.dropout(self.summarise(sequence, batch.mask, state))
-        return States(summary, self.drop_output(sequence), carry={**self.recurrent.pack(state), **mark})
+        carry = {**self.recurrent.pack(state), **mark}
+        return States(summary, self.drop_output(sequence), carry=carry)
 
     def drop_output(self, sequence: Float[Tensor, "batch time width"]) -> Tensor:
         """Apply ``output_dropout`` to the states of all positions."""
