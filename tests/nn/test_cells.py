@@ -10,7 +10,7 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from ensuite.core.errors import UsageError
-from ensuite.nn import GRU, LSTM, RNN, Cell, GRUState, LSTMState, unroll
+from ensuite.nn import GRU, LSTM, RNN, Cell, GRUState, LSTMState, Recurrent, unroll
 from ensuite.nn.rnn import ACTIVATIONS
 
 FEATURES, WIDTH = 3, 4
@@ -211,7 +211,7 @@ def test_gradients_have_gradients(make):
         )
 
     found = slope(*cell(inputs, mask, start))
-    expected = slope(*cell.define(inputs, mask, start, None))
+    expected = slope(*Cell.run(cell, inputs, mask, start, None))
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
@@ -255,12 +255,12 @@ def test_transforms_of_torch_see_the_definition(make):
         ("gru", True, True, False, "hoisted"),
         ("gru-before", True, False, True, "hoisted"),
         ("lstm", False, False, False, "hoisted"),
-        ("lstm", True, False, False, "dense"),  # torch's own is one piece
+        ("lstm", True, False, False, "pytorch"),  # torch's own is one piece
         ("lstm", True, True, False, "hoisted"),
         ("lstm", True, False, True, "hoisted"),
         ("lstm-full", True, False, False, "hoisted"),
-        ("gru-normalized", True, False, False, "definition"),
-        ("rnn-gelu", True, False, False, "definition"),
+        ("gru-normalized", True, False, False, "step"),
+        ("rnn-gelu", True, False, False, "step"),
     ],
 )
 def test_each_cell_takes_its_fastest_path(monkeypatch, name, avx512, padded, dropout, path):
@@ -272,6 +272,28 @@ def test_each_cell_takes_its_fastest_path(monkeypatch, name, avx512, padded, dro
     assert cell.path(inputs, mask, cell.begin(2), kept) == path
     double = cell.double()
     assert double.path(inputs.double(), mask, double.begin(2), kept) != "hoisted"
+
+
+class Average(Cell[GRUState]):
+    """A cell that defines nothing but its step: half the old state, half the input."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__(
+            features, width, GRUState, (1,),
+            normalize=False, recurrent_dropout=0.0, learn_start=False,
+        )  # fmt: skip
+
+    def step(self, projected, state, kept=None):
+        return GRUState((projected + state.hidden) / 2)
+
+
+def test_a_cell_needs_only_a_step():
+    stack = Recurrent(Average, FEATURES, WIDTH, bidirectional=True)
+    inputs, mask = torch.randn(2, 3, FEATURES), torch.tensor([[1, 1, 1], [1, 0, 1]]).bool()
+    outputs, _ = stack(inputs, mask)
+    forwards, backwards = (cell.from_input(inputs) for cell in stack.cells)
+    last = forwards[1, 2] / 2 + forwards[1, 0] / 4
+    torch.testing.assert_close(outputs[1, 2], torch.cat([last, backwards[1, 2] / 2]))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -474,8 +496,8 @@ def test_layer_norm_makes_the_scale_of_weights_and_inputs_matter_nothing(make):
 @pytest.mark.parametrize(
     ("state", "sentence"),
     [
-        (LSTMState(torch.zeros(2, 5), torch.zeros(2, 5)), r"2 rows of width 4.*\(2, 5\)"),
-        (LSTMState(torch.zeros(3, 4), torch.zeros(3, 4)), r"2 rows of width 4.*\(3, 4\)"),
+        (LSTMState(torch.zeros(2, 5), torch.zeros(2, 5)), r"shape \(2, 4\), .*\(2, 5\)"),
+        (LSTMState(torch.zeros(3, 4), torch.zeros(3, 4)), r"shape \(2, 4\), .*\(3, 4\)"),
         (LSTMState(torch.zeros(2, 4), torch.zeros(2, 5)), "The cell state of this LSTM"),
         (GRUState(torch.zeros(2, 4)), r"LSTMState\(hidden, cell\).*GRUState\(hidden\)"),
     ],

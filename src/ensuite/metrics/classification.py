@@ -1,10 +1,11 @@
-"""How right, how balanced and how well calibrated labels with probabilities are.
+"""Classification metrics: accuracy, F1, log loss and calibration error.
 
-Functions without a prefix judge one label for each example: ``probabilities`` (examples, labels),
-each row summing to 1, and ``truths`` (examples,), numbers of labels. Those called ``multilabel``
-judge any number of labels: each probability stands alone, and ``truths`` (examples, labels) are
-0 or 1; ``thresholds`` (labels,), or one for all, are probabilities from which on a label is given.
-A negative truth, or NaN, means that the example is unlabelled: it counts nowhere.
+Functions without a prefix are for one label per example: ``probabilities`` (examples, labels) sum
+to 1 in each row, and ``truths`` (examples,) are indices of labels. Those with the prefix
+``multilabel`` are for any number of labels per example: ``probabilities`` are independent, and
+``truths`` (examples, labels) are 0 or 1; a label is predicted if its probability is at least its
+threshold in ``thresholds``, (labels,) or a single one. An example whose truth is negative or NaN is
+unlabelled and left out.
 """
 
 import numpy as np
@@ -13,20 +14,20 @@ from numpy.typing import ArrayLike, NDArray
 from ensuite.core.score import Numbers, Score, ratio
 
 CALIBRATION_BINS = 15
-"""As many as Guo et al. (2017) use."""
+"""Number of bins of the calibration error, as in Guo et al. (2017)."""
 
 EPSILON = float(np.finfo(np.float64).eps)
-"""No probability is taken to be nearer to 0 or 1 (scikit-learn's value), so no loss is infinite."""
+"""Probabilities are clipped this far from 0 and 1 (as scikit-learn does): losses are finite."""
 
 
 def accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the share of examples whose most probable label is the right one."""
+    """Return the share of examples whose most probable label is the true one."""
     truths = np.asarray(truths)
     return Score.mean(_most_probable(probabilities) == truths, truths >= 0)
 
 
 def balanced_accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the mean, over the labels that occur in the truths, of the share found of each.
+    """Return the mean recall of the labels that occur in the truths.
 
     Sources:
         Brodersen, Ong, Stephan & Buhmann (2010), ICPR, https://doi.org/10.1109/ICPR.2010.764
@@ -41,7 +42,7 @@ def macro_f1(probabilities: ArrayLike, truths: ArrayLike) -> Score:
 
 
 def log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the mean negative log probability, in nats, of the right label."""
+    """Return the mean negative log probability, in nats, of the true label."""
     truths = np.asarray(truths)
     rows = np.arange(len(truths))
     right = np.asarray(probabilities, float)[rows, truths.clip(0)]
@@ -50,11 +51,11 @@ def log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
 
 
 def calibration_error(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the expected calibration error: how far confidence is from accuracy, on average.
+    """Return the expected calibration error: the mean gap between confidence and accuracy.
 
-    The examples are binned by the probability of the predicted label, in bins of equal width; a
-    bin's gap is its mean probability less its accuracy, and counts by its number of examples.
-    Sums over the bins suffice for that, so this too is a function of summed statistics.
+    Examples are grouped by the probability of the predicted label in bins of equal width. The gap
+    of a bin is the absolute difference of its mean probability and its accuracy; the error is the
+    mean of the gaps, weighted by the number of examples in each bin.
 
     Sources:
         Guo, Pleiss, Sun & Weinberger (2017), ICML, PMLR 70:1321-1330, equation 3
@@ -63,7 +64,7 @@ def calibration_error(probabilities: ArrayLike, truths: ArrayLike) -> Score:
     counted, sure = truths >= 0, probabilities.max(1)
     gap = np.where(counted, sure - (_most_probable(probabilities) == truths), 0.0)
     statistics = np.zeros((len(truths), CALIBRATION_BINS + 1))
-    bins = np.ceil(sure * CALIBRATION_BINS).astype(int) - 1  # a bin holds its upper edge
+    bins = np.ceil(sure * CALIBRATION_BINS).astype(int) - 1  # bins include their upper edge
     statistics[np.arange(len(truths)), bins.clip(0, CALIBRATION_BINS - 1)] = gap
     statistics[:, -1] = counted
     return Score(statistics, _mean_gap, higher_is_better=False)
@@ -72,7 +73,7 @@ def calibration_error(probabilities: ArrayLike, truths: ArrayLike) -> Score:
 def multilabel_accuracy(
     probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike
 ) -> Score:
-    """Return the share of examples with exactly the right labels."""
+    """Return the share of examples whose predicted labels are exactly the true ones."""
     truths = np.asarray(truths)
     exact = ((np.asarray(probabilities) >= thresholds) == truths).all(1)
     return Score.mean(exact, (truths >= 0).all(1))
@@ -88,13 +89,13 @@ def multilabel_macro_f1(
 def multilabel_micro_f1(
     probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike
 ) -> Score:
-    """Return the F1 of all decisions, one for each example and label, taken together."""
+    """Return the F1 over all pairs of an example and a label."""
     true, predicted = _several_hot(probabilities, truths, thresholds)
     return Score(np.stack([(true & predicted).sum(1), (true.sum(1) + predicted.sum(1))], 1), _f1)
 
 
 def multilabel_log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the mean negative log probability, in nats, of the right answer for each label."""
+    """Return the mean binary cross-entropy, in nats, over examples and labels."""
     truths, probabilities = np.asarray(truths), np.asarray(probabilities, float)
     right = np.where(truths > 0, probabilities, 1 - probabilities)
     loss = -np.log(right.clip(EPSILON, 1 - EPSILON)).mean(1)
@@ -102,7 +103,7 @@ def multilabel_log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
 
 
 def confusion(truths: ArrayLike, predictions: ArrayLike, labels: int) -> NDArray[np.int64]:
-    """Count how often each label, a row, was answered by each label, a column.
+    """Return the confusion matrix: true labels are rows, predicted labels are columns.
 
     >>> confusion([0, 0, 1, -1], [0, 1, 1, 1], 2)
     array([[1, 1],
@@ -120,7 +121,7 @@ def _most_probable(probabilities: ArrayLike) -> Numbers:
 
 
 def _one_hot(probabilities: ArrayLike, truths: ArrayLike) -> tuple[Numbers, Numbers]:
-    """Return who is what in truth and in prediction, both (examples, labels)."""
+    """Return the true and the predicted labels as indicators, both (examples, labels)."""
     truths, labels = np.asarray(truths)[:, None], np.arange(np.shape(probabilities)[1])
     predicted = _most_probable(probabilities)[:, None] == labels
     true: Numbers = truths == labels
@@ -141,7 +142,7 @@ def _macro_f1(true: Numbers, predicted: Numbers) -> Score:
 
 
 def _mean_share(sums: Numbers) -> Numbers:
-    """Divide the first half of the sums by the second, and average where that can be done."""
+    """Divide the first half of the sums by the second; average where the divisor is not 0."""
     above, below = np.split(sums, 2, axis=-1)
     return ratio(np.nansum(ratio(above, below), axis=-1), (below > 0).sum(-1))
 
@@ -151,5 +152,5 @@ def _mean_gap(sums: Numbers) -> Numbers:
 
 
 def _f1(sums: Numbers) -> Numbers:
-    """Return F1 of hits and of all that is true or predicted, (..., 2)."""
+    """Return the F1 from (..., 2): true positives, and the number of true plus predicted."""
     return ratio(2 * sums[..., 0], sums[..., 1])

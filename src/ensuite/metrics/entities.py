@@ -1,12 +1,12 @@
-"""Entities: the spans that tags B-, I-, O (and E-, S-) mark, and how many of them are found.
+"""Entity-level F1, precision and recall of BIO tags (also BIOES and BILOU).
 
-An entity is right where its kind and both its ends are: strict, as in the CoNLL shared tasks. What
-tags mean is read as their program ``conlleval`` does: an I- that follows no tag of its own kind
-begins an entity, as a B- would. So no tag is lost, however a model strings them together.
+An entity is correct if its kind, its start and its end are (strict matching, as in the CoNLL shared
+tasks). Tags are interpreted as by their script ``conlleval``: an I- tag that does not follow a tag
+of its own kind begins an entity, like a B- tag, so every sequence of tags is valid.
 
 Sources:
     Tjong Kim Sang & De Meulder (2003), https://aclanthology.org/W03-0419
-    Tjong Kim Sang & Buchholz (2000), https://aclanthology.org/W00-0726, whose script it is
+    Tjong Kim Sang & Buchholz (2000), https://aclanthology.org/W00-0726: ``conlleval``
 """
 
 from collections import Counter
@@ -18,10 +18,10 @@ import numpy as np
 from ensuite.core.score import Numbers, Score, ratio
 
 NEXT = frozenset("IEL")
-"""Letters that go on from a tag of their kind: inside (BIO), end (BIOES), last (BILOU)."""
+"""Prefixes that continue an entity of their kind: inside (BIO), end (BIOES), last (BILOU)."""
 
 LAST = frozenset("ESLU")
-"""Letters that nothing goes on from: end, single, last, unit."""
+"""Prefixes after which an entity ends: end, single (BIOES), last, unit (BILOU)."""
 
 LETTERS = NEXT | LAST | {"B"}
 
@@ -29,7 +29,7 @@ Tags = Sequence[str]
 
 
 class Entity(NamedTuple):
-    """A kind, and the tokens from ``start`` up to ``end`` without it; they count from 0."""
+    """Kind of an entity, and its tokens from ``start`` to ``end`` (exclusive), from 0."""
 
     kind: str
     start: int
@@ -37,7 +37,7 @@ class Entity(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many entities are right, how many were predicted, and how many there are."""
+    """Numbers of correct, of predicted and of true entities."""
 
     right: int
     predicted: int
@@ -45,7 +45,7 @@ class Counts(NamedTuple):
 
 
 def entities(tags: Tags) -> list[Entity]:
-    """Return the entities that tags mark, in order; a tag without a known letter marks none.
+    """Return the entities of a sequence of tags, in order; tags with other prefixes are ignored.
 
     >>> entities(["B-PER", "I-PER", "O", "I-LOC", "I-ORG"])[1:]
     [Entity(kind='LOC', start=3, end=4), Entity(kind='ORG', start=4, end=5)]
@@ -66,7 +66,7 @@ def entities(tags: Tags) -> list[Entity]:
 
 
 def count_orphans(tags: Tags) -> int:
-    """Count the tags that go on from one of their kind, and follow none: they begin an entity.
+    """Count the tags that continue an entity (such as I-) but have none of their kind before.
 
     >>> count_orphans(["I-PER", "I-PER", "O", "B-LOC", "I-PER"])
     2
@@ -75,7 +75,7 @@ def count_orphans(tags: Tags) -> int:
 
 
 def is_bio(tags: Iterable[str]) -> bool:
-    """Say whether tags mark entities: some do, and all others are O.
+    """Say whether tags mark entities: at least one does, and all others are O.
 
     >>> is_bio({"O", "B-PER", "I-PER"}), is_bio({"NOUN", "X"}), is_bio({"O"})
     (True, False, False)
@@ -85,17 +85,17 @@ def is_bio(tags: Iterable[str]) -> bool:
 
 
 def entity_f1(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Score:
-    """Return the F1 of the entities of all sentences: twice the right over predicted and true.
+    """Return the micro-averaged F1 of the entities of all sentences.
 
     Args:
-        predicted: The tags of each sentence.
-        true: As many tags; None where they are not known: the sentence counts nowhere.
+        predicted: Predicted tags of each sentence.
+        true: True tags of each sentence; None if unknown, and then the sentence is left out.
     """
     return Score(_count(predicted, true), _f1)
 
 
 def entity_precision(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Score:
-    """Return the share of the predicted entities that are right."""
+    """Return the share of the predicted entities that are correct."""
     return Score(_count(predicted, true), _precision)
 
 
@@ -118,13 +118,13 @@ def count_by_kind(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> dic
 def _pairs(
     predicted: Sequence[Tags], true: Sequence[Tags | None]
 ) -> Iterator[tuple[set[Entity], set[Entity]]]:
-    """Yield the entities of each sentence; none where the truth is not known."""
+    """Yield the predicted and true entities of each sentence; none if the truth is unknown."""
     for guess, truth in zip(predicted, true, strict=True):
         yield (set(), set()) if truth is None else (set(entities(guess)), set(entities(truth)))
 
 
 def _count(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Numbers:
-    """Return how many entities of each sentence are right, predicted and true."""
+    """Return the numbers of correct, predicted and true entities of each sentence."""
     counts = [(len(a & b), len(a), len(b)) for a, b in _pairs(predicted, true)]
     return np.array(counts, float).reshape(-1, 3)
 
