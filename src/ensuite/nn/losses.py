@@ -73,7 +73,7 @@ def _all_known(targets: Tensor, values: Tensor) -> bool:
     """Return whether the loss may be computed without a mask, which gives the same bits faster.
 
     A sum is NaN if one of its terms is, and costs a tenth of a mask. It is read on the CPU only:
-    on another device, reading it would wait for all that is computed there, and a mask costs little.
+    on another device, reading it would wait for all computation there, and a mask costs little.
     """
     if targets.device.type != "cpu" or targets.dtype != values.dtype:
         return False
