@@ -36,6 +36,10 @@ class NonFiniteGradientError(TrainingError):
     """Several updates in a row had gradients that are not finite."""
 
 
+class OutOfMemoryError(TrainingError):
+    """Not even a batch of one row fits into memory."""
+
+
 class PaddingLeakError(EnsuiteError):
     """A backbone gives other answers when padding is added."""
 

@@ -60,8 +60,8 @@ class MLP(Backbone):
         self.layers = nn.Sequential(*blocks)
 
     def forward(self, batch: Batch) -> States:
-        rows = [batch.inputs[name].flatten(1) for name in self.fields]
-        return States(self.layers(rows[0] if len(rows) == 1 else torch.cat(rows, dim=-1)))
+        row = torch.cat([batch.inputs[name].flatten(1) for name in self.fields], dim=-1)
+        return States(self.layers(row))
 
 
 def size(kind: Kind) -> int:
