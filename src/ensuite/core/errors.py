@@ -44,6 +44,10 @@ class PaddingLeakError(EnsuiteError):
     """A backbone gives other answers when padding is added."""
 
 
+class RowLeakError(EnsuiteError):
+    """A backbone gives other answers to a row when other rows are in its batch."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return '; did you mean X?' for the closest known word, or nothing where none is close.
 
