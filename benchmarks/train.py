@@ -6,7 +6,7 @@ The course's listings: SimpleRNN(50) or LSTM(50) on (N, 10, 1), one output, Adam
 batches of 32, five epochs. All read the same training rows, and judge the same validation rows.
 
 * ``train``: the whole call that a user makes, from arrays to a judged and saved model: reading,
-  checks, training, some 20 evaluations where Keras makes five, the test rows, the report.
+  checks, training, some 14 evaluations where Keras makes five, the test rows, the report.
 * ``fit``: of these, the updates and evaluations alone.
 * Keras: ``fit`` alone, of a compiled model, validated once an epoch.
 * A loop: what a person writes, with a DataLoader, or with batches taken from one tensor and the

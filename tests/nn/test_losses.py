@@ -63,9 +63,9 @@ def test_a_prediction_that_is_nan_is_not_hidden(loss):
 def test_without_a_mask_the_bits_are_those_with_one(loss, shape, monkeypatch):
     values, targets = torch.randn(shape, requires_grad=True), torch.rand(shape)
     found = []
-    for known in (None, False):
-        if known is not None:
-            monkeypatch.setattr("ensuite.nn.losses._all_known", lambda *_: False)
+    for masked in (False, True):
+        if masked:
+            monkeypatch.setattr("ensuite.nn.losses._without_mask", lambda *_: None)
         total = loss(values, targets)
         total.backward(torch.tensor(1 / 7))
         found.append((total, values.grad))
