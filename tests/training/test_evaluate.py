@@ -73,11 +73,13 @@ def test_an_id_without_an_embedding_is_refused_before_the_model_sees_it():
         predict(masked.Fill(), model, [([99, *words[1:]], follows, 3)])
 
 
-def test_the_standard_error_of_a_mean_is_that_of_the_textbook():
-    values = np.random.default_rng(1).normal(size=500)
-    score = Score.mean(values, np.ones(500))
-    expected = values.std(ddof=1) / 500**0.5
-    assert standard_error(score) == pytest.approx(expected, rel=0.15)  # of 200 draws
+@pytest.mark.parametrize("count", [2, 7, 50, 51, 2000])
+def test_the_standard_error_of_a_mean_is_that_of_the_textbook(count):
+    values = np.random.default_rng(1).normal(size=count)
+    score = Score.mean(values, np.ones(count))
+    expected = values.std(ddof=1) / count**0.5
+    # Up to 50 examples each is a group of its own, which is exact for a mean.
+    assert standard_error(score) == pytest.approx(expected, rel=1e-6 if count <= 50 else 0.25)
     assert standard_error(score) == standard_error(score)
     spread = Score(sparse.csr_array(score.statistics), score.function)
     assert standard_error(spread) == pytest.approx(standard_error(score))
