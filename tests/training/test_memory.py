@@ -45,8 +45,8 @@ def test_smaller_pieces_give_the_same_updates(error, without, monkeypatch):
     torch.testing.assert_close(weights(small), weights(whole), rtol=1e-5, atol=1e-6)
     assert small.state.pieces == 4
     assert small.state.spent.tokens == whole.state.spent.tokens == 57
-    assert ["8 rows at once: from here on 4" in each for each in said] == [True, False]
-    assert "4 rows at once: from here on 2" in said[1]
+    assert ["8 rows at once: batches are now computed 4 rows" in each for each in said] == [1, 0]
+    assert "4 rows at once: batches are now computed 2 rows" in said[1]
 
 
 def test_accumulated_batches_are_all_cut():

@@ -257,8 +257,9 @@ class Training:
             torch.cuda.empty_cache()
         size = math.ceil(rows / self.state.pieces)
         self.say(
-            f"out of memory with {math.ceil(2 * rows / self.state.pieces)} rows at once: from here "
-            f"on {size}, with as many more steps accumulated, which gives the same updates"
+            f"out of memory with {math.ceil(2 * rows / self.state.pieces)} rows at once: batches are "
+            f"now computed {size} rows at a time, and their gradients added up, which gives the same "
+            "updates"
         )
 
     def update(self, norm: Tensor) -> None:
@@ -370,7 +371,7 @@ class Training:
         """
         if self.state.spent.epochs < 1:
             return True
-        known = [point for point in self.state.history if point["value"] is not None]
+        known = [point for point in self.state.history if point.get("value") is not None]
         if self.out_of_patience or not known:
             return False
         end = (1 - LAST_PART) * self.share
