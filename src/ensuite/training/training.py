@@ -255,11 +255,10 @@ class Training:
         self.state.pieces *= 2
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        size = math.ceil(rows / self.state.pieces)
+        before, now = (math.ceil(each * rows / self.state.pieces) for each in (2, 1))
         self.say(
-            f"out of memory with {math.ceil(2 * rows / self.state.pieces)} rows at once: batches are "
-            f"now computed {size} rows at a time, and their gradients added up, which gives the same "
-            "updates"
+            f"out of memory with {before} rows at once: batches are now computed {now} rows at a "
+            "time, and their gradients added up, which gives the same updates"
         )
 
     def update(self, norm: Tensor) -> None:
