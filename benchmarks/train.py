@@ -6,7 +6,7 @@ The course's listings: SimpleRNN(50) or LSTM(50) on (N, 10, 1), one output, Adam
 batches of 32, five epochs. All train on the same rows and evaluate on the same validation rows.
 
 * ``train``: the whole call that a user makes, from arrays to a tested and saved model: reading,
-  checks, training, some 20 evaluations where Keras makes five, the test rows, the report.
+  checks, training, some 14 evaluations where Keras makes five, the test rows, the report.
 * ``fit``: only the updates and evaluations of these.
 * Keras: only ``fit`` of a compiled model, with one evaluation per epoch.
 * A loop: written by hand, with a DataLoader, or with batches taken from one tensor and the fused

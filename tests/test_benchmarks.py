@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from benchmarks import language_model, layers, peers, protocol, stream, train, translate
+from benchmarks import dense, language_model, layers, peers, protocol, stream, train, translate
 from benchmarks.layers import Size, Sizes
 from benchmarks.protocol import Contender, Effort, Found, Missing
 from hypothesis import given
@@ -138,7 +138,7 @@ def test_a_readme_without_the_markers_is_refused():
 
 def test_the_readme_has_a_place_for_every_benchmark():
     text = protocol.README.read_text(encoding="utf-8")
-    for name in ("language_model", "layers", "train"):
+    for name in ("dense", "language_model", "layers", "train"):
         assert protocol.between(text, name, "table").count("table") >= 1
 
 
@@ -239,6 +239,29 @@ def test_what_an_update_keeps_does_not_grow_with_the_text():
     short, long = language_model.kept((300, 3000), language_model.Size(16, 4, 8))
     assert short.lanes == long.lanes
     assert long.at_once > 9 * short.at_once > 9 * short.lanes
+
+
+TINY_ROWS = dense.Size(features=6, width=4, batch=2, rows=8)
+
+
+def test_a_perceptron_is_measured():
+    found = dense.measure(TINY_ROWS, QUICK)
+    check(found.rows, {"6-4-6, batch 2, an update"})
+    assert [row.amount for row in found.rows] == [2, 2]
+
+
+def test_the_plain_perceptron_computes_what_ours_does():
+    import torch
+
+    data = dense.invent(TINY_ROWS)
+    training, peer = dense.begin(TINY_ROWS, data), dense.perceptron(TINY_ROWS)
+    with torch.no_grad():
+        pairs = zip(training.model.parameters(), peer.parameters(), strict=True)
+        for one, other in pairs:
+            other.copy_(one)
+    batch = training.next_batches()[0]
+    torch.testing.assert_close(peer(batch.inputs["row"]), training.model(batch).values)
+    assert batch.counts == {"target": 2 * 6}
 
 
 TINY_PAIRS = translate.Size(8, 6, words=20, pairs=60, asked=10, batch=8, updates=2, learned=3)

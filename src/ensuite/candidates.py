@@ -24,15 +24,13 @@ from ensuite.predictor import WEIGHTS, Predictor, find_run
 from ensuite.problem import Problem, verify
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
+from ensuite.training.checkpoints import Saver
 from ensuite.training.evaluate import predict
 from ensuite.training.interrupt import held_interrupt
 from ensuite.training.loop import fit
 from ensuite.training.training import Training
 
 METRICS, TOKENIZERS = "metrics.jsonl", "*tokenizer.json"
-
-SAVE_EVERY = 10.0
-"""Seconds between two checkpoints: what a kill can cost at most."""
 
 Kind = Literal["baseline", "trained", "prompted", "saved"]
 
@@ -127,20 +125,18 @@ class Trained:
         self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
     ) -> Fitted:
         training = self.begin(problem, budget, seed)
-        keep = folder / "checkpoints"
-        training.resume(keep)
+        training.say = callback.say
+        training.resume(folder / "checkpoints")
         callback.begin(self.name, training)
-        saved = monotonic()
+        saver = Saver(lambda: save(training, folder), lambda: training.state.spent.wall_seconds)
         with held_interrupt() as interrupted:
             for progress in fit(training):
                 callback.update(training, progress)
                 if interrupted():
-                    save(training, folder)
+                    saver.save()
                     raise KeyboardInterrupt
-                if monotonic() - saved > SAVE_EVERY:
-                    save(training, folder)
-                    saved = monotonic()
-        save(training, folder)
+                saver.save_if_due()
+        saver.save()
         callback.end(self.name, training)
         return self.finish(problem, training)
 

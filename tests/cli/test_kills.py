@@ -15,11 +15,11 @@ from .conftest import Command, write_reviews
 
 PROGRAM = """
 import os, signal, sys
-from ensuite import candidates
 from ensuite.cli.app import main
 from ensuite.cli.progress import TerminalProgress
+from ensuite.training import checkpoints
 
-candidates.SAVE_EVERY = 0.0
+checkpoints.SAVE_EVERY, checkpoints.LARGEST_SHARE = 0.0, 1e9
 stop_in, stop_at, how = sys.argv.pop(1), int(sys.argv.pop(1)), sys.argv.pop(1)
 
 class Stop(TerminalProgress):

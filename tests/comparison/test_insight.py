@@ -1,19 +1,25 @@
 """What is shown beyond the table agrees with the answers it is drawn from."""
 
-from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ensuite.comparison.answers import Answers
 from ensuite.comparison.insight import MOST_WORDS, confusion, curves, mistakes, only_right
 from ensuite.comparison.trial import Trial
-from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
 from ensuite.tasks.regress import Example
 
 LABELS = ("no", "yes")
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the folders of trials be made where the test works."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +29,15 @@ def problem() -> Problem:
 
 
 def answering(problem: Problem, *yes: float, history: Any = ()) -> Trial:
-    """Return a trial that gave these probabilities of yes, or no answer."""
-    answers = problem.task.predictions(np.array([[1 - p, p] for p in yes])) if yes else []
-    predictor = Predictor("model", "classify", problem.task, None)  # type: ignore[arg-type]
-    return Trial(0, Path("trial"), {}, answers, {}, history, predictor)
+    """Return a trial that gave these probabilities of yes."""
+    return saved(problem, problem.task.predictions(np.array([[1 - p, p] for p in yes])), history)
+
+
+def saved(problem: Problem, answers: Any, history: Any = ()) -> Trial:
+    """Return a trial whose folder holds these answers."""
+    folder = Path(mkdtemp())
+    Answers.describe(problem.task, answers, problem.parts["test"]).save(folder, {}, {})
+    return Trial(0, folder, {}, {}, history)
 
 
 def test_the_confusion_counts_truths_by_answers(problem: Problem) -> None:
@@ -39,9 +50,8 @@ def test_the_confusion_counts_truths_by_answers(problem: Problem) -> None:
 def test_too_many_words_make_no_matrix() -> None:
     rows = [{"x": n, "z": n, "label": str(n % 60)} for n in range(300)]
     problem = open_problem("classify", rows, test=rows[:60])
-    answers = problem.task.predictions(np.eye(60))
     assert len(problem.task.labels) > MOST_WORDS
-    trial = replace(answering(problem), answers=answers)
+    trial = saved(problem, problem.task.predictions(np.eye(60)))
     assert confusion(problem, "model", trial) is None
 
 
@@ -57,7 +67,7 @@ def test_of_numbers_the_farthest_comes_first_and_none_is_confused() -> None:
     rows = [{"x": n, "target": 10.0 * n} for n in range(20)]
     problem = open_problem("regress", rows, test=rows[:3])
     scaled = problem.task.scale([Example(0, value) for value in (1.0, 10.0, 50.0)])
-    trial = replace(answering(problem), answers=problem.task.predictions(scaled))
+    trial = saved(problem, problem.task.predictions(scaled))
     found = mistakes(problem, "model", trial)
     assert [(m.truth, m.prediction, m.probability) for m in found][:2] == [
         ("20", "50", None), ("0", "1", None),
@@ -82,5 +92,6 @@ def test_curves_leave_out_what_was_not_finite(problem: Problem) -> None:
         {"share": share, "seconds": 1.0, "scores": {"accuracy": value}}
         for share, value in ((0.5, 0.4), (0.75, None), (1.0, 0.6))
     ]
-    (curve,) = curves("model", [answering(problem, history=points), answering(problem)], "accuracy")
+    trials = [answering(problem, 0, 0, 0, 0, history=each) for each in (points, ())]
+    (curve,) = curves("model", trials, "accuracy")
     assert curve.points == ((0.5, 1.0, 0.4), (1.0, 1.0, 0.6))

@@ -5,10 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
-from ensuite.candidates import Candidate, Settings, choose
+from ensuite.candidates import Candidate, Settings, baselines, choose
+from ensuite.comparison.answers import Answers, stored_scores
+from ensuite.comparison.measure import disk_bytes
 from ensuite.comparison.trial import (
     Trial,
     identity,
@@ -18,6 +22,8 @@ from ensuite.comparison.trial import (
     validation_score,
 )
 from ensuite.core.errors import RunError
+from ensuite.core.score import Score
+from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
@@ -41,7 +47,10 @@ def run(problem: Problem, folder: Path, spec: str = "mlp:width=4", seed: int = 0
 def test_it_is_a_whole_run_folder(problem: Problem, tmp_path: Path) -> None:
     trial = run(problem, tmp_path / "trial")
     names = {path.name for path in trial.folder.iterdir()}
-    assert names == {"run.json", "config.json", "task.json", "model.safetensors", "metrics.jsonl"}
+    assert names == {
+        "run.json", "config.json", "task.json", "model.safetensors", "metrics.jsonl",
+        "test.json", "test.safetensors",
+    }  # fmt: skip
     facts = json.loads((trial.folder / "run.json").read_text(encoding="utf-8"))
     assert facts["fingerprint"] == problem.fingerprint
     assert facts["seeds"] == [0]
@@ -51,16 +60,122 @@ def test_it_is_a_whole_run_folder(problem: Problem, tmp_path: Path) -> None:
     assert trial.figures["disk_bytes"] == sum((trial.folder / n).stat().st_size for n in needed)
 
 
-def test_a_finished_one_is_opened_and_scores_the_same(problem: Problem, tmp_path: Path) -> None:
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return how many examples each call of a predictor answers from now on."""
+    counts: list[int] = []
+    usual = Predictor.predict_examples
+
+    def count(predictor: Predictor, examples: Any) -> list[Any]:
+        counts.append(len(examples))
+        return usual(predictor, examples)
+
+    monkeypatch.setattr(Predictor, "predict_examples", count)
+    return counts
+
+
+def same_scores(one: Trial, other: Trial) -> bool:
+    """Return whether two trials have the same statistics, bit for bit."""
+    return list(one.scores) == list(other.scores) and all(
+        (score.statistics == other.scores[name].statistics).all()
+        and score.value == other.scores[name].value
+        for name, score in one.scores.items()
+    )
+
+
+def test_a_finished_one_is_opened_without_answering_the_test_part_again(
+    problem: Problem, tmp_path: Path, asked: list[int]
+) -> None:
     first = run(problem, tmp_path)
     times = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    asked.clear()
     again = run(problem, tmp_path)
+    assert asked == [1]
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
-    assert again.answers == first.answers
+    assert again.answers.said() == first.answers.said()
     assert again.history == first.history != []
-    assert {n: s.value for n, s in again.scores.items()} == {
-        n: s.value for n, s in first.scores.items()
-    }
+    assert again.figures == first.figures
+    assert same_scores(again, first)
+
+
+def forget(folder: Path, name: str, change: Any) -> None:
+    stored = json.loads((folder / name).read_text(encoding="utf-8"))
+    change(stored)
+    (folder / name).write_text(json.dumps(stored), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "test.json").unlink(),
+        lambda folder: (folder / "test.safetensors").write_bytes(b"half"),
+        lambda folder: forget(folder, "test.json", lambda known: known.pop("values")),
+        lambda folder: forget(folder, "test.json", lambda known: known["values"].popitem()),
+        lambda folder: forget(
+            folder, "test.json", lambda known: known["values"].update(accuracy="2")
+        ),
+        lambda folder: forget(folder, "test.json", lambda known: known["identity"].update(seed=7)),
+    ],
+)
+def test_answers_that_are_missing_or_of_another_run_are_asked_for_again(
+    damage: Any, problem: Problem, tmp_path: Path, asked: list[int]
+) -> None:
+    first = run(problem, tmp_path)
+    damage(tmp_path)
+    asked.clear()
+    again = run(problem, tmp_path)
+    assert asked == [1, len(problem.parts["test"])]
+    assert same_scores(again, first)
+    assert again.answers.said() == first.answers.said()
+    asked.clear()
+    run(problem, tmp_path)
+    assert asked == [1]
+
+
+@pytest.mark.parametrize(("task", "rows"), [
+    ("regress", [{"x": n, "y": n % 3, "target": n} for n in range(40)]),
+    ("tag", [{"tokens": ["Ann", f"ran{n}"], "tags": ["B-PER", "O"]} for n in range(40)]),
+    ("generate", [{"text": f"a line, number {n}"} for n in range(40)]),
+])  # fmt: skip
+def test_scores_of_every_kind_come_back(
+    task: str, rows: Any, tmp_path: Path, asked: list[int]
+) -> None:
+    problem = open_problem(task, rows, test=rows[:9])
+    simple = baselines(problem)[0]
+    how = (problem, Budget.parse("1steps"), 0, tmp_path, Callback())
+    first = run_trial(simple, *how)
+    asked.clear()
+    assert same_scores(run_trial(simple, *how), first)
+    assert asked == [1]
+
+
+def test_a_score_that_depends_on_every_example_is_computed_again(
+    problem: Problem, tmp_path: Path
+) -> None:
+    everything = Score(sparse.csr_array(np.eye(3)), lambda sums: sums.sum(-1))
+    answers = Answers(["a", "b", "c"], np.array([0.5, np.nan, 1.0]), np.array([0.0, 1.5, 0.0]))
+    answers.save(tmp_path, {"seed": 0}, {"auroc": everything})
+    assert stored_scores(tmp_path, {"seed": 0}, {"auroc": everything}) is None
+    again = Answers.load(tmp_path)
+    assert again.said() == [("a", 0.5), ("b", None), ("c", 1.0)]
+    assert again.errors.tolist() == [0.0, 1.5, 0.0]
+
+
+def test_damaged_answers_are_told(tmp_path: Path) -> None:
+    Answers(["a"], np.zeros(1), np.zeros(1)).save(tmp_path, {}, {})
+    for content in ("[]", "{}", '{"words": ["a", "b"]}'):
+        (tmp_path / "test.json").write_text(content, encoding="utf-8")
+        with pytest.raises(RunError, match=r"test\.json cannot be read"):
+            Answers.load(tmp_path)
+
+
+def test_only_what_is_needed_to_predict_counts_on_disk(tmp_path: Path) -> None:
+    for name in ("model.safetensors", "config.json", "source_tokenizer.json"):
+        (tmp_path / name).write_text("four", encoding="utf-8")
+    for name in ("run.json", "metrics.jsonl", "test.json", "report.html", ".lock"):
+        (tmp_path / name).write_text("more than four", encoding="utf-8")
+    (tmp_path / "checkpoints").mkdir()
+    assert disk_bytes(tmp_path) == 12
 
 
 @pytest.mark.parametrize("change", [{"spec": "mlp:width=5"}, {"seed": 1}])

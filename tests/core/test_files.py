@@ -1,10 +1,16 @@
 import errno
 import os
+import tracemalloc
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import save
 
 from ensuite.core.errors import EnsuiteError, RunError
 from ensuite.core.files import (
@@ -87,6 +93,111 @@ def test_tensors_come_back_bit_for_bit(tmp_path):
     for name, tensor in written.items():
         assert read[name].dtype == tensor.dtype, name
         assert read[name].equal(tensor), name
+
+
+def test_the_format_is_that_of_the_safetensors_package(tmp_path):
+    path, written = tmp_path / "a.safetensors", tensors() | {'é "': torch.ones(2, 0, 3).bool()}
+    write_tensors(path, written)
+    assert path.read_bytes() == save(
+        {name: t.clone(memory_format=torch.contiguous_format) for name, t in written.items()}
+    )
+
+
+KINDS = [torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
+         torch.int16, torch.int8, torch.uint8, torch.bool]  # fmt: skip
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=8).filter(lambda name: name != "__metadata__"),
+        st.tuples(st.sampled_from(KINDS), st.lists(st.integers(0, 3), max_size=3)),
+        max_size=5,
+    )
+)
+def test_tensors_of_any_name_kind_and_shape_come_back(tmp_path_factory, described):
+    path = tmp_path_factory.mktemp("tensors") / "a.safetensors"
+    written = {name: torch.randn(shape).to(kind) for name, (kind, shape) in described.items()}
+    write_tensors(path, written)
+    read = read_tensors(path)
+    assert read.keys() == written.keys()
+    for name, tensor in written.items():
+        assert (read[name].dtype, read[name].shape) == (tensor.dtype, tensor.shape)
+        assert read[name].equal(tensor)
+
+
+@pytest.fixture
+def copies(monkeypatch):
+    """Return the bytes of each copy that is made of a tensor which is not contiguous."""
+    sizes, contiguous = [], torch.Tensor.contiguous
+
+    def copy(tensor):
+        result = contiguous(tensor)
+        if result is not tensor:
+            sizes.append(result.nbytes)
+        return result
+
+    monkeypatch.setattr(torch.Tensor, "contiguous", copy)
+    monkeypatch.setattr(torch.Tensor, "clone", None)
+    return sizes
+
+
+@contextmanager
+def at_most(size):
+    """Assert that the block holds no more bytes at a time in Python and NumPy objects."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < size
+    finally:
+        tracemalloc.stop()
+
+
+def test_writing_copies_no_tensor_but_those_that_are_not_contiguous(tmp_path, copies):
+    weight = torch.ones(1000, 1000)
+    several = {f"weight {number}": weight for number in range(8)}
+    write_tensors(tmp_path / "first.safetensors", {})  # what it imports counts nowhere
+    with at_most(weight.nbytes / 10):  # of 32 MB that are written
+        write_tensors(tmp_path / "a.safetensors", several)
+    assert copies == []
+    write_tensors(tmp_path / "b.safetensors", {**several, "turned": weight[:10].T})
+    assert copies == [weight[:10].nbytes]
+
+
+def test_tensors_that_are_made_when_asked_for_live_one_at_a_time(tmp_path):
+    class Made(Mapping):
+        """Tensors that take memory only while somebody holds them."""
+
+        def __iter__(self):
+            return iter("abcd")
+
+        def __len__(self):
+            return 4
+
+        def __getitem__(self, name):
+            return torch.from_numpy(np.full(1_000_000, ord(name), dtype=np.uint8))
+
+    write_tensors(tmp_path / "first.safetensors", {})
+    with at_most(2_100_000):
+        write_tensors(tmp_path / "a.safetensors", Made())
+    read = read_tensors(tmp_path / "a.safetensors")
+    assert {name: int(t.sum()) for name, t in read.items()} == {
+        name: 1_000_000 * ord(name) for name in "abcd"
+    }
+
+
+def test_reading_maps_the_file_and_changing_what_was_read_leaves_it(tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_tensors(path, {"weight": torch.ones(1000, 1000), "other": torch.zeros(7)})
+    before = path.read_bytes()
+    read_tensors(path)
+    with at_most(len(before) / 10):
+        read = read_tensors(path)
+    if (maps := Path("/proc/self/maps")).exists():
+        assert str(path) in maps.read_text(encoding="utf-8")
+    read["weight"].fill_(3.0)
+    assert path.read_bytes() == before
+    write_tensors(path, {"weight": torch.zeros(2)})  # the old content stays with who reads it
+    assert read["weight"].sum() == 3_000_000
 
 
 @given(data=st.data())

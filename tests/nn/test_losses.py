@@ -58,6 +58,45 @@ def test_a_prediction_that_is_nan_is_not_hidden(loss):
     assert loss(torch.tensor([NAN]), torch.tensor([1.0])).isnan()
 
 
+@pytest.mark.parametrize("shape", [(5,), (3, 7), (64, 33)])
+@pytest.mark.parametrize("loss", [squared_error, absolute_error, binary_cross_entropy])
+def test_without_a_mask_the_bits_are_those_with_one(loss, shape, monkeypatch):
+    values, targets = torch.randn(shape, requires_grad=True), torch.rand(shape)
+    found = []
+    for masked in (False, True):
+        if masked:
+            monkeypatch.setattr("ensuite.nn.losses._without_mask", lambda *_: None)
+        total = loss(values, targets)
+        total.backward(torch.tensor(1 / 7))
+        found.append((total, values.grad))
+        values.grad = None
+    assert found[0][0].equal(found[1][0])
+    assert found[0][1].equal(found[1][1])
+
+
+@pytest.mark.parametrize("loss", [squared_error, absolute_error, binary_cross_entropy])
+def test_a_mask_is_spared_where_every_target_is_known(loss):
+    values, targets = torch.randn(4, requires_grad=True), torch.rand(4)
+    assert masks(loss(values, targets).grad_fn) == 0
+    targets[1] = NAN
+    total = loss(values, targets)
+    assert total.isfinite()
+    total.backward()
+    assert (values.grad == 0).tolist() == [False, True, False, False]
+
+
+def masks(node):
+    """Count the masked operations of a graph."""
+    mine = type(node).__name__.startswith("MaskedFill")
+    return mine + sum(masks(each) for each, _ in node.next_functions if each is not None)
+
+
+def test_infinite_and_double_targets_are_as_they_were():
+    values = torch.tensor([1.0, 2.0])
+    assert squared_error(values, torch.tensor([math.inf, -math.inf])).item() == math.inf
+    assert squared_error(values, torch.tensor([1.0, 4.0]).double()).item() == 4
+
+
 # In bfloat16 a sum of ones stops at 256, where adding one more rounds back to it.
 def test_halves_are_summed_in_float32():
     assert squared_error(torch.ones(5001).bfloat16(), torch.zeros(5001)).item() == 5001

@@ -93,9 +93,9 @@ def start(
     task: Toy | None = None, make: Any = Pass, *, budget: Any = "12steps", data: Any = None,
     seed: int = 0, metric: str | None = None, valid: Any = None, **recipe: Any,
 ) -> Training:  # fmt: skip
-    """Begin to train on 20 rows, five batches an epoch."""
+    """Begin to train on 20 rows, five batches an epoch; one row may be evaluated every update."""
     budget = Budget.parse(budget) if isinstance(budget, str) else budget
     recipe = Recipe(**{"batch_size": 4, "learning_rate": 0.01, **recipe})
-    data, valid = data or examples(), valid or examples(7)
+    data, valid = data or examples(), valid or examples(1)
     options, how = Made(make=make), {"budget": budget, "seed": seed, "metric": metric}
     return Training.start(task or Line(), options, data, valid, recipe=recipe, **how)

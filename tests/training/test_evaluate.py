@@ -1,8 +1,11 @@
+import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from ensuite.core.errors import DataError
-from ensuite.training.evaluate import predict, rows_at_once
+from ensuite.core.score import Score
+from ensuite.training.evaluate import predict, rows_at_once, standard_error
 from stress import test_masked_words as masked
 from training.line import Line, examples, start
 
@@ -68,3 +71,21 @@ def test_an_id_without_an_embedding_is_refused_before_the_model_sees_it():
     words, follows, _ = masked.VALID[0]
     with pytest.raises(DataError, match="the id 99 in tokens"):
         predict(masked.Fill(), model, [([99, *words[1:]], follows, 3)])
+
+
+@pytest.mark.parametrize("count", [2, 7, 50, 51, 2000])
+def test_the_standard_error_of_a_mean_is_that_of_the_textbook(count):
+    values = np.random.default_rng(1).normal(size=count)
+    score = Score.mean(values, np.ones(count))
+    expected = values.std(ddof=1) / count**0.5
+    # Up to 50 examples each is a group of its own, which is exact for a mean.
+    assert standard_error(score) == pytest.approx(expected, rel=1e-6 if count <= 50 else 0.25)
+    assert standard_error(score) == standard_error(score)
+    spread = Score(sparse.csr_array(score.statistics), score.function)
+    assert standard_error(spread) == pytest.approx(standard_error(score))
+
+
+def test_a_standard_error_needs_two_examples_that_count():
+    assert standard_error(Score.mean([1.0], [True])) is None
+    assert standard_error(Score.mean([1.0, 2.0], [False, False])) is None
+    assert standard_error(Score.mean([1.0, 1.0], [True, True])) == 0.0

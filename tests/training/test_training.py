@@ -1,19 +1,23 @@
 import errno
 import os
 from dataclasses import replace
+from itertools import pairwise
 from math import nan
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from ensuite.core.errors import DataError, EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_json, read_tensors
 from ensuite.training.budget import Budget
+from ensuite.training.clock import Moment, charged_seconds
 from ensuite.training.loop import fit
 from ensuite.training.training import checkpoints
 from stress.harness import check_equal
-from training.line import Line, Pass, exact, start
+from training.line import Line, Pass, exact, examples, start
 
 
 def finish(training):
@@ -33,19 +37,161 @@ def steps(training):
 # Evaluation and the best weights
 
 
-def test_the_schedule_of_evaluations_repeats_for_a_budget_of_steps():
-    one, other = finish(start(budget="200steps")), finish(start(budget="200steps"))
-    assert steps(one) == steps(other)
-    assert len(steps(one)) == pytest.approx(20, abs=1)
-    assert steps(one)[-1] == 200
+@pytest.mark.parametrize("budget", ["200steps", "40epochs", "800tokens"])
+def test_the_schedule_of_evaluations_repeats_and_has_twenty_at_most(budget):
+    one, other = finish(start(budget=budget)), finish(start(budget=budget))
+    assert steps(one) == steps(other) == [*range(10, 201, 10)]
 
 
-def test_short_epochs_are_not_evaluated_each():
-    training = start(budget="1000epochs")  # five updates each; a twentieth is 250 updates
-    for progress in fit(training):
-        if progress.update == 120:
-            break
-    assert steps(training) == [50, 100]
+@pytest.mark.parametrize(("budget", "expected"), [
+    ("200steps", [*range(15, 200, 15), 200]),  # three times 20 rows are 15 updates of 4
+    ("20steps", [15, 20]),
+    ("7steps", [7]),
+    ("1steps", [1]),
+])  # fmt: skip
+def test_no_more_is_evaluated_than_a_third_of_what_was_trained_on(budget, expected):
+    training = finish(start(budget=budget, valid=examples(20)))
+    assert training.valid_tokens == 20
+    assert steps(training) == expected
+
+
+@given(
+    rows=st.integers(1, 60), batch=st.integers(1, 9), valid=st.integers(1, 30),
+    amount=st.integers(1, 60), unit=st.sampled_from(["steps", "epochs", "tokens"]),
+)  # fmt: skip
+def test_evaluations_cost_a_third_of_training_at_most_and_the_last_always_comes(
+    rows, batch, valid, amount, unit
+):
+    training = start(
+        budget=f"{amount}{unit}", data=examples(rows), valid=examples(valid), batch_size=batch
+    )
+    training.evaluate = lambda: training.state.history.append(training.state.spent.tokens) or {}
+    for _ in fast(training):
+        pass
+    evaluated = training.state.history
+    assert 1 <= len(evaluated) <= 20
+    assert evaluated[-1] == training.state.spent.tokens
+    assert all(b - a >= 3 * valid for a, b in pairwise([0, *evaluated[:-1]]))
+
+
+def fast(training):
+    """Go through all updates without computing them."""
+    while not training.over:
+        training.next_batches()
+        training.advance(Moment(0.0, 0.0))
+        yield training.evaluate_if_due()
+
+
+def test_patience_evaluates_each_epoch_but_short_ones():
+    for budget, expected in [(Budget(1000, "epochs", 99), [50, 100]), ("1000epochs", [])]:
+        training = start(budget=budget)  # five updates each; a twentieth is 250 updates
+        for progress in fit(training):
+            if progress.update == 120:
+                break
+        assert steps(training) == expected
+
+
+def test_patience_waits_for_three_times_what_is_evaluated():
+    training = start(budget=Budget(200, "epochs", 2), valid=examples(100))
+    task = Line(script=[0.5, 0.4, 0.3, 0.9])
+    training.task = task
+    assert steps(finish(training)) == [75, 150, 225]  # 300 rows each, fifteen epochs
+
+
+# What a budget of time charges
+
+
+class Clocks:
+    """Clocks on which an update takes these seconds, of the wall and of the CPU."""
+
+    def __init__(self, monkeypatch, wall, cpu):
+        self.wall, self.cpu, self.reads = wall, cpu, 0
+        monkeypatch.setattr(Moment, "now", self.now)
+
+    def now(self):
+        self.reads += 1
+        updates = self.reads // 2  # read before and after each
+        return Moment(self.wall * updates, self.cpu * updates)
+
+
+def test_waiting_for_a_busy_machine_is_not_charged(monkeypatch):
+    Clocks(monkeypatch, wall=2.5, cpu=1.0)
+    training = finish(start(budget="10s"))
+    spent = training.state.spent
+    assert (spent.steps, spent.seconds, spent.wall_seconds) == (10, 10.0, 25.0)
+    assert not training.state.busy
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_cpu_seconds_are_divided_by_the_threads(monkeypatch, threads):
+    Clocks(monkeypatch, wall=1.0, cpu=2.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    training = finish(start(budget="10s"))
+    assert training.state.spent.steps == 5 * threads
+
+
+def test_a_trial_ends_at_three_times_its_budget_and_is_evaluated_and_marked(monkeypatch):
+    Clocks(monkeypatch, wall=10.0, cpu=1.0)
+    training = finish(start(budget="10s"))
+    spent = training.state.spent
+    assert (spent.steps, spent.seconds, spent.wall_seconds) == (3, 3.0, 30.0)
+    assert training.state.busy
+    assert training.over
+    assert steps(training)[-1] == 3
+    assert training.best_weights
+
+
+@pytest.mark.parametrize("budget", ["12steps", "2epochs", "60tokens"])
+def test_other_budgets_have_no_wall_limit(monkeypatch, budget):
+    Clocks(monkeypatch, wall=1e9, cpu=1.0)
+    assert not finish(start(budget=budget)).state.busy
+
+
+def test_on_a_gpu_wall_time_is_charged():
+    began, ended = Moment(1.0, 10.0), Moment(3.0, 10.5)
+    assert charged_seconds(began, ended, torch.device("cuda"), threads=2) == 2.0
+    assert charged_seconds(began, ended, torch.device("cpu"), threads=2) == 0.25
+
+
+# Whether more training would help
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "rising"),
+    [
+        ([0.1, 0.5, 0.5, 0.5, 0.5], 0.0, False),
+        ([0.1, 0.2, 0.3, 0.4, 0.6], 0.1, True),
+        ([0.1, 0.2, 0.3, 0.55, 0.6], 0.1, False),  # by less than its standard error
+        ([0.1, 0.6, 0.5, 0.4, 0.5], 0.0, False),
+        ([nan, nan, nan, nan, nan], None, False),
+        ([nan, nan, nan, nan, 0.5], 0.1, True),
+        ([0.1, 0.2, 0.3, 0.4, 0.6], None, True),
+    ],
+)
+def test_still_rising_is_more_than_its_error_in_the_last_fifth(script, error, rising, monkeypatch):
+    monkeypatch.setattr("ensuite.training.training.standard_error", lambda score: error)
+    task = Line(script=script)
+    training = finish(start(task, budget="5steps", data=examples(4)))
+    assert len(training.state.history) == 5
+    assert training.still_rising == rising
+
+
+def test_a_loss_that_falls_is_still_rising():
+    task = Line(script=[5.0, 4.0, 3.0, 2.0, 1.0], higher_is_better=False)
+    assert finish(start(task, budget="5steps", data=examples(4))).still_rising
+
+
+def test_less_than_an_epoch_is_still_rising_and_patience_ends_that():
+    assert finish(start(Line(script=[0.5] * 4), budget="4steps")).still_rising
+    training = start(Line(script=[0.5] * 9), budget=Budget(100, "steps", patience=2))
+    assert not finish(training).still_rising
+    assert training.over
+
+
+def test_without_an_earlier_evaluation_nothing_shows_that_it_stopped():
+    training = finish(start(budget="5steps", valid=examples(50)))
+    assert (len(training.state.history), training.state.spent.epochs) == (1, 1.0)
+    assert training.still_rising
 
 
 def test_training_stops_when_evaluations_bring_no_gain():
@@ -179,6 +325,34 @@ def test_patience_outlives_a_checkpoint_even_without_a_score(tmp_path):
     training = start(Line(script=[nan] * 9), budget=budget)
     training.resume(tmp_path)
     assert len(finish(training).state.history) == 4
+
+
+def test_other_threads_are_told_when_training_goes_on(tmp_path, monkeypatch):
+    finish(start(budget="3steps")).save(tmp_path)
+    said = []
+    for threads in (torch.get_num_threads(), 7):
+        monkeypatch.setattr(torch, "get_num_threads", lambda count=threads: count)
+        training = start()
+        training.say = said.append
+        assert training.resume(tmp_path)
+    assert len(said) == 1
+    assert "goes on with 7" in said[0]
+
+
+def test_best_weights_outlive_the_checkpoint_they_came_from(tmp_path):
+    training = finish(start(budget="3steps"))
+    training.save(tmp_path)
+    again = start()
+    again.resume(tmp_path)
+    again.save(tmp_path)  # deletes the one before
+    torch.testing.assert_close(again.best_weights, training.best_weights, rtol=0, atol=0)
+
+
+def test_a_checkpoint_copies_no_weights(tmp_path, monkeypatch):
+    training = finish(start(budget="3steps"))
+    monkeypatch.setattr(torch.Tensor, "clone", None)
+    training.save(tmp_path)
+    assert start().resume(tmp_path)
 
 
 def test_frozen_weights_stay_and_resume(tmp_path):

@@ -35,7 +35,7 @@ def curves(name: str, trials: Sequence[Trial], metric: str) -> list[values.Curve
 
 def said(trial: Trial) -> list[tuple[str, float | None]]:
     """Return every answer as a word, and how sure it is."""
-    return [trial.predictor.task.describe(answer) for answer in trial.answers]
+    return trial.answers.said()
 
 
 def confusion(problem: Problem, name: str, trial: Trial) -> values.Confusion | None:
@@ -74,8 +74,7 @@ def mistakes(problem: Problem, name: str, trial: Trial) -> list[values.Mistake]:
 
 def errors_of(problem: Problem, trial: Trial) -> list[float]:
     """Return how wrong each answer is; 0: right."""
-    pairs = zip(trial.answers, problem.parts["test"], strict=True)
-    return [trial.predictor.task.error(answer, example) for answer, example in pairs]
+    return [float(error) for error in trial.answers.errors]
 
 
 def only_right(problem: Problem, trials: Mapping[str, Trial]) -> list[values.OnlyRight]:

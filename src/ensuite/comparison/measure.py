@@ -1,4 +1,4 @@
-"""What a candidate costs: time for one input, rate in batches, memory, disk."""
+"""Measure what a candidate costs: latency, throughput, memory, disk space."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,14 +8,25 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ensuite.predictor import CONFIG, TASK, WEIGHTS, Predictor
+from ensuite.candidates import METRICS
+from ensuite.comparison.answers import NUMBERS, WORDS
+from ensuite.predictor import RUN, Predictor
 
 ASKED_ALONE = 30
-"""Inputs whose single answer is timed."""
+"""Inputs that are answered alone, to measure the latency."""
+
+NOT_NEEDED = {RUN, METRICS, WORDS, NUMBERS, "report.html", "README.md"}
+"""Files of a run folder that predicting does not read."""
 
 
 class Cost(NamedTuple):
-    """What answering takes."""
+    """The answers to all examples, and what they took.
+
+    Attributes:
+        answers: One prediction for each example.
+        latency_ms: Median time of one example answered alone, in milliseconds.
+        throughput: Examples a second, answered in batches.
+    """
 
     answers: list[Any]
     latency_ms: float
@@ -23,12 +34,10 @@ class Cost(NamedTuple):
 
 
 def measure(predictor: Predictor, examples: Sequence[Any]) -> Cost:
-    """Answer all examples in batches, and some of them alone, against the clock."""
+    """Answer all examples in batches, and some of them alone, and time both."""
     alone = []
     step = max(1, len(examples) // ASKED_ALONE)
-    predictor.predict_examples(
-        examples[:1]
-    )  # the first answer pays for what is loaded on first use
+    predictor.predict_examples(examples[:1])  # loads what is loaded on first use
     for example in examples[::step][:ASKED_ALONE]:
         began = perf_counter()
         predictor.predict_examples([example])
@@ -39,13 +48,13 @@ def measure(predictor: Predictor, examples: Sequence[Any]) -> Cost:
 
 
 def disk_bytes(run: Path) -> int:
-    """Return the size of what a run needs to answer."""
-    needed = (WEIGHTS, CONFIG, TASK, "tokenizer.json")
-    return sum((run / name).stat().st_size for name in needed if (run / name).exists())
+    """Return the size of all files of a run folder that predicting needs."""
+    files = (each for each in run.iterdir() if each.is_file() and each.name[0] != ".")
+    return sum(each.stat().st_size for each in files if each.name not in NOT_NEEDED)
 
 
 def reset_peak_memory() -> None:
-    """Begin to watch for the most memory that is held."""
+    """Start to measure the peak memory, on every device."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     try:
@@ -54,13 +63,13 @@ def reset_peak_memory() -> None:
         return
 
 
-def peak_memory() -> int | None:
-    """Return the most bytes held since the reset: of the GPU where one is used, else resident.
+def peak_memory(device: torch.device) -> int | None:
+    """Return the peak memory since the reset, in bytes, of the device that was used.
 
-    None where the system does not tell.
+    On a CPU it is the resident memory of this process; None where the system does not tell.
     """
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:

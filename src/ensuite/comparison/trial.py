@@ -1,4 +1,4 @@
-"""One trial of a comparison: a candidate and a seed, run once, kept, and found again."""
+"""One trial of a comparison: a candidate trained with one seed, saved, and opened again."""
 
 import json
 import shlex
@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ensuite.candidates import METRICS, Candidate
+import torch
+
+from ensuite.candidates import METRICS, Candidate, Fitted
+from ensuite.comparison.answers import Answers, row_by_row, stored_scores
 from ensuite.comparison.measure import disk_bytes, measure, peak_memory, reset_peak_memory
 from ensuite.core.errors import RunError
 from ensuite.core.files import read_json, write_json
@@ -25,25 +28,34 @@ from ensuite.training.device import machine, versions
 
 @dataclass(frozen=True)
 class Trial:
-    """What one run of a candidate came to.
+    """The result of training a candidate with one seed.
+
+    The model and its answers stay in the run folder, so that a comparison of many trials needs no
+    more memory than one of them.
 
     Args:
-        seed: It was trained with.
-        folder: Its run folder.
+        seed: Seed of the training.
+        folder: Run folder.
         scores: On the test examples, by metric.
-        answers: To the test examples.
         figures: The measured columns of the table.
         history: Validation scores over the budget.
-        predictor: Ready to be asked.
     """
 
     seed: int
     folder: Path
     scores: Mapping[str, Score]
-    answers: list[Any]
     figures: Mapping[str, Any]
     history: Sequence[Mapping[str, Any]]
-    predictor: Predictor
+
+    @property
+    def predictor(self) -> Predictor:
+        """The trained model; loaded from the run folder each time."""
+        return Predictor.load(self.folder)
+
+    @property
+    def answers(self) -> Answers:
+        """The answers to the test examples; read from the run folder each time."""
+        return Answers.load(self.folder)
 
 
 def run_trial(
@@ -54,52 +66,61 @@ def run_trial(
     folder: Path,
     callback: Callback,
 ) -> Trial:
-    """Return a trial: the finished one in ``folder``, or else one that is trained now.
+    """Return the finished trial in ``folder``, or train the candidate now.
 
     Raises:
-        RunError: If the folder holds a trained run of other options, which is never thrown away.
+        RunError: If the folder holds a trained run of other options, which is never overwritten.
     """
     mine = identity(candidate, problem, budget, seed)
     if (folder / RUN).exists():
         known = read_json(folder / RUN)
         theirs = read_identity(folder)
         different = [key for key in mine if theirs.get(key) != mine[key]]
-        if different and candidate.seeded:  # it cost training; whatever did not is made anew
+        if different and candidate.seeded:  # a baseline costs little, and is fitted again
             raise RunError(
                 f"{folder} holds a run with another {', '.join(different)}, and is kept; choose "
                 "another --out."
             )
         if "figures" in known and not different:
-            return reopen(problem, seed, folder, known["figures"])
+            return reopen(problem, mine, folder, known["figures"])
     write_json(folder / RUN, {"identity": mine})
     reset_peak_memory()
     fitted = candidate.fit(problem, budget=budget, seed=seed, folder=folder, callback=callback)
-    memory = peak_memory()
-    predictor = fitted.predictor
-    predictor.save(folder)
-    test = problem.parts["test"]
+    memory = peak_memory(getattr(candidate, "device", torch.device("cpu")))
+    fitted.predictor.save(folder)
+    figures, scores = evaluate(fitted, problem, mine, folder)
+    figures = {**figures, "peak_memory_bytes": memory}
+    facts = {"identity": mine, **asdict(capsule(problem, [seed])), "figures": figures}
+    write_json(folder / RUN, facts)  # last: a run without figures is not finished
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return Trial(seed, folder, scores, figures, read_history(folder))
+
+
+def evaluate(
+    fitted: Fitted, problem: Problem, mine: Mapping[str, Any], folder: Path
+) -> tuple[dict[str, Any], dict[str, Score]]:
+    """Answer the test examples, store the answers, and return the figures and the scores."""
+    predictor, test = fitted.predictor, problem.parts["test"]
     cost, ledger = measure(predictor, test), predictor.task.ledger(test)
+    scores = row_by_row(predictor.task.score(cost.answers, test))
+    size = disk_bytes(folder)
+    Answers.describe(predictor.task, cost.answers, test).save(folder, mine, scores)
     figures = {
         "parameters": predictor.parameters,
         "train_seconds": fitted.seconds,
-        "peak_memory_bytes": memory,
         "latency_ms": cost.latency_ms,
         "throughput": cost.throughput,
-        "disk_bytes": disk_bytes(folder),
+        "disk_bytes": size,
         "budget_used": fitted.share,
         "converged": fitted.converged,
         "truncated_rows": ledger.rows,
         "truncated_tokens": ledger.tokens,
     }
-    scores = predictor.task.score(cost.answers, test)
-    facts = {"identity": mine, **asdict(capsule(problem, [seed])), "figures": figures}
-    write_json(folder / RUN, facts)  # last: with it the run is finished
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    return Trial(seed, folder, scores, cost.answers, figures, read_history(folder), predictor)
+    return figures, scores
 
 
 def identity(candidate: Candidate, problem: Problem, budget: Budget, seed: int) -> dict[str, Any]:
-    """Return all that decides what a run comes to: equal for two runs that must be equal."""
+    """Return everything that the result of a run depends on; equal only for equal runs."""
     return {
         "candidate": candidate.describe(), "seed": seed, "budget": str(budget),
         "data": problem.fingerprint, "metric": problem.metric,
@@ -120,7 +141,7 @@ def read_identity(folder: Path) -> dict[str, Any]:
 
 
 def capsule(problem: Problem, seeds: Sequence[int]) -> values.Capsule:
-    """Return all that is needed to run it again."""
+    """Return what is needed to repeat the run."""
     typed = Path(sys.argv[0]).stem in ("ensuite", "__main__")
     return values.Capsule(
         command=shlex.join(["ensuite", *sys.argv[1:]]) if typed else "(from Python)",
@@ -132,16 +153,27 @@ def capsule(problem: Problem, seeds: Sequence[int]) -> values.Capsule:
     )
 
 
-def reopen(problem: Problem, seed: int, folder: Path, figures: Mapping[str, Any]) -> Trial:
-    """Return a finished trial; its answers are asked for again, so that they cannot be stale."""
-    predictor = Predictor.load(folder)
-    answers = predictor.predict_examples(problem.parts["test"])
-    scores = predictor.task.score(answers, problem.parts["test"])
-    return Trial(seed, folder, scores, answers, figures, read_history(folder), predictor)
+def reopen(
+    problem: Problem, mine: Mapping[str, Any], folder: Path, figures: Mapping[str, Any]
+) -> Trial:
+    """Return a finished trial, with the scores that are stored in its folder.
+
+    Where they are missing, or of a kind that cannot be stored, the test examples are answered
+    again.
+    """
+    predictor, test = Predictor.load(folder), problem.parts["test"]
+    few = test[:1]
+    some = predictor.task.score(predictor.predict_examples(few), few)
+    scores = stored_scores(folder, mine, some)
+    if scores is None:
+        answers = predictor.predict_examples(test)
+        scores = row_by_row(predictor.task.score(answers, test))
+        Answers.describe(predictor.task, answers, test).save(folder, mine, scores)
+    return Trial(mine["seed"], folder, scores, figures, read_history(folder))
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """Return the validation scores of a run over its budget; none of a baseline.
+    """Return the validation scores of a run over its budget; an empty list for a baseline.
 
     Raises:
         RunError: If the file is damaged.
@@ -152,11 +184,11 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         points = [json.loads(line) for line in lines]
         return [{**each, "scores": dict(each["scores"])} for each in points]
     except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} cannot be read ({error}); take it away.") from error
+        raise RunError(f"{path} cannot be read ({error}); delete it.") from error
 
 
 def validation_score(trial: Trial, metric: str, higher_is_better: bool) -> float:
-    """Return the best validation score of a run, larger is better; 0 where it has none."""
+    """Return the best validation score of a run, larger is better; 0 if it has none."""
     values = [
         each["scores"][metric] for each in trial.history if each["scores"].get(metric) is not None
     ]

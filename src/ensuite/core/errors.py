@@ -36,8 +36,16 @@ class NonFiniteGradientError(TrainingError):
     """Several updates in a row had gradients that are not finite."""
 
 
+class OutOfMemoryError(TrainingError):
+    """Not even a batch of one row fits into memory."""
+
+
 class PaddingLeakError(EnsuiteError):
     """A backbone gives other answers when padding is added."""
+
+
+class RowLeakError(EnsuiteError):
+    """A backbone gives other answers to a row when other rows are in its batch."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

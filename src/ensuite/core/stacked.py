@@ -1,4 +1,4 @@
-"""Rows of one shape as one array a field: a batch of them is one selection, not many objects."""
+"""Named tuples whose fields have one shape throughout, kept as one array for each field."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast, overload
@@ -9,22 +9,24 @@ from numpy.typing import NDArray
 Row = TypeVar("Row")
 
 MOST_BYTES = 2**30
-"""Of a field that is stacked; beyond, memory is worth more than the time a batch takes."""
+"""Largest field that is copied into one array."""
 
 
 class Stacked(Sequence[Row]):
-    """Named tuples whose fields, arrays or numbers, have one shape throughout.
+    """A sequence of named tuples, kept as one array for each field.
+
+    A batch is then one selection of rows from each array, and no list of objects.
 
     Args:
-        make: Their class.
-        fields: (rows, ...) by name, in the order of the class.
+        make: Class of the named tuples.
+        fields: Arrays (rows, ...) by name, in the order of the class.
     """
 
     def __init__(self, make: Callable[..., Row], fields: Mapping[str, NDArray[Any]]) -> None:
         self.make, self.fields = make, fields
 
     def __len__(self) -> int:
-        """Count the rows."""
+        """Return the number of rows."""
         return len(next(iter(self.fields.values())))
 
     @overload
@@ -32,18 +34,18 @@ class Stacked(Sequence[Row]):
     @overload
     def __getitem__(self, number: slice) -> "Stacked[Row]": ...
     def __getitem__(self, number: int | slice) -> "Row | Stacked[Row]":
-        """Return a row, or a stretch of them."""
+        """Return one row, or a slice of them."""
         picked = {name: field[number] for name, field in self.fields.items()}
         return Stacked(self.make, picked) if isinstance(number, slice) else self.make(**picked)
 
     def take(self, numbers: Sequence[int]) -> "Stacked[Row]":
-        """Return the rows of these numbers."""
+        """Return the rows with these numbers."""
         places = np.asarray(numbers, dtype=np.intp)
         return Stacked(self.make, {name: f.take(places, 0) for name, f in self.fields.items()})
 
 
 def stack(rows: Sequence[Row]) -> Sequence[Row]:
-    """Return named tuples field by field where each of those has one shape; as they are where not.
+    """Return named tuples as :class:`Stacked` where each field has one shape, else unchanged.
 
     >>> from typing import NamedTuple
     >>> Point = NamedTuple("Point", [("at", NDArray[Any])])
@@ -58,7 +60,7 @@ def stack(rows: Sequence[Row]) -> Sequence[Row]:
         return rows
     try:
         fields = dict(zip(make._fields, map(np.array, columns), strict=True))
-    except ValueError:  # of several shapes
+    except ValueError:  # fields of several shapes
         return rows
     if any(field.dtype == object for field in fields.values()):
         return rows
@@ -66,14 +68,14 @@ def stack(rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def take(rows: Sequence[Row], numbers: Sequence[int]) -> Sequence[Row]:
-    """Return the rows of these numbers."""
+    """Return the rows with these numbers."""
     if isinstance(rows, Stacked):
         return rows.take(numbers)
     return [rows[number] for number in numbers]
 
 
 def column(rows: Sequence[Any], name: str) -> Any:
-    """Return one field of all rows: an array where they are stacked, else a list."""
+    """Return one field of all rows: an array if the rows are stacked, else a list."""
     if isinstance(rows, Stacked):
         return rows.fields[name]
     return [getattr(row, name) for row in rows]

@@ -76,7 +76,7 @@ class MLP(Backbone):
         fields = [
             flatten(batch.inputs[name], batch.mask, steps) for name, steps in self.steps.items()
         ]
-        return States(self.layers(torch.cat(fields, dim=-1)))
+        return States(self.layers(fields[0] if len(fields) == 1 else torch.cat(fields, dim=-1)))
 
 
 def steps_of(kind: Kind, steps: int | None) -> int | None:

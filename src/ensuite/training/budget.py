@@ -1,4 +1,4 @@
-"""What a candidate may spend on training, and what it has spent."""
+"""Budgets: how much a candidate may spend on training, and how much it has spent."""
 
 import re
 from dataclasses import dataclass
@@ -15,14 +15,28 @@ UNITS: dict[str, tuple[Unit, float]] = {
 }  # fmt: skip
 
 PATIENCE = 5
-"""Evaluations without a gain after which a candidate without a budget of its own stops."""
+"""Evaluations without an improvement after which training with the default budget stops."""
+
+WALL_LIMIT = 3.0
+"""A budget of time ends training after this multiple of it by the wall clock, however little of it
+was charged: on a busy machine, training waits instead of computing."""
 
 
 @dataclass
 class Spent:
-    """What training has used up. Only updates are charged, not reading or evaluating."""
+    """Amounts used so far by updates; reading data, evaluating and saving are not charged.
+
+    Attributes:
+        seconds: What a budget of time charges: on a CPU, CPU seconds divided by the number of
+            threads, so that other processes on the machine cost nothing; on a GPU, wall time.
+        wall_seconds: Wall time of the same updates.
+        steps: Updates.
+        epochs: Passes over the training rows, with the fraction of the current one.
+        tokens: Positions of the main input, without padding (rows, where the input has no time).
+    """
 
     seconds: float = 0.0
+    wall_seconds: float = 0.0
     steps: int = 0
     epochs: float = 0.0
     tokens: int = 0
@@ -30,7 +44,14 @@ class Spent:
 
 @dataclass(frozen=True)
 class Budget:
-    """An amount of one thing. With ``patience``, training also stops when it gains no more."""
+    """An amount of one unit, and when to stop before it is spent.
+
+    Args:
+        amount: How much may be spent.
+        unit: Of what.
+        patience: Evaluations in a row without an improvement after which training stops; None:
+            never before the amount is spent.
+    """
 
     amount: float = 600.0
     unit: Unit = "seconds"
@@ -38,10 +59,10 @@ class Budget:
 
     @classmethod
     def parse(cls, text: str | None) -> "Budget":
-        """Read '60s', '3m', '1h', '500steps', '4epochs' or '2e6tokens'; None is the default.
+        """Parse '60s', '3m', '1h', '500steps', '4epochs' or '2e6tokens'; None: the default budget.
 
         Raises:
-            UsageError: If ``text`` is no such amount, or the amount is 0.
+            UsageError: If ``text`` is not of that form, or the amount is 0 or infinite.
 
         >>> Budget.parse("3m")
         Budget(amount=180.0, unit='seconds', patience=None)
@@ -64,8 +85,12 @@ class Budget:
         return cls(amount, unit, patience=None)
 
     def share(self, spent: Spent) -> float:
-        """Return which share of the budget is spent; 1 or more when it is used up."""
+        """Return the fraction of the budget that is spent; 1 or more once it is used up."""
         return float(getattr(spent, self.unit)) / self.amount
+
+    def wall_limit_reached(self, spent: Spent) -> bool:
+        """Return whether a budget of time has taken three times as long by the wall clock."""
+        return self.unit == "seconds" and spent.wall_seconds >= WALL_LIMIT * self.amount
 
     def __str__(self) -> str:
         amount = f"{self.amount:g} {self.unit}"

@@ -1,4 +1,4 @@
-"""Hooks that are called while a model trains."""
+"""Callbacks: hooks that are called while a model trains."""
 
 from ensuite.training.training import Progress, Training
 
@@ -7,7 +7,7 @@ class Callback:
     """No-op callback; override the hooks you need."""
 
     def say(self, sentence: str) -> None:
-        """Receive one sentence for the user: what is about to happen, or was found."""
+        """Called with one sentence for the user."""
 
     def begin(self, name: str, training: Training) -> None:
         """Called when the candidate ``name`` starts, or resumes from a checkpoint."""

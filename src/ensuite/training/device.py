@@ -1,4 +1,4 @@
-"""Where to compute, in which precision, and how repeatably."""
+"""Device, precision and determinism of computations; facts about the machine."""
 
 import os
 import platform
@@ -14,10 +14,10 @@ from ensuite.core.errors import UsageError
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Return the device called ``name``; 'auto' takes a GPU where there is one.
+    """Return the device called ``name``; 'auto' chooses a GPU if there is one.
 
     Raises:
-        UsageError: If there is no such device here.
+        UsageError: If this machine has no such device.
     """
     there = {
         "cpu": True,
@@ -33,7 +33,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def precision(name: str, device: torch.device) -> AbstractContextManager[None]:
-    """Return the context in which a forward pass computes."""
+    """Return the context manager for a forward pass in the precision called ``name``."""
     if name == "bfloat16":
         context: AbstractContextManager[None] = torch.autocast(device.type, torch.bfloat16)
         return context
@@ -42,11 +42,11 @@ def precision(name: str, device: torch.device) -> AbstractContextManager[None]:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Make every operation repeat its bits, where it can; the caller's setting comes back."""
+    """Use deterministic algorithms where torch has them; restore the setting afterwards."""
     before = torch.get_deterministic_debug_mode()
     memory = cast(Any, torch.utils.deterministic)  # a module with a property, unknown to mypy
     filled = memory.fill_uninitialized_memory
-    memory.fill_uninitialized_memory = False  # costs time, changes no result
+    memory.fill_uninitialized_memory = False  # filling costs time, and changes no result
     torch.set_deterministic_debug_mode("warn")  # its longer form imports a compiler first
     try:
         yield
@@ -56,21 +56,21 @@ def deterministic() -> Iterator[None]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions a result depends on."""
+    """Return the versions of the packages that a result depends on."""
     names = ("ensuite", "torch", "numpy", "tokenizers", "scikit-learn")
     return {"python": platform.python_version(), **{name: _version(name) for name in names}}
 
 
 @cache
 def _version(name: str) -> str:
-    """Return that of an installed package; reading it takes milliseconds."""
+    """Return the version of an installed package; cached, since it takes milliseconds."""
     from importlib.metadata import version
 
     return version(name)
 
 
 def machine() -> dict[str, str]:
-    """Describe the machine a result was measured on."""
+    """Return facts about this machine, for results that were measured on it."""
     facts = {
         "system": platform.system(),
         "processor": _processor(),

@@ -1,4 +1,4 @@
-"""Let Ctrl-C wait for the end of an update, so that what is saved then is whole."""
+"""Delay Ctrl-C until the end of an update, so that a checkpoint can be written then."""
 
 import signal
 import threading
@@ -9,9 +9,9 @@ from typing import Any
 
 @contextmanager
 def held_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield what tells whether Ctrl-C was pressed; a second one interrupts at once.
+    """Yield a function that returns whether Ctrl-C was pressed; a second one interrupts at once.
 
-    Where Ctrl-C means something else already (another handler, not the main thread), it stays so.
+    Nothing changes where another handler is installed already, or outside the main thread.
     """
     asked = threading.Event()
 
