@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "ensuite"
 BASE = {"core"}
 WORK = {"nn", "data", "decoding", "metrics"}
 BELOW = BASE | WORK | {"models", "tasks", "baselines", "training", "catalog"}
-ANSWER = BELOW | {"problem", "predictor", "candidates", "laws"}
+ANSWER = BELOW | {"network", "problem", "predictor", "candidates", "laws"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "core": BASE,
@@ -23,8 +23,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": BASE | {"data", "training"},
     "catalog": BASE,
     "problem": BASE | {"data", "catalog"},
-    "predictor": BELOW | {"problem"},
-    "candidates": BELOW | {"problem", "predictor"},
+    "network": BELOW,
+    "predictor": BELOW | {"network", "problem"},
+    "candidates": BELOW | {"network", "problem", "predictor"},
     "laws": BELOW | {"predictor"},
     "report": BASE | {"report"},
     "comparison": ANSWER | {"report", "comparison"},

@@ -112,7 +112,7 @@ def test_its_backbone_competes_at_our_task(ensuite: Run, reviews: str) -> None:
     (run,) = (path for path in Path("run/trials").glob("bag*/0"))
     assert "good" in ensuite("predict", str(run), "a good film").stdout
     said = ensuite("predict", str(run), "a good film", code=1, path=()).stderr
-    assert "ensuite_extra.bag:BagOptions is not installed here" in said
+    assert 'the model "bag" is not installed here' in said
 
 
 def test_its_options_are_known_by_name(ensuite: Run, reviews: str) -> None:

@@ -20,7 +20,8 @@ from ensuite.core.options import differences, option_names, set_options, to_json
 from ensuite.core.recipe import Recipe
 from ensuite.core.registry import load, misfit
 from ensuite.core.task import Task, rank
-from ensuite.predictor import WEIGHTS, Predictor, find_run
+from ensuite.network import Network
+from ensuite.predictor import TOKENIZERS, WEIGHTS, Predictor, find_run
 from ensuite.problem import Problem, verify
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
@@ -29,7 +30,7 @@ from ensuite.training.interrupt import held_interrupt
 from ensuite.training.loop import fit
 from ensuite.training.training import Training
 
-METRICS, TOKENIZERS = "metrics.jsonl", "*tokenizer.json"
+METRICS = "metrics.jsonl"
 
 SAVE_EVERY = 10.0
 """Seconds between two checkpoints: what a kill can cost at most."""
@@ -150,8 +151,8 @@ class Trained:
         held_out = problem.parts["valid"]
         answers = predict(training.task, training.model, held_out)
         task = training.task.calibrate(answers, held_out)
-        model = training.model.eval()
-        predictor = Predictor(self.name, problem.name, task, model, self.options)
+        network = Network(training.model.eval(), self.options)
+        predictor = Predictor(self.name, problem.name, task, network)
         state = training.state
         share = min(training.share, 1.0)
         return Fitted(predictor, state.spent.seconds, share, training.converged)

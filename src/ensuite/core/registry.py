@@ -23,6 +23,9 @@ class Row:
         baselines: The simple methods that a task is always compared with, as ``target``.
         paper: Where it was published.
         year: When.
+        default: Whether a comparison without ``--models`` takes part with it, where it fits.
+        model_types: The values of ``model_type`` in the ``config.json`` of published checkpoints
+            that this backbone opens.
     """
 
     target: str
@@ -33,6 +36,8 @@ class Row:
     baselines: tuple[str, ...] = ()
     paper: str = ""
     year: int | None = None
+    default: bool = True
+    model_types: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Import the target."""
@@ -57,10 +62,14 @@ class Registry(Mapping[str, Row]):
 
     An entry point names a mapping of rows, as ``ensuite.catalog`` has them. Our own come by the
     same door, so that what a plug-in can do is what we do.
+
+    A class of the user's own that no row names can be registered for the process. It is found
+    again by its name, but it is not listed among the rows.
     """
 
     def __init__(self, kind: str, group: str) -> None:
         self.kind, self.group = kind, group
+        self._registered: dict[str, type] = {}
 
     @cached_property
     def rows(self) -> dict[str, Row]:
@@ -104,6 +113,47 @@ class Registry(Mapping[str, Row]):
             return self.rows[name]
         close = nearest(name, self.rows) or "."
         raise UsageError(f'There is no {self.kind} "{name}"{close} {hint}'.rstrip())
+
+    def register(self, kind: type) -> str:
+        """Make a class known to this process, and return the name by which it is found."""
+        name = f"{kind.__module__}:{kind.__qualname__}"
+        self._registered[name] = kind
+        return name
+
+    def name_of(self, options: Any) -> str:
+        """Return the name that a run saves for an object: its row, or else its registered class.
+
+        Args:
+            options: An instance of the class that a row names. Of several rows of the class, the
+                first whose preset it has is taken.
+        """
+        kind = type(options)
+        target = f"{kind.__module__}:{kind.__qualname__}"
+        for name, row in self.rows.items():
+            preset = row.preset.items()
+            if row.target == target and all(getattr(options, k, None) == v for k, v in preset):
+                return name
+        return self.register(kind)
+
+    def resolve(self, name: str) -> Any:
+        """Return the class that :meth:`name_of` named. Nothing else is ever imported.
+
+        Raises:
+            UsageError: If no installed package offers it and it is not registered; says what to
+                do.
+        """
+        if name in self.rows:
+            return self.rows[name].load()
+        if name in self._registered:
+            return self._registered[name]
+        advice = f"install the package that offers it as an entry point of {self.group}"
+        if ":" in name:
+            where = f"ensuite.catalog.{self.group.rpartition('.')[2]}"
+            advice = (
+                f"register the class in this process ({where}.register(CLASS)), or "
+                f"offer it as an entry point of {self.group}, as CONTRIBUTING.md shows"
+            )
+        raise UsageError(f'the {self.kind} "{name}" is not installed here; {advice}.')
 
     def matching(self, condition: Callable[[Row], bool]) -> dict[str, Row]:
         """Return the rows that satisfy ``condition``, by name."""

@@ -6,19 +6,19 @@ from ensuite.core.batch import DECODER, Batch, Carry
 from ensuite.decoding.written import Steps, Written, begin, choose
 
 SHRINK = 0.75
-"""Rows leave together, once no more than this share still writes: each time costs a copy."""
+"""Finished rows leave the batch once at most this share of it still writes, to save copies."""
 
 
 @torch.no_grad()
 def greedy(model: Steps, batch: Batch, *, start: int, end: int, longest: int) -> list[Written]:
-    """Write a sequence for each row of the batch. Rows that have ended leave it.
+    """Return a sequence for each row of the batch. Finished rows leave it.
 
     Args:
-        model: What gives the scores of the next token.
-        batch: What is to be answered, encoded once.
+        model: Gives the scores of the next token.
+        batch: The sources, encoded once.
         start: The token before the first.
         end: The token after the last.
-        longest: After how many tokens a sequence is cut off.
+        longest: The largest number of tokens of a sequence.
     """
     carry: Carry = begin(model, batch)
     device, size = next(iter(carry.values())).device, len(batch)

@@ -63,6 +63,10 @@ class MLP(Backbone):
         row = torch.cat([batch.inputs[name].flatten(1) for name in self.fields], dim=-1)
         return States(self.layers(row))
 
+    def depth(self, name: str) -> int:
+        """Return the number of the layer from 1 on; each has three modules, one with weights."""
+        return 1 + int(name.split(".")[1]) // 3
+
 
 def size(kind: Kind) -> int:
     """Return how many numbers a field has."""

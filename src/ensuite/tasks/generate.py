@@ -25,7 +25,7 @@ from ensuite.data.processors.writing import EDGE, Writing
 from ensuite.decoding.beam import beam_search
 from ensuite.decoding.sampling import Continued, Sampling, sample
 from ensuite.decoding.telling import Telling, cut
-from ensuite.decoding.written import Steps
+from ensuite.decoding.written import LanguageModel
 from ensuite.nn.heads import TokenHead
 from ensuite.nn.losses import cross_entropy
 
@@ -317,7 +317,7 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     def write(
         self,
-        model: Steps,
+        model: LanguageModel,
         prompts: Sequence[str],
         sampling: Sampling,
         context: int | None = None,
@@ -364,7 +364,7 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     def _search(
         self,
-        model: Steps,
+        model: LanguageModel,
         prompts: Sequence[Sequence[int]],
         longest: Sequence[int],
         sampling: Sampling,
