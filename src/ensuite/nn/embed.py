@@ -23,6 +23,8 @@ class Embedding(nn.Module):
         occurrences of a word together, here each is dropped for itself and the rest not scaled.
     """
 
+    no_weight_decay = ("weight",)
+
     def __init__(
         self,
         size: int,

@@ -23,6 +23,7 @@ from ensuite.core.task import Task, rank
 from ensuite.training.budget import Budget, Spent
 from ensuite.training.device import precision
 from ensuite.training.evaluate import predict
+from ensuite.training.groups import freeze
 from ensuite.training.optimizer import make_optimizer
 
 TOLERATED = 5
@@ -101,8 +102,8 @@ class Training:
         self.valid = task.validation_subset(valid)
         self.valid_items = task.items(self.valid)
         self.recipe, self.budget, self.seed, self.metric = recipe, budget, seed, metric
-        learned = [each for each in self.model.parameters() if each.requires_grad]
-        self.optimizer = make_optimizer(learned, recipe)
+        freeze(self.model, recipe)
+        self.optimizer = make_optimizer(self.model, recipe)
         self.state = TrainingState()
         self.carry: Carry | None = None
         self.best_weights: dict[str, Tensor] = {}
