@@ -1,5 +1,7 @@
 """Who competes: names and options as typed, settings by whose they are, what fits."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,11 +13,11 @@ from ensuite.candidates import (
     baselines,
     choose,
     fitting,
-    is_run,
     model_options,
+    parse_spec,
     require_metric,
     sort_settings,
-)  # fmt: skip
+)
 from ensuite.core.errors import EnsuiteError, UsageError
 from ensuite.models.mlp import MLPOptions
 from ensuite.models.recurrent import RecurrentOptions
@@ -103,8 +105,11 @@ def test_a_name_of_the_catalog_wins_over_a_folder(
     (folder / "lstm").mkdir()
     (folder / "mine").mkdir()
     monkeypatch.chdir(folder)
-    assert not is_run("lstm")
-    assert is_run("mine")
+    assert parse_spec("lstm:layers=2") == ("lstm", None, {"layers": "2"})
+    assert parse_spec("mine") == ("mine", Path("mine"), {})
+    assert parse_spec("mine:template=a.txt,shots=2") == (
+        "mine", Path("mine"), {"template": "a.txt", "shots": "2"},
+    )  # fmt: skip
     assert [c.kind for c in choose(["lstm"], texts, Settings(), CPU)] == ["trained"]
 
 

@@ -46,8 +46,7 @@ class Network(FittedModel):
 
     @classmethod
     def load(cls, folder: Path, config: Mapping[str, Any], task: Task[Any, Any, Any]) -> Self:
-        options_class = catalog.backbones.resolve(config["backbone"])
-        options: BackboneOptions = from_json(options_class, config["options"])
+        options = saved_options(config)
         backbone = options.build(task.inputs)
         model = Model(backbone, task.head(backbone))
         model.load_state_dict(options.adopt(read_tensors(folder / WEIGHTS)))
@@ -85,3 +84,13 @@ class Network(FittedModel):
             states = self.model.eval().backbone(batch.to(device))
         embedded: Tensor = states.summary if pool else states.sequence
         return embedded
+
+
+def saved_options(config: Mapping[str, Any]) -> BackboneOptions:
+    """Return the options of a saved network's backbone.
+
+    Raises:
+        UsageError: If the backbone is not installed here.
+    """
+    kind: type[BackboneOptions] = catalog.backbones.resolve(config["backbone"])
+    return from_json(kind, config["options"])  # type: ignore[no-any-return]

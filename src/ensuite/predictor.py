@@ -19,6 +19,7 @@ from ensuite.core.registry import load
 from ensuite.core.task import Task
 from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
+from ensuite.prompting import PromptedModel, Template
 from ensuite.tasks.generate import Generate
 
 CONFIG, TASK, RUN = "config.json", "task.json", "run.json"
@@ -229,6 +230,7 @@ def load_fitted(
 def load_network(
     folder: Path, config: Mapping[str, Any], task_name: str, task: Task[Any, Any, Any]
 ) -> FittedModel:
+    """Open a network, its backbone found by its name in the catalog."""
     return Network.load(folder, config, task)
 
 
@@ -246,7 +248,20 @@ def load_baseline(
     )
 
 
-LOADERS: dict[str, Loader] = {"network": load_network, "baseline": load_baseline}
+def load_prompted(
+    folder: Path, config: Mapping[str, Any], task_name: str, task: Task[Any, Any, Any]
+) -> FittedModel:
+    """Open a language model with its template."""
+    language = from_json(Generate, config["language"])
+    fitted = load_fitted(folder, config["language_model"], "generate", language)
+    return PromptedModel(language, fitted, Template(config["template"]), config["beginning"])
+
+
+LOADERS: dict[str, Loader] = {
+    "network": load_network,
+    "baseline": load_baseline,
+    "prompted": load_prompted,
+}
 
 
 def find_run(path: Path) -> Path:

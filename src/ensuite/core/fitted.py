@@ -34,17 +34,9 @@ class FittedModel(ABC):
 
     @abstractmethod
     def save(self, folder: Path) -> dict[str, Any]:
-        """Write the tensors into a run folder, and return the rest as ``config.json`` holds it."""
+        """Write the tensors into a run folder, and return the rest as ``config.json`` holds it.
 
-    @classmethod
-    @abstractmethod
-    def load(cls, folder: Path, config: Mapping[str, Any], task: Any) -> "FittedModel":
-        """Return the model that :meth:`save` wrote.
-
-        Args:
-            folder: The run folder.
-            config: What ``save`` returned.
-            task: The task of the run, prepared.
+        :func:`ensuite.predictor.load_fitted` reads both again.
         """
 
     def published_config(self) -> Mapping[str, Any]:
