@@ -199,11 +199,11 @@ class Predictor:
             task = from_json(type(problem.find_task(name)), described["options"], files)
             fitted = load_fitted(folder, config, name, task)
             return cls(config["name"], name, task, fitted.to(device), folder)
-        except RunError:
-            raise
-        except UsageError as error:  # something is not installed here
+        except EnsuiteError as error:
+            if str(folder) in str(error):  # it names the file already
+                raise
             raise RunError(f"{folder} cannot be opened: {error}") from error
-        except (KeyError, TypeError, ValueError, RuntimeError, EnsuiteError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(f"{folder} is not a whole run of this version ({error}).") from error
 
 
