@@ -14,7 +14,10 @@ def command(
     models: Annotated[str | None, typer.Option(help="Names, with commas: rnn,lstm,gru.")] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[:KEY=VALUE,...]", help="One candidate; can be repeated."),
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="A model, a folder, or RUN:template=FILE; can be repeated.",
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Runs of each candidate.")] = 3,
     budget: words.Budget = None,

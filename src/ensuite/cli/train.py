@@ -11,7 +11,9 @@ from ensuite.cli import options as words
 def command(
     task: words.TaskName,
     data: words.Data,
-    model: Annotated[str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="As lstm:layers=2.")],
+    model: Annotated[
+        str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="As lstm:layers=2; or a folder.")
+    ],
     budget: words.Budget = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
     set_: words.Set = None,

@@ -1,4 +1,4 @@
-"""A table of everything that can be chosen by name, ours and that of installed plug-ins."""
+"""Registries of everything that can be chosen by name: our own parts and those of plug-ins."""
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from ensuite.core.errors import UsageError, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One choice: what can be said of it without importing it.
+    """One choice, described without importing it.
 
     Args:
         target: "module:Class", imported when it is chosen.
@@ -58,10 +58,10 @@ def load(target: str) -> Any:
 
 
 class Registry(Mapping[str, Row]):
-    """The rows of one kind by name: those given, then those of the entry points of ``group``.
+    """The rows of one kind by name, as the entry points of ``group`` offer them.
 
-    An entry point names a mapping of rows, as ``ensuite.catalog`` has them. Our own come by the
-    same door, so that what a plug-in can do is what we do.
+    An entry point names a mapping of rows, as ``ensuite.catalog`` has them. Our own parts are
+    offered in the same way, so a plug-in can do all that they do.
 
     A class of the user's own that no row names can be registered for the process. It is found
     again by its name, but it is not listed among the rows.
@@ -73,7 +73,7 @@ class Registry(Mapping[str, Row]):
 
     @cached_property
     def rows(self) -> dict[str, Row]:
-        """All rows; a name offered twice is an error, since runs are saved by name."""
+        """All rows. It is an error to offer a name twice, since runs are saved by name."""
         rows: dict[str, Row] = {}
         owners: dict[str, str] = {}
         for point in entry_points(group=self.group):
@@ -163,14 +163,14 @@ class Registry(Mapping[str, Row]):
 def misfit(
     needs: Set[str], kinds: Set[str], traits: Set[str], reads: Set[str], *, writes: bool
 ) -> str | None:
-    """Say why a backbone cannot do a task: what is missing; None where nothing is.
+    """Return the reason why a backbone cannot do a task; None if it can.
 
     Args:
         needs: The traits that the task needs.
-        kinds: Of the task's inputs.
+        kinds: The kinds of the task's inputs.
         traits: What the backbone offers.
         reads: The kinds of input that it reads.
-        writes: Whether the task asks for a written answer.
+        writes: Whether the task has a decoder write its answers.
     """
     if missing := needs - traits:
         return f"it does not offer what the task needs: {', '.join(sorted(missing))}"
