@@ -1,6 +1,8 @@
 """Who competes: names and options as typed, settings by whose they are, what fits."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +24,8 @@ from ensuite.core.errors import EnsuiteError, UsageError
 from ensuite.models.mlp import MLPOptions
 from ensuite.models.recurrent import RecurrentOptions
 from ensuite.problem import Problem, open_problem
+from ensuite.tasks.classify import Classify
+from ensuite.training.budget import Budget
 
 CPU = torch.device("cpu")
 
@@ -120,10 +124,28 @@ def test_a_metric_is_known_before_anything_is_trained() -> None:
 
 
 def test_a_seed_gives_the_same_order_to_every_candidate(texts: Problem) -> None:
-    from ensuite.training.budget import Budget
-
     chosen = choose(["rnn", "lstm"], texts, Settings(model={"width": "4"}), CPU)
     orders = [c.begin(texts, Budget.parse("1steps"), 5).order for c in chosen]  # type: ignore[attr-defined]
     assert orders[0] == orders[1]
     other = chosen[0].begin(texts, Budget.parse("1steps"), 6).order  # type: ignore[attr-defined]
     assert other != orders[0]
+
+
+def test_each_candidate_prepares_its_own_copy_of_the_task(
+    texts: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    prepare = Classify.prepare
+
+    def spy(self: Classify, examples: Any, options: Any = None, pretrained: Any = None) -> Any:
+        given.append((options, pretrained))
+        task = prepare(self, examples, options, pretrained)
+        return replace(task, class_weight="balanced") if options.cell == "gru" else task
+
+    monkeypatch.setattr(Classify, "prepare", spy)
+    chosen = choose(["lstm", "gru"], texts, Settings(model={"width": "4"}), CPU)
+    tasks = [c.begin(texts, Budget.parse("1steps"), seed).task for c in chosen for seed in (0, 1)]  # type: ignore[attr-defined]
+    assert given == [(RecurrentOptions(cell=cell, width=4), None) for cell in ("lstm", "gru")]
+    assert tasks[0] is tasks[1] is texts.task  # nothing differs
+    assert tasks[2] is tasks[3] is not texts.task
+    assert tasks[2].class_weight == "balanced"

@@ -24,7 +24,7 @@ from ensuite.core.task import Task, rank
 from ensuite.network import Network
 from ensuite.predictor import WEIGHTS, Predictor, find_run
 from ensuite.problem import Problem, verify
-from ensuite.prompting import PromptedModel, Template
+from ensuite.prompting import PromptedModel, Template, solved
 from ensuite.start import (
     Start,
     checkpoint_fingerprint,
@@ -356,9 +356,9 @@ class Prompted:
         assert isinstance(self.language.task, Generate), "open has seen to it"
         train = problem.parts["train"]
         drawn = np.random.default_rng(seed).choice(len(train), self.shots, replace=False)
-        model = PromptedModel(self.language.task, self.language.fitted, self.template)
-        solved = model.solved(problem.task, [train[number] for number in drawn])
-        model = PromptedModel(model.language, model.fitted, self.template, solved)
+        beginning = solved(self.template, problem.task, [train[number] for number in drawn])
+        language, fitted = self.language.task, self.language.fitted
+        model = PromptedModel(language, fitted, self.template, beginning)
         return Fitted(calibrated(self.name, problem, problem.task, model))
 
 

@@ -96,6 +96,13 @@ def fields_of(task: Task[Any, Any, Any], example: Any) -> dict[str, str]:
     return {"input": task.show(example), **texts}
 
 
+def solved(template: Template, task: Task[Any, Any, Any], examples: Sequence[Any]) -> str:
+    """Return the text of examples with their answers, to stand before a prompt."""
+    prompts = [template.fill(fields_of(task, example)) for example in examples]
+    pairs = zip(prompts, map(task.truth, examples), strict=True)
+    return "".join(f"{prompt}{template.gap}{truth}{BETWEEN}" for prompt, truth in pairs)
+
+
 class PromptedModel(FittedModel):
     """A language model that scores each choice of a task as the answer to a prompt.
 
@@ -125,12 +132,6 @@ class PromptedModel(FittedModel):
     def to(self, device: str) -> Self:
         self.fitted.to(device)
         return self
-
-    def solved(self, task: Task[Any, Any, Any], examples: Sequence[Any]) -> str:
-        """Return the text of examples with their answers, to stand before a prompt."""
-        prompts = [self.template.fill(fields_of(task, example)) for example in examples]
-        pairs = zip(prompts, map(task.truth, examples), strict=True)
-        return "".join(f"{prompt}{self.template.gap}{truth}{BETWEEN}" for prompt, truth in pairs)
 
     def predict(self, task: Task[Any, Any, Any], examples: Sequence[Any]) -> list[Any]:
         """Return a prediction from the likelihood of each of ``task.choices`` after the prompt.
