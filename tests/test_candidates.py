@@ -19,6 +19,7 @@ from ensuite.candidates import (
     parse_spec,
     require_metric,
     sort_settings,
+    spec_options,
 )
 from ensuite.core.errors import EnsuiteError, UsageError
 from ensuite.models.mlp import MLPOptions
@@ -54,6 +55,27 @@ def test_any_other_text_is_refused_in_a_sentence(text: str) -> None:
         model_options(text)
     except EnsuiteError as error:
         assert error.exit_code == 2
+
+
+SPECS = some.builds(
+    "{}{}{}".format,
+    some.sampled_from(["lstm", "gru", "folder", "most frequent", ".", ""]),
+    some.sampled_from(["", ":", "::", ":init_from=", ":template="]),
+    some.one_of(some.text(max_size=9), some.sampled_from(["width=3", "folder", ",", "=", "a:b"])),
+)
+
+
+@given(spec=SPECS)
+def test_any_words_of_a_model_are_options_or_refused_in_a_sentence(
+    spec: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.getbasetemp())
+        Path("folder").mkdir(exist_ok=True)
+        try:
+            spec_options(spec, "classify")
+        except EnsuiteError as error:
+            assert error.exit_code in (1, 2)
 
 
 @given(some.lists(some.text()))

@@ -81,7 +81,7 @@ class Predictor:
     def read(self, data: Any, given: Mapping[str, str] | None = None, *, asking: bool) -> list[Any]:
         """Make examples of a file, or of data in memory, as the task's own training data was read.
 
-        Of data with parts of its own the test part is read.
+        If the data has parts of its own, the test part is read.
 
         Raises:
             DataError: If they are not of the kind the model was trained on, or a label is unknown.
@@ -100,11 +100,11 @@ class Predictor:
         return {name: score.value for name, score in scores.items()}
 
     def evaluate_by_length(self, examples: Sequence[Any], parts: int) -> list["Stretch"]:
-        """Return every metric of the shortest examples, the next longer ones, and so on.
+        """Return every metric for groups of examples of similar length, the shortest first.
 
         Args:
             examples: Labelled.
-            parts: Into how many of equal size; examples of one length stay together.
+            parts: The number of groups of about equal size; examples of one length stay together.
         """
         scores = self.task.score(self.predict_examples(examples), examples)
         lengths = np.array([self.task.extent(example) for example in examples])
