@@ -1,5 +1,6 @@
 """The same words from Python: train, compare, load; data in memory; a backbone of one's own."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +11,11 @@ import torch
 from torch import nn
 
 import ensuite
+from ensuite import catalog
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
 from ensuite.core.batch import Batch, Inputs, States, Tokens
 from ensuite.core.errors import PaddingLeakError, RunError, UsageError
+from ensuite.core.registry import Registry
 
 ROWS = [
     {"text": f"a {word} film, number {n}", "label": label}
@@ -122,6 +125,31 @@ def test_a_backbone_of_ones_own_competes() -> None:
     saved = ensuite.load("out/trials/bagoptions/0")
     assert saved.options == BagOptions(width=4)
     assert saved.predict(["a good film"])[0].label in ("positive", "negative")
+
+
+def test_a_class_of_ones_own_is_known_where_it_is_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ensuite.train("classify", ROWS, model=BagOptions(), out="run", **FAST)
+    name = f"{__name__}:BagOptions"
+    assert json.loads(Path("run/config.json").read_text())["ensuite"]["backbone"] == name
+    assert ensuite.load("run").options == BagOptions(width=4)
+    monkeypatch.setattr(catalog, "backbones", Registry("model", "ensuite.backbones"))
+    sentence = rf'"{name}" is not installed here; register the class .*backbones\.register'
+    with pytest.raises(RunError, match=sentence):  # as in another process
+        ensuite.load("run")
+    catalog.backbones.register(BagOptions)
+    assert ensuite.load("run").options == BagOptions(width=4)
+
+
+def test_a_baseline_can_be_trained_by_its_name() -> None:
+    predictor = ensuite.train("classify", ROWS, model="TF-IDF + logistic", out="run")
+    assert predictor.predict(["a good film"])[0].label == "positive"
+    board = ensuite.compare(
+        "classify", ROWS, models=["most frequent", "gru"], seeds=1, out="out", **FAST
+    )
+    names = [row.name for row in board.rows]
+    assert sorted(names) == ["TF-IDF + logistic", "gru", "most frequent"]
 
 
 def test_a_model_that_leaks_padding_is_refused() -> None:

@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "ensuite"
 BASE = {"core"}
 WORK = {"nn", "data", "decoding", "metrics"}
 BELOW = BASE | WORK | {"models", "tasks", "baselines", "training", "catalog"}
-ANSWER = BELOW | {"problem", "predictor", "candidates", "laws"}
+ANSWER = BELOW | {"network", "prompting", "problem", "predictor", "start", "candidates", "laws"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "core": BASE,
@@ -23,8 +23,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": BASE | {"data", "training"},
     "catalog": BASE,
     "problem": BASE | {"data", "catalog"},
-    "predictor": BELOW | {"problem"},
-    "candidates": BELOW | {"problem", "predictor"},
+    "network": BELOW,
+    "prompting": BELOW,
+    "predictor": BELOW | {"network", "prompting", "problem"},
+    "start": BELOW | {"network", "predictor"},
+    "candidates": ANSWER - {"candidates", "laws"},
     "laws": BELOW | {"predictor"},
     "report": BASE | {"report"},
     "comparison": ANSWER | {"report", "comparison"},

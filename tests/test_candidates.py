@@ -1,5 +1,9 @@
 """Who competes: names and options as typed, settings by whose they are, what fits."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -11,15 +15,18 @@ from ensuite.candidates import (
     baselines,
     choose,
     fitting,
-    is_run,
     model_options,
+    parse_spec,
     require_metric,
     sort_settings,
-)  # fmt: skip
+    spec_options,
+)
 from ensuite.core.errors import EnsuiteError, UsageError
 from ensuite.models.mlp import MLPOptions
 from ensuite.models.recurrent import RecurrentOptions
 from ensuite.problem import Problem, open_problem
+from ensuite.tasks.classify import Classify
+from ensuite.training.budget import Budget
 
 CPU = torch.device("cpu")
 
@@ -48,6 +55,27 @@ def test_any_other_text_is_refused_in_a_sentence(text: str) -> None:
         model_options(text)
     except EnsuiteError as error:
         assert error.exit_code == 2
+
+
+SPECS = some.builds(
+    "{}{}{}".format,
+    some.sampled_from(["lstm", "gru", "folder", "most frequent", ".", ""]),
+    some.sampled_from(["", ":", "::", ":init_from=", ":template="]),
+    some.one_of(some.text(max_size=9), some.sampled_from(["width=3", "folder", ",", "=", "a:b"])),
+)
+
+
+@given(spec=SPECS)
+def test_any_words_of_a_model_are_options_or_refused_in_a_sentence(
+    spec: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.getbasetemp())
+        Path("folder").mkdir(exist_ok=True)
+        try:
+            spec_options(spec, "classify")
+        except EnsuiteError as error:
+            assert error.exit_code in (1, 2)
 
 
 @given(some.lists(some.text()))
@@ -103,8 +131,11 @@ def test_a_name_of_the_catalog_wins_over_a_folder(
     (folder / "lstm").mkdir()
     (folder / "mine").mkdir()
     monkeypatch.chdir(folder)
-    assert not is_run("lstm")
-    assert is_run("mine")
+    assert parse_spec("lstm:layers=2") == ("lstm", None, {"layers": "2"})
+    assert parse_spec("mine") == ("mine", Path("mine"), {})
+    assert parse_spec("mine:template=a.txt,shots=2") == (
+        "mine", Path("mine"), {"template": "a.txt", "shots": "2"},
+    )  # fmt: skip
     assert [c.kind for c in choose(["lstm"], texts, Settings(), CPU)] == ["trained"]
 
 
@@ -115,10 +146,28 @@ def test_a_metric_is_known_before_anything_is_trained() -> None:
 
 
 def test_a_seed_gives_the_same_order_to_every_candidate(texts: Problem) -> None:
-    from ensuite.training.budget import Budget
-
     chosen = choose(["rnn", "lstm"], texts, Settings(model={"width": "4"}), CPU)
     orders = [c.begin(texts, Budget.parse("1steps"), 5).order for c in chosen]  # type: ignore[attr-defined]
     assert orders[0] == orders[1]
     other = chosen[0].begin(texts, Budget.parse("1steps"), 6).order  # type: ignore[attr-defined]
     assert other != orders[0]
+
+
+def test_each_candidate_prepares_its_own_copy_of_the_task(
+    texts: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    prepare = Classify.prepare
+
+    def spy(self: Classify, examples: Any, options: Any = None, pretrained: Any = None) -> Any:
+        given.append((options, pretrained))
+        task = prepare(self, examples, options, pretrained)
+        return replace(task, class_weight="balanced") if options.cell == "gru" else task
+
+    monkeypatch.setattr(Classify, "prepare", spy)
+    chosen = choose(["lstm", "gru"], texts, Settings(model={"width": "4"}), CPU)
+    tasks = [c.begin(texts, Budget.parse("1steps"), seed).task for c in chosen for seed in (0, 1)]  # type: ignore[attr-defined]
+    assert given == [(RecurrentOptions(cell=cell, width=4), None) for cell in ("lstm", "gru")]
+    assert tasks[0] is tasks[1] is texts.task  # nothing differs
+    assert tasks[2] is tasks[3] is not texts.task
+    assert tasks[2].class_weight == "balanced"

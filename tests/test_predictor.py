@@ -8,6 +8,7 @@ import torch
 
 import ensuite
 from ensuite.core.errors import DataError, RunError, UnknownLabelError, UsageError
+from ensuite.core.files import read_json, write_json
 from ensuite.predictor import Predictor, find_run
 
 ROWS = [
@@ -71,7 +72,7 @@ def test_embed_shows_states(lstm: Predictor) -> None:
 
 
 def test_a_baseline_has_no_states(baseline: Predictor) -> None:
-    with pytest.raises(UsageError, match=r"TF-IDF . logistic is a baseline"):
+    with pytest.raises(UsageError, match="A baseline has no states"):
         baseline.embed("a good film")
 
 
@@ -102,6 +103,25 @@ def test_a_folder_is_a_run_or_a_comparison(trained: Path, tmp_path: Path) -> Non
         find_run(tmp_path)
     with pytest.raises(RunError, match="There is no run at"):
         find_run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"kind": "oracle"}, 'no kind of model "oracle"; known: network, baseline, prompted'),
+        ({"baseline": "wisest"}, 'no baseline "wisest" here; it has: most frequent'),
+        ({"baseline": "subprocess:Popen"}, 'no baseline "subprocess:Popen"'),
+        ({"kind": "network", "backbone": "os:system"}, '"os:system" is not installed here'),
+    ],
+)
+def test_a_run_opens_only_what_the_catalog_offers(
+    changes: dict[str, Any], sentence: str, baseline: Predictor, tmp_path: Path
+) -> None:
+    folder = baseline.save(tmp_path / "run")
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", {"ensuite": {**config["ensuite"], **changes}})
+    with pytest.raises(RunError, match=sentence):
+        Predictor.load(folder)
 
 
 def test_scores_by_length_add_up_to_the_whole(baseline: Predictor) -> None:

@@ -1,4 +1,4 @@
-"""From data to a run folder, or to a comparison of many: read, check, split, fit, save, report."""
+"""The Python API: train, compare and load; from data to run folders, tables and reports."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,32 +7,28 @@ from typing import Any
 from ensuite import catalog, laws
 from ensuite.candidates import (
     Settings,
-    Trained,
+    Spec,
     baselines,
     choose,
-    is_run,
-    model_options,
     require_metric,
     sort_settings,
+    spec_options,
 )
 from ensuite.comparison.experiment import Comparison, choose_folder, make_row, run_comparison
 from ensuite.comparison.insight import comparison_page, run_page
 from ensuite.comparison.trial import Trial, identity, read_identity, run_trial
-from ensuite.core.backbone import BackboneOptions
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import hold, write_text
-from ensuite.core.model import Model
 from ensuite.core.task import rank
-from ensuite.predictor import RUN, Predictor, find_run
+from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem, find_task, open_problem, task_options
 from ensuite.report.card import comparison_card, run_card
 from ensuite.report.page import comparison_html, run_html
 from ensuite.report.values import Leaderboard
+from ensuite.start import Start
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
 from ensuite.training.device import choose_device
-
-Spec = str | BackboneOptions
 
 
 def open_sorted(
@@ -42,16 +38,12 @@ def open_sorted(
     settings: Sequence[str] | Mapping[str, Any],
     **how: Any,
 ) -> tuple[Problem, Settings]:
-    """Open a problem, and sort the settings by whose they are."""
+    """Open a problem, and sort the settings by what they belong to."""
     if isinstance(settings, Mapping):
         settings = [f"{key}={value}" for key, value in settings.items()]
-    names = models or list(catalog.backbones)
-    options = [
-        each if isinstance(each, BackboneOptions) else model_options(each, task)[1]
-        for each in names
-        if not is_run(each)
-    ]
-    mine = sort_settings(settings, task_options(find_task(task)), options)
+    known = task_options(find_task(task))
+    options = [spec_options(each, task) for each in models or catalog.backbones]
+    mine = sort_settings(settings, known, [each for each in options if each is not None])
     return open_problem(task, data, settings=mine.task, **how), mine
 
 
@@ -74,9 +66,11 @@ def compare_models(
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: give 1 or more.")
     problem, mine = open_sorted(task, data, models, settings, **how)
-    start = find_run(Path(init_from)) if init_from else None
+    start = Start.open(init_from) if init_from else None
     require_metric(problem)
-    entrants = [*choose(models, problem, mine, where, start), *baselines(problem)]
+    chosen = choose(models, problem, mine, where, start)
+    named = {candidate.name for candidate in chosen}
+    entrants = [*chosen, *(each for each in baselines(problem) if each.name not in named)]
     for finding in problem.findings:
         callback.say(f"{finding.topic:12s} {finding.sentence}")
     folder = choose_folder(problem, out)
@@ -93,15 +87,15 @@ def compare(task: str, data: Any, **how: Any) -> Leaderboard:
     """Train every model that fits under one budget, beside simple baselines, and rank them.
 
     Args:
-        task: What is asked, as ``classify``.
+        task: The name of a task, as ``classify``.
         data: A path, the name of a built-in set, rows, or a table in memory.
-        how: ``models`` (names, or options of your own), ``seeds``, ``budget`` ("60s", "4epochs"),
-            ``settings`` (options by name), ``test`` and ``valid`` (parts of your own), ``how``
-            (random, time or group:COLUMN), ``given`` (column by role), ``metric``, ``out``,
-            ``device``, ``init_from``, ``callback``.
+        how: ``models`` (as :func:`ensuite.candidates.open_spec` reads them), ``seeds``, ``budget``
+            ("60s", "4epochs"), ``settings`` (options by name), ``test`` and ``valid`` (parts of
+            your own), ``how`` (random, time or group:COLUMN), ``given`` (column by role),
+            ``metric``, ``out``, ``device``, ``init_from``, ``callback``.
 
     Raises:
-        EnsuiteError: One sentence on what to mend.
+        EnsuiteError: One sentence that says what is wrong and what to do.
     """
     return compare_models(task, data, **how)[0].leaderboard
 
@@ -124,7 +118,7 @@ def train_model(
     """Train one model, and write its run folder."""
     callback, amount, where = callback or Callback(), Budget.parse(budget), choose_device(device)
     problem, mine = open_sorted(task, data, [model], settings, **how)
-    start = find_run(Path(init_from)) if init_from else None
+    start = Start.open(init_from) if init_from else None
     require_metric(problem)
     candidate = choose([model], problem, mine, where, start)[0]
     for finding in problem.findings:
@@ -133,7 +127,7 @@ def train_model(
     with hold(folder):
         claim(folder, identity(candidate, problem, amount, seed), problem, resume)
         trial = run_trial(candidate, problem, amount, seed, folder, callback)
-        if isinstance(candidate, Trained) and isinstance(trial.predictor.model, Model):
+        if candidate.kind == "trained":
             held = laws.require_padding_invariance(
                 trial.predictor.task, trial.predictor.model, problem.parts["test"]
             )
@@ -150,23 +144,24 @@ def train(task: str, data: Any, *, model: Spec, **how: Any) -> Predictor:
     """Train one model and return it, ready to predict; its run folder is ``predictor.folder``.
 
     Args:
-        task: What is asked, as ``classify``.
+        task: The name of a task, as ``classify``.
         data: A path, the name of a built-in set, rows, or a table in memory.
-        model: A name ("lstm:layers=2"), or options of your own.
+        model: As :func:`ensuite.candidates.open_spec` reads it: a name ("lstm:layers=2"), the
+            folder of a run or of a published checkpoint, or options of your own.
         how: ``budget``, ``seed``, ``settings``, ``out``, ``resume``, and the rest as in
             :func:`compare`.
 
     Raises:
-        EnsuiteError: One sentence on what to mend.
+        EnsuiteError: One sentence that says what is wrong and what to do.
     """
     return Predictor.load(train_model(task, data, model=model, **how)[0].folder)
 
 
 def claim(folder: Path, mine: Mapping[str, Any], problem: Problem, resume: bool) -> None:
-    """Refuse a folder that holds another run, or one that was not asked to go on.
+    """Refuse a folder that holds another run, or a run of the same that is not to be resumed.
 
     Raises:
-        RunError: Says which, and what to type.
+        RunError: Says what the folder holds, and what to type.
     """
     if not (folder / RUN).exists():
         left = [each.name for each in folder.iterdir() if not each.name.startswith(".")]

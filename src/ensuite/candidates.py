@@ -1,49 +1,69 @@
-"""What stands in a comparison: 'lstm:layers=2', a folder, a baseline -> a Candidate."""
+"""Candidates: the rows of a comparison, and how the words of a user become one."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
+import numpy as np
 import torch
 
 from ensuite import catalog
 from ensuite.core.backbone import BackboneOptions, Pretrained
 from ensuite.core.baseline import Baseline
 from ensuite.core.batch import DECODER
-from ensuite.core.errors import DataError, RunError, UsageError, nearest
-from ensuite.core.files import read_tensors, write_text
+from ensuite.core.errors import DataError, UsageError, nearest
+from ensuite.core.files import write_text
+from ensuite.core.fitted import FittedModel
 from ensuite.core.options import differences, option_names, set_options, to_json
 from ensuite.core.recipe import Recipe
 from ensuite.core.registry import load, misfit
 from ensuite.core.task import Task, rank
+from ensuite.network import Network
 from ensuite.predictor import WEIGHTS, Predictor, find_run
 from ensuite.problem import Problem, verify
+from ensuite.prompting import PromptedModel, Template, solved
+from ensuite.start import (
+    Start,
+    checkpoint_fingerprint,
+    checkpoint_options,
+    file_hash,
+    initialise_published,
+    is_checkpoint,
+    run_task,
+)
+from ensuite.tasks.generate import Generate
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
 from ensuite.training.checkpoints import Saver
-from ensuite.training.evaluate import predict
+from ensuite.training.independence import require_independent_rows
 from ensuite.training.interrupt import held_interrupt
 from ensuite.training.loop import fit
 from ensuite.training.training import Training
 
-METRICS, TOKENIZERS = "metrics.jsonl", "*tokenizer.json"
+METRICS = "metrics.jsonl"
+
+INIT_FROM, TEMPLATE, SHOTS = "init_from", "template", "shots"
+"""What may stand among the options of a model, beside those of its backbone."""
+
+CPU = torch.device("cpu")
 
 Kind = Literal["baseline", "trained", "prompted", "saved"]
+
+Spec = str | BackboneOptions
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came of fitting: something that predicts, and what it took.
+    """The result of fitting a candidate, and what it cost.
 
     Args:
-        predictor: The candidate, ready to be asked.
-        seconds: The charged updates; None for what was not trained here.
-        share: Of the budget.
-        converged: Whether it had stopped getting better.
+        predictor: The fitted model with its task.
+        seconds: Of the charged updates; None for what was not trained here.
+        share: Of the budget that was used.
+        converged: Whether the validation score had stopped rising.
     """
 
     predictor: Predictor
@@ -59,14 +79,14 @@ class Candidate(Protocol):
     def name(self) -> str: ...
     @property
     def variant(self) -> str:
-        """Its name and all its options: where its runs are kept, whoever stands beside it."""
+        """Its name with all its options: where its runs are kept, whoever competes with it."""
         ...
 
     @property
     def kind(self) -> Kind: ...
     @property
     def seeded(self) -> bool:
-        """Whether another seed makes another result."""
+        """Whether another seed gives another result."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -76,57 +96,107 @@ class Candidate(Protocol):
     def fit(
         self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
     ) -> Fitted:
-        """Train on the problem's examples, saving in ``folder`` and going on from there."""
+        """Fit on the problem's examples; save in ``folder``, and resume from there."""
         ...
+
+
+def prepare(
+    task: Task[Any, Any, Any],
+    examples: Sequence[Any],
+    options: BackboneOptions,
+    pretrained: Pretrained | None,
+) -> Task[Any, Any, Any]:
+    """Return the candidate's own copy of a task; the task itself where nothing differs."""
+    own = task.prepare(examples, options, pretrained)
+    return task if own == task else own
+
+
+def calibrated(
+    name: str, problem: Problem, task: Task[Any, Any, Any], fitted: FittedModel
+) -> Predictor:
+    """Return a predictor whose task is calibrated on examples that are not trained on."""
+    held_out = problem.parts.get("calibration") or problem.parts["valid"]
+    if held_out and type(task).calibrate is not Task.calibrate:
+        task = task.calibrate(fitted.predict(task, held_out), held_out)
+    return Predictor(name, problem.name, task, fitted)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A backbone to be trained from new weights, or from those of another run.
+    """A backbone to be trained, from new weights, those of another run, or a published checkpoint.
 
     Args:
         name: As the table shows it.
         variant: The name, and every option that is not the preset's.
         options: Of the backbone.
         recipe: How it is trained.
-        start: A run whose backbone's weights it starts from.
+        start: A run whose backbone it starts from.
         device: Where to compute.
+        checkpoint: The folder of the published checkpoint that the options were read from.
     """
 
     name: str
     variant: str
     options: BackboneOptions
     recipe: Recipe
-    start: Path | None = None
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    start: Start | None = None
+    device: torch.device = CPU
+    checkpoint: Path | None = None
     kind: Kind = "trained"
     seeded: bool = True
+    _tasks: dict[str, Task[Any, Any, Any]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def describe(self) -> dict[str, Any]:
-        return {
+        described = {
             "model": to_json(self.options), "recipe": to_json(self.recipe),
-            "init_from": fingerprint(self.start),
+            "init_from": self.start.fingerprint if self.start else None,
         }  # fmt: skip
+        if self.checkpoint:
+            described["checkpoint"] = checkpoint_fingerprint(self.checkpoint)
+        return described
 
-    def begin(self, problem: Problem, budget: Budget, seed: int) -> Training:
-        """Return the training, before its first update."""
-        task = problem.task
-        if pretrained := self.options.pretrained() or tokenizer_of(self.start):
-            task = task.prepare(problem.parts["train"], pretrained)
+    def prepare(self, problem: Problem) -> Task[Any, Any, Any]:
+        """Return its copy of the problem's task, prepared once for all seeds."""
+        if problem.fingerprint not in self._tasks:
+            pretrained = self.start.pretrained() if self.start else self.options.pretrained()
+            own = prepare(problem.task, problem.parts["train"], self.options, pretrained)
+            self._tasks[problem.fingerprint] = own
+        return self._tasks[problem.fingerprint]
+
+    def begin(
+        self,
+        problem: Problem,
+        budget: Budget,
+        seed: int,
+        checkpoints: Path | None = None,
+        callback: Callback | None = None,
+    ) -> Training:
+        """Return the training at the newest checkpoint below a folder, or before its first update.
+
+        The weights that it starts from are read only where there is no checkpoint yet.
+        """
+        callback = callback or Callback()
         training = Training.start(
-            task, self.options, problem.parts["train"], problem.parts["valid"],
+            self.prepare(problem), self.options, problem.parts["train"], problem.parts["valid"],
             recipe=self.recipe, budget=budget, seed=seed, device=self.device, metric=problem.metric,
         )  # fmt: skip
+        training.say = callback.say
+        if checkpoints is not None and training.resume(checkpoints):
+            return training
         if self.start:
-            start_from(training, self.start)
+            self.start.initialise(training)
+        else:
+            initialise_published(training, self.options)
         return training
 
     def fit(
         self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
     ) -> Fitted:
-        training = self.begin(problem, budget, seed)
-        training.say = callback.say
-        training.resume(folder / "checkpoints")
+        training = self.begin(problem, budget, seed, folder / "checkpoints", callback)
+        if not training.state.spent.steps:
+            require_independent_rows(training)
         callback.begin(self.name, training)
         saver = Saver(lambda: save(training, folder), lambda: training.state.spent.wall_seconds)
         with held_interrupt() as interrupted:
@@ -141,21 +211,12 @@ class Trained:
         return self.finish(problem, training)
 
     def finish(self, problem: Problem, training: Training) -> Fitted:
-        """Return the best weights, calibrated on the examples they were chosen by."""
+        """Return the best weights, with a calibrated task."""
         training.restore_best()
-        held_out = problem.parts["valid"]
-        answers = predict(training.task, training.model, held_out)
-        task = training.task.calibrate(answers, held_out)
-        model = training.model.eval()
-        predictor = Predictor(self.name, problem.name, task, model, self.options)
-        state = training.state
+        network = Network(training.model.eval(), self.options)
+        predictor = calibrated(self.name, problem, training.task, network)
         share = min(training.share, 1.0)
-        return Fitted(predictor, state.spent.seconds, share, training.converged)
-
-
-def fingerprint(run: Path | None) -> str | None:
-    """Return what tells the weights of a run from all others."""
-    return hashlib.sha256((find_run(run) / WEIGHTS).read_bytes()).hexdigest() if run else None
+        return Fitted(predictor, training.state.spent.seconds, share, training.converged)
 
 
 def save(training: Training, folder: Path) -> None:
@@ -165,41 +226,9 @@ def save(training: Training, folder: Path) -> None:
     write_text(folder / METRICS, lines)
 
 
-def tokenizer_of(run: Path | None) -> Pretrained | None:
-    """Return what a run fixes for one that starts from its weights: what each id stands for."""
-    folder = find_run(run) if run else None
-    return Pretrained(folder) if folder and any(folder.glob(TOKENIZERS)) else None
-
-
-def start_from(training: Training, run: Path) -> None:
-    """Put the weights of another run's backbone into a new one, which reads by its tokenizer.
-
-    Raises:
-        RunError: If they do not fit.
-    """
-    files = dict[str, str]()
-    to_json(training.task, files)
-    theirs = {path.read_text(encoding="utf-8") for path in find_run(run).glob(TOKENIZERS)}
-    if not theirs <= set(files.values()):
-        raise RunError(
-            f"--init-from {run}: its vocabulary cannot be taken over by this task, so that the "
-            "vectors of its tokens would stand for others; train from new weights."
-        )
-    tensors = read_tensors(find_run(run) / WEIGHTS)
-    prefix = "backbone."
-    weights = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-    try:
-        training.model.backbone.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RunError(
-            f"--init-from {run}: its backbone is not of the same shape; give the same model "
-            "options, and data with the same vocabulary."
-        ) from error
-
-
 @dataclass(frozen=True)
 class Simple:
-    """A baseline: no budget, one result whatever the seed."""
+    """A baseline: it takes no budget, and its result does not depend on the seed."""
 
     name: str
     method: type[Baseline]
@@ -220,12 +249,12 @@ class Simple:
         train, valid = problem.parts["train"], problem.parts["valid"]
         model = self.method.fit(problem.task, train, valid, seed)
         seconds = monotonic() - began
-        return Fitted(Predictor(self.name, problem.name, problem.task, model), seconds)
+        return Fitted(calibrated(self.name, problem, problem.task, model), seconds)
 
 
 @dataclass(frozen=True)
 class Saved:
-    """A run that competes as it is."""
+    """A run of the same task, which competes as it is."""
 
     name: str
     predictor: Predictor
@@ -242,13 +271,13 @@ class Saved:
 
         Raises:
             RunError: If it is no whole run.
-            UsageError: If it was trained for another task, other inputs or other labels.
+            UsageError: If it was trained on another kind of input, or on other labels.
         """
         predictor = Predictor.load(path)
-        theirs, mine = (predictor.task_name, predictor.task.unit), (problem.name, problem.unit)
-        if theirs != mine:
+        if predictor.task.unit != problem.unit:
             raise UsageError(
-                f"{path} was trained to {theirs[0]} by {theirs[1]}, not to {mine[0]} by {mine[1]}."
+                f"{path} was trained to {problem.name} by {predictor.task.unit}, not by "
+                f"{problem.unit}."
             )
         try:
             verify(predictor.task, problem.parts["test"], "test", None)
@@ -257,7 +286,8 @@ class Saved:
         return cls(path, replace(predictor, name=path))
 
     def describe(self) -> dict[str, Any]:
-        return {"run": self.name, "weights": fingerprint(self.predictor.folder)}
+        assert self.predictor.folder is not None, "it was loaded"
+        return {"run": self.name, "weights": file_hash(self.predictor.folder / WEIGHTS)}
 
     def fit(
         self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
@@ -266,8 +296,93 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Prompted:
+    """A language model that is prompted for the choices of the task.
+
+    Args:
+        name: As typed.
+        language: A run of ``generate``.
+        template: The prompt of one example.
+        shots: How many training rows stand solved before each prompt, drawn by the seed.
+    """
+
+    name: str
+    language: Predictor
+    template: Template
+    shots: int = 0
+    kind: Kind = "prompted"
+
+    @property
+    def variant(self) -> str:
+        return self.name
+
+    @property
+    def seeded(self) -> bool:
+        return self.shots > 0
+
+    @classmethod
+    def open(
+        cls, spec: str, folder: Path, given: Mapping[str, str], problem: Problem, device: str
+    ) -> Self:
+        """Open what "FOLDER:template=FILE,shots=K" names.
+
+        Raises:
+            RunError: If the folder is no whole run.
+            UsageError: If it is no language model, an option is wrong, or the task has no choices.
+        """
+        if unknown := given.keys() - {TEMPLATE, SHOTS}:
+            raise UsageError(
+                f"{spec}: a prompted language model has no option {', '.join(sorted(unknown))}; "
+                f"it has {TEMPLATE} and {SHOTS}."
+            )
+        language = Predictor.load(folder, device=device)
+        if not isinstance(language.task, Generate):
+            raise UsageError(
+                f"{spec}: {folder} was trained to {language.task_name}; only a run of generate "
+                "can be prompted."
+            )
+        if not problem.task.choices:
+            raise UsageError(f"{spec}: {problem.name} has no fixed choices to ask a model for.")
+        problem.task.from_choices(np.zeros((1, len(problem.task.choices))))
+        template = Template.read(Path(given[TEMPLATE]))
+        return cls(spec, language, template, parse_shots(given.get(SHOTS, "0"), problem))
+
+    def describe(self) -> dict[str, Any]:
+        assert self.language.folder is not None, "it was loaded"
+        return {
+            "run": str(self.language.folder),
+            "weights": file_hash(self.language.folder / WEIGHTS),
+            "template": self.template.text,
+            "shots": self.shots,
+        }
+
+    def fit(
+        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
+    ) -> Fitted:
+        assert isinstance(self.language.task, Generate), "open has seen to it"
+        train = problem.parts["train"]
+        drawn = np.random.default_rng(seed).choice(len(train), self.shots, replace=False)
+        beginning = solved(self.template, problem.task, [train[number] for number in drawn])
+        language, fitted = self.language.task, self.language.fitted
+        model = PromptedModel(language, fitted, self.template, beginning)
+        return Fitted(calibrated(self.name, problem, problem.task, model))
+
+
+def parse_shots(text: str, problem: Problem) -> int:
+    """Return how many training rows a prompt shows.
+
+    Raises:
+        UsageError: If the text is not a number, or more than there are.
+    """
+    rows = len(problem.parts["train"])
+    if not text.isdecimal() or int(text) > rows:
+        raise UsageError(f"{SHOTS}={text}: give a number from 0 to {rows:,}, the training rows.")
+    return int(text)
+
+
+@dataclass(frozen=True)
 class Settings:
-    """What ``--set`` says, sorted by whose option it is."""
+    """The options that ``--set`` gives, sorted by what they belong to."""
 
     model: Mapping[str, str] = field(default_factory=dict)
     task: Mapping[str, str] = field(default_factory=dict)
@@ -280,7 +395,7 @@ def sort_settings(
     """Sort 'width=256', 'task.horizon=24', 'recipe.learning_rate=3e-4' by owner.
 
     Raises:
-        UsageError: For a key that nobody has, or that two have; names them.
+        UsageError: For a key that none of them has, or that two have; names them.
     """
     known = {
         "model": {name for each in options for name in option_names(each)},
@@ -316,26 +431,150 @@ def _owner(key: str, known: Mapping[str, set[str]]) -> str:
     )
 
 
-def is_run(spec: str | BackboneOptions) -> bool:
-    """Tell a folder from the name of a model; a name of the catalog is that, whatever lies here."""
-    return isinstance(spec, str) and spec not in catalog.backbones and Path(spec).is_dir()
+class Words(NamedTuple):
+    """The parts of a model as typed: NAME:KEY=VALUE,... where the name may be a folder."""
+
+    name: str
+    folder: Path | None
+    given: dict[str, str]
+
+
+def parse_spec(spec: str) -> Words:
+    """Split the words of a model. A name of the catalog is that, even if a folder has it too."""
+    name, _, rest = spec.partition(":")
+    if name not in catalog.backbones:
+        colons = [place for place, letter in enumerate(spec) if letter == ":"]
+        for end in (len(spec), *reversed(colons)):
+            if is_folder(spec[:end]):
+                return Words(spec[:end], Path(spec[:end]), pairs(spec[end + 1 :]))
+    return Words(name, None, pairs(rest))
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Split 'layers=2,width=128'."""
+    return dict(part.partition("=")[::2] for part in text.split(",") if part)
+
+
+def is_folder(path: str) -> bool:
+    """Say whether a path that is not empty names a folder; a name too long for one does not."""
+    try:
+        return bool(path) and Path(path).is_dir()
+    except OSError:
+        return False
 
 
 def model_options(spec: str, task: str = "") -> tuple[str, BackboneOptions]:
     """Return the options that 'lstm:layers=2,width=128' names, and a label for the table.
 
+    With 'init_from=RUN' among them, the others change those of the run's backbone.
+
     Raises:
         UsageError: For an unknown model or option; names the nearest.
     """
-    name, _, rest = spec.partition(":")
+    name, _, given = parse_spec(spec)
     if name not in catalog.backbones and name.lower() in catalog.ELSEWHERE:
         raise UsageError(f'"{name}" is `{catalog.ELSEWHERE[name.lower()]}` here.')
     listing = f"`ensuite models{f' --task {task}' if task else ''}` lists them"
     row = catalog.backbones.find(name, f"{listing}.")
-    standard = row.load()(**row.preset)
-    given = dict(part.partition("=")[::2] for part in rest.split(",") if part)
+    standard: BackboneOptions = row.load()(**row.preset)
+    run = given.pop(INIT_FROM, None)
+    if run is not None:
+        start = Start.open(run)
+        if start.backbone != name:
+            raise UsageError(f"{spec}: {run} is a run of {start.backbone}, not of {name}.")
+        standard = start.options
     options = set_options(standard, given, f"the model {name}")
-    return label(name, options, standard), options
+    started = f" {INIT_FROM}={run}" if run is not None else ""
+    return label(name, options, standard) + started, options
+
+
+def spec_options(spec: Spec, task: str) -> BackboneOptions | None:
+    """Return the options of the backbone that a candidate trains; None if it trains none.
+
+    Raises:
+        UsageError: For an unknown model or option; names the nearest.
+    """
+    if isinstance(spec, BackboneOptions):
+        return spec
+    name, folder, given = parse_spec(spec)
+    if folder is None:
+        return None if name in methods(task) else model_options(spec, task)[1]
+    if TEMPLATE in given:
+        return None
+    if is_checkpoint(folder):
+        return set_options(checkpoint_options(folder), given, f"the checkpoint {folder}")
+    if run_task(find_run(folder)) == task:
+        return None
+    return set_options(Start.open(folder).options, given, f"the run {folder}")
+
+
+def open_spec(
+    spec: Spec,
+    problem: Problem,
+    settings: Settings | None = None,
+    device: torch.device = CPU,
+    start: Start | None = None,
+) -> Candidate:
+    """Return the candidate that a user names.
+
+    Args:
+        spec: A backbone with options ("lstm:width=128"), perhaps with a run to start from
+            ("lstm:init_from=RUN"); the folder of a run, which competes as it is, or of another task
+            and is fine-tuned; the folder of a published checkpoint, which is fine-tuned; a language
+            model to prompt ("RUN:template=FILE,shots=4"); the name of a baseline; or options of
+            the user's own class.
+        problem: What the candidate is to do.
+        settings: Options that all candidates get.
+        device: Where to compute.
+        start: A run that every backbone starts from which does not name one itself.
+
+    Raises:
+        UsageError: If it is unknown, an option is wrong, or it does not fit the task.
+        RunError: If a run is damaged.
+    """
+    settings = settings or Settings()
+    options = spec_options(spec, problem.name)
+    words = parse_spec(spec) if isinstance(spec, str) else None
+    if options is not None:
+        return open_trained(spec, words, options, problem, settings, device, start)
+    assert words is not None, "options of one's own are trained"
+    name, folder, given = words
+    if folder is None:
+        return open_baseline(name, problem)
+    if TEMPLATE in given:
+        return Prompted.open(str(spec), folder, given, problem, str(device))
+    if given:
+        raise UsageError(
+            f"{spec}: {folder} is a run of {problem.name} and competes as it is, without options; "
+            f"to train on from its weights, write NAME:{INIT_FROM}={folder}."
+        )
+    return Saved.open(name, problem)
+
+
+def open_trained(
+    spec: Spec,
+    words: Words | None,
+    options: BackboneOptions,
+    problem: Problem,
+    settings: Settings,
+    device: torch.device,
+    start: Start | None,
+) -> Trained:
+    """Return a backbone to train; see :func:`open_spec`."""
+    checkpoint: Path | None = None
+    if words is None:
+        name = type(options).__name__
+    elif words.folder is None:
+        name = model_options(str(spec), problem.name)[0]
+        start = Start.open(words.given[INIT_FROM]) if INIT_FROM in words.given else start
+    else:
+        name = str(spec)
+        checkpoint = words.folder if is_checkpoint(words.folder) else None
+        start = None if checkpoint else Start.open(words.folder)
+    options = set_options(options, settings.model, f"the model {name}")
+    refuse_misfit(name, options, problem)
+    recipe = set_options(options.recipe(), settings.recipe, "the recipe")
+    return Trained(name, name, options, recipe, start, device, checkpoint)
 
 
 def label(name: str, options: BackboneOptions, standard: BackboneOptions) -> str:
@@ -368,49 +607,46 @@ def tell_apart(names: Sequence[str]) -> list[str]:
 
 
 def choose(
-    specs: Sequence[str | BackboneOptions],
+    specs: Sequence[Spec],
     problem: Problem,
     settings: Settings,
     device: torch.device,
-    start: Path | None = None,
+    start: Start | None = None,
 ) -> list[Candidate]:
     """Return the candidates that were named; without a name, every backbone that fits.
 
     Raises:
         UsageError: If one is unknown, or does not fit the task.
     """
-    saved, trained = list[Candidate](), list[Trained]()
-    for spec in specs or fitting(problem.task):
-        if is_run(spec):
-            saved.append(Saved.open(str(spec), problem))
-            continue
-        if isinstance(spec, str):
-            name, options = model_options(spec, problem.name)
-        else:
-            name, options = type(spec).__name__, spec
-        options = set_options(options, settings.model, f"the model {name}")
-        refuse_misfit(name, options, problem)
-        recipe = set_options(options.recipe(), settings.recipe, "the recipe")
-        trained.append(Trained(name, name, options, recipe, start, device))
-    short = tell_apart([candidate.name for candidate in trained])
-    named = [replace(each, name=name) for each, name in zip(trained, short, strict=True)]
-    chosen = [*named, *saved]
+    named = specs or fitting(problem.task, by_default=True)
+    chosen = [open_spec(spec, problem, settings, device, start) for spec in named]
+    trained = [candidate for candidate in chosen if isinstance(candidate, Trained)]
+    short = iter(tell_apart([candidate.name for candidate in trained]))
+    chosen = [replace(c, name=next(short)) if isinstance(c, Trained) else c for c in chosen]
     names = [candidate.name for candidate in chosen]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"{', '.join(sorted(twice))} is named twice; let the options differ.")
     return chosen
 
 
-def fitting(task: Task[Any, Any, Any]) -> list[str]:
-    """Return the names of the backbones that can do the task on its inputs, oldest first."""
+def fitting(task: Task[Any, Any, Any], *, by_default: bool = False) -> list[str]:
+    """Return the names of the backbones that can do the task on its inputs, oldest first.
+
+    Args:
+        task: Prepared.
+        by_default: Only those that a comparison takes where none is named.
+    """
     rows = catalog.backbones.matching(
-        lambda row: why_not(task, set(row.traits), set(row.reads)) is None
+        lambda row: (
+            (row.default or not by_default)
+            and why_not(task, set(row.traits), set(row.reads)) is None
+        )
     )
     return sorted(rows, key=lambda name: (rows[name].year or 0, name))
 
 
 def why_not(task: Task[Any, Any, Any], traits: Set[str], reads: Set[str]) -> str | None:
-    """Say why a backbone cannot do the task on its inputs."""
+    """Return the reason why a backbone cannot do the task on its inputs; None if it can."""
     kinds = {kind.kind for kind in task.inputs.values()}
     return misfit(task.needs, kinds, traits, reads, writes=DECODER in task.inputs)
 
@@ -419,7 +655,7 @@ def refuse_misfit(name: str, options: BackboneOptions, problem: Problem) -> None
     """Refuse a model that cannot do the task.
 
     Raises:
-        UsageError: Says why, and which can.
+        UsageError: Gives the reason, and the models that can.
     """
     if reason := why_not(problem.task, options.traits, options.reads):
         fit_here = ", ".join(fitting(problem.task)) or "none"
@@ -429,7 +665,7 @@ def refuse_misfit(name: str, options: BackboneOptions, problem: Problem) -> None
 
 
 def require_metric(problem: Problem) -> None:
-    """Refuse a metric that the task does not have, before anything is trained by it.
+    """Refuse a metric that the task does not have before anything is trained.
 
     Raises:
         UsageError: Names the nearest.
@@ -440,7 +676,27 @@ def require_metric(problem: Problem) -> None:
         rank(problem.task.score(model.predict(problem.task, few), few), problem.metric)
 
 
+def methods(task: str) -> dict[str, type[Baseline]]:
+    """Return the baselines of a task, by name."""
+    found: list[type[Baseline]] = [load(target) for target in catalog.tasks[task].baselines]
+    return {method.name: method for method in found}
+
+
 def baselines(problem: Problem) -> list[Simple]:
-    """Return the simple methods of the task that can read its inputs."""
-    methods: list[type[Baseline]] = [load(b) for b in catalog.tasks[problem.name].baselines]
-    return [Simple(method.name, method) for method in methods if method.fits(problem.task)]
+    """Return the baselines of the task that can read its inputs."""
+    named = methods(problem.name).items()
+    return [Simple(name, method) for name, method in named if method.fits(problem.task)]
+
+
+def open_baseline(name: str, problem: Problem) -> Simple:
+    """Return the baseline of that name.
+
+    Raises:
+        UsageError: If it cannot read the inputs.
+    """
+    found = {each.name: each for each in baselines(problem)}
+    if name not in found:
+        raise UsageError(
+            f"The baseline {name} does not fit {problem.name} here. What fits: {', '.join(found)}."
+        )
+    return found[name]

@@ -1,4 +1,4 @@
-"""Everything that can be chosen by name, one row each; imports none of it."""
+"""The catalog: backbones and tasks that can be chosen by name, a row each, without imports."""
 
 from ensuite.core.registry import Registry, Row
 
@@ -155,7 +155,7 @@ ELSEWHERE: dict[str, str] = {
     "simplernn": "rnn",
     "elman": "rnn",
 }
-"""Words that other packages use for what has another name here."""
+"""Names of other packages for what has another name here."""
 
 backbones = Registry("model", "ensuite.backbones")
 tasks = Registry("task", "ensuite.tasks")

@@ -41,7 +41,7 @@ def check(predictor: Predictor, examples: Sequence[Any] | None = None) -> Iterat
         yield padding_changes_nothing(model, batch)
         yield alone_as_in_a_batch(model, batch)
         yield saved_values(predictor, batch)
-    else:
+    elif isinstance(model, Baseline):
         yield saved_arrays(predictor)
     if examples:
         yield one_answer_each(predictor, examples[:ROWS])

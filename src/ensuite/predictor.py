@@ -1,33 +1,40 @@
-"""A trained model and its task: predict, evaluate, save, load."""
+"""A fitted model and its task: predict, evaluate, save, load."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ensuite import problem
-from ensuite.core.backbone import BackboneOptions, Trait
+from ensuite import catalog, problem
+from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline
 from ensuite.core.errors import EnsuiteError, RunError, UsageError
-from ensuite.core.files import read_json, read_tensors, write_json, write_tensors, write_text
-from ensuite.core.model import Model
+from ensuite.core.files import read_json, write_json, write_text
+from ensuite.core.fitted import WEIGHTS, FittedModel
 from ensuite.core.options import from_json, set_options, to_json
+from ensuite.core.registry import load
 from ensuite.core.task import Task
 from ensuite.decoding.sampling import Sampling
-from ensuite.decoding.written import Steps
+from ensuite.network import Network
+from ensuite.prompting import PromptedModel, Template
 from ensuite.tasks.generate import Generate
-from ensuite.training.evaluate import predict
 
-WEIGHTS, CONFIG, TASK, RUN = "model.safetensors", "config.json", "task.json", "run.json"
+CONFIG, TASK, RUN = "config.json", "task.json", "run.json"
+
+TOKENIZERS = "*tokenizer.json"
+"""The files of a run folder that its task keeps beside ``task.json``."""
+
+OURS = "ensuite"
+"""The key of ``config.json`` under which our part stands; beside it, what a family publishes."""
+
+__all__ = ["CONFIG", "RUN", "TASK", "TOKENIZERS", "WEIGHTS", "Predictor", "Stretch", "find_run"]
 
 
 class Stretch(NamedTuple):
-    """The metrics of examples from one length to another."""
+    """The metrics of the examples whose lengths lie within a range."""
 
     shortest: int
     longest: int
@@ -37,40 +44,44 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictor:
-    """Something that answers: a trained network or a baseline, with the task it does.
+    """A fitted model with the task that it does.
 
     Args:
-        name: What it is called in a table.
+        name: Its name in a table.
         task_name: The task's name in the catalog.
         task: Prepared and calibrated.
-        model: The network, or the baseline.
-        options: Of the network's backbone; None for a baseline.
+        fitted: A network, a baseline or a prompted language model.
         folder: Where it was loaded from.
     """
 
     name: str
     task_name: str
     task: Task[Any, Any, Any]
-    model: Model | Baseline
-    options: BackboneOptions | None = None
+    fitted: FittedModel
     folder: Path | None = None
 
+    @property
+    def model(self) -> Any:
+        """The ``torch.nn.Module`` of a network; the fitted model itself where it is no network."""
+        return self.fitted.module
+
+    @property
+    def options(self) -> BackboneOptions | None:
+        """Options of the network's backbone; None where there is none."""
+        return self.fitted.backbone_options
+
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
-        """Answer raw inputs (texts, arrays, mappings of fields) or examples, in order."""
+        """Predict for raw inputs (texts, arrays, mappings of fields) or examples, in order."""
         return self.predict_examples([self.task.ask(raw) for raw in inputs])
 
     def predict_examples(self, examples: Sequence[Any]) -> list[Any]:
         """Return one prediction for each example, in order."""
-        if not examples:
-            return []
-        if isinstance(self.model, Baseline):
-            return list(self.model.predict(self.task, examples))
-        return predict(self.task, self.model, examples)
+        return self.fitted.predict(self.task, examples) if examples else []
 
     def read(self, data: Any, given: Mapping[str, str] | None = None, *, asking: bool) -> list[Any]:
         """Make examples of a file, or of data in memory, as the task's own training data was read.
 
-        Of data with parts of its own the test part is read.
+        If the data has parts of its own, the test part is read.
 
         Raises:
             DataError: If they are not of the kind the model was trained on, or a label is unknown.
@@ -89,11 +100,11 @@ class Predictor:
         return {name: score.value for name, score in scores.items()}
 
     def evaluate_by_length(self, examples: Sequence[Any], parts: int) -> list["Stretch"]:
-        """Return every metric of the shortest examples, the next longer ones, and so on.
+        """Return every metric for groups of examples of similar length, the shortest first.
 
         Args:
             examples: Labelled.
-            parts: Into how many of equal size; examples of one length stay together.
+            parts: The number of groups of about equal size; examples of one length stay together.
         """
         scores = self.task.score(self.predict_examples(examples), examples)
         lengths = np.array([self.task.extent(example) for example in examples])
@@ -118,22 +129,13 @@ class Predictor:
         Raises:
             UsageError: If the model has no states (a baseline), or none for each position.
         """
-        if isinstance(self.model, Baseline) or self.options is None:
-            raise UsageError(f"{self.name} is a baseline: it has no states to embed with.")
-        if not pool and Trait.SEQUENCE not in self.options.traits:
-            raise UsageError(f"{self.name} has no state for each position; ask for pool=True.")
-        batch = self.task.collate(self.task.items([self.task.ask(raw)]))
-        device = next(self.model.parameters()).device
-        with torch.inference_mode():
-            states = self.model.eval().backbone(batch.to(device))
-        embedded: Tensor = states.summary if pool else states.sequence
-        return embedded
+        return self.fitted.embed(self.task, self.task.ask(raw), pool=pool)
 
     def generate(self, prompt: str = "", **options: Any) -> str:
-        """Return how a language model goes on with a prompt, without the prompt.
+        """Return a continuation of a prompt by a language model, without the prompt.
 
         Args:
-            prompt: What stands before; empty for the beginning of a text.
+            prompt: The text to continue; empty for the beginning of a text.
             options: As in :class:`~ensuite.decoding.sampling.Sampling`: ``temperature``,
                 ``top_k``, ``top_p``, ``min_p``, ``repetition_penalty``, ``max_new_tokens``,
                 ``stop``, ``beam`` and ``seed``.
@@ -145,71 +147,121 @@ class Predictor:
         return "".join(self.stream(prompt, **options))
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
-        """Return the pieces of what ``generate`` returns, each as soon as it is written."""
+        """Yield the text that ``generate`` returns piece by piece, as it is written."""
         return (piece for _, piece in self.write([prompt], **options))
 
     def write(self, prompts: Sequence[str], **options: Any) -> Iterator[tuple[int, str]]:
-        """Return (number of the prompt, piece of its text), as all are gone on with together.
+        """Continue several prompts at once; yield (number of the prompt, piece of its text).
 
-        Each prompt is gone on with as it is alone.
+        The continuation of a prompt does not depend on the other prompts.
         """
         if not isinstance(self.task, Generate):
             raise UsageError(
                 f"{self.name} was trained to {self.task_name}, not to go on with texts; "
                 "`ensuite train generate` makes a model that does."
             )
-        context = None if isinstance(self.model, Baseline) else self.model.eval().backbone.context
-        model = cast(Steps, self.model)
-        return self.task.write(model, prompts, Sampling(**options), context)
+        model = self.fitted.language_model
+        return self.task.write(model, prompts, Sampling(**options), self.fitted.context)
 
     @property
     def parameters(self) -> int:
         """How many numbers were learned."""
-        if isinstance(self.model, Baseline):
-            return self.model.parameters
-        return sum(parameter.numel() for parameter in self.model.parameters())
+        return self.fitted.parameters
 
     def with_settings(self, settings: Mapping[str, str]) -> Self:
-        """Return it with options of the task set anew, as far as they can change after training."""
+        """Return a copy with options of the task changed, where they may change after training."""
         return replace(self, task=set_options(self.task, settings, f"the task {self.task_name}"))
 
     def save(self, path: str | Path) -> Path:
-        """Write the run folder: weights, configuration, task, tokenizer. No pickle."""
+        """Write the run folder: weights, configuration, task and tokenizer, without pickle."""
         folder, files = Path(path), dict[str, str]()
         task = to_json(self.task, files)
-        if isinstance(self.model, Baseline):
-            arrays = {k: torch.from_numpy(v.copy()) for k, v in self.model.arrays().items()}
-            write_tensors(folder / WEIGHTS, arrays)
-            config = {"baseline": _target(type(self.model)), "settings": self.model.settings()}
-        else:
-            write_tensors(folder / WEIGHTS, self.model.state_dict())
-            config = {"options": to_json(self.options), "target": _target(type(self.options))}
+        saved = self.fitted.save(folder)
         for name, text in files.items():
             write_text(folder / name, text)
         write_json(folder / TASK, {"task": self.task_name, "options": task})
-        write_json(folder / CONFIG, {"name": self.name, **config})
+        mine = {"name": self.name, "kind": self.fitted.kind, **saved}
+        write_json(folder / CONFIG, {**self.fitted.published_config(), OURS: mine})
         return folder
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
-        """Open a run folder, or a comparison's folder: its winner.
+        """Open a run folder, or the folder of a comparison: then its winner.
 
         Raises:
-            RunError: If a file is missing, damaged, or of something else.
+            RunError: If a file is missing, is damaged, or is not of a run.
         """
         folder = find_run(Path(path))
         config, described = read_json(folder / CONFIG), read_json(folder / TASK)
-        tensors = read_tensors(folder / WEIGHTS)
-        files = {p.name: p.read_text(encoding="utf-8") for p in folder.glob("*tokenizer.json")}
+        files = {p.name: p.read_text(encoding="utf-8") for p in folder.glob(TOKENIZERS)}
         try:
-            task_class = type(problem.find_task(described["task"]))
-            task = from_json(task_class, described["options"], files)
-            model, options = _rebuild(config, task, tensors)
-        except (KeyError, TypeError, ValueError, RuntimeError, EnsuiteError) as error:
+            config, name = config[OURS], described["task"]
+            task = from_json(type(problem.find_task(name)), described["options"], files)
+            fitted = load_fitted(folder, config, name, task)
+            return cls(config["name"], name, task, fitted.to(device), folder)
+        except EnsuiteError as error:
+            if str(folder) in str(error):  # it names the file already
+                raise
+            raise RunError(f"{folder} cannot be opened: {error}") from error
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(f"{folder} is not a whole run of this version ({error}).") from error
-        if isinstance(model, Model):
-            model.to(device).eval()
-        return cls(config["name"], described["task"], task, model, options, folder)
+
+
+Loader = Callable[[Path, Mapping[str, Any], str, Task[Any, Any, Any]], FittedModel]
+"""Opens a model: (run folder, its part of ``config.json``, name of the task, the task)."""
+
+
+def load_fitted(
+    folder: Path, config: Mapping[str, Any], task_name: str, task: Task[Any, Any, Any]
+) -> FittedModel:
+    """Open the model of a run folder. Its class is one that the catalog offers, never another.
+
+    Raises:
+        RunError: If a file is damaged.
+        UsageError: If what it needs is not installed.
+    """
+    if config["kind"] not in LOADERS:
+        raise UsageError(
+            f'there is no kind of model "{config["kind"]}"; known: {", ".join(LOADERS)}.'
+        )
+    return LOADERS[config["kind"]](folder, config, task_name, task)
+
+
+def load_network(
+    folder: Path, config: Mapping[str, Any], task_name: str, task: Task[Any, Any, Any]
+) -> FittedModel:
+    """Open a network, its backbone found by its name in the catalog."""
+    return Network.load(folder, config, task)
+
+
+def load_baseline(
+    folder: Path, config: Mapping[str, Any], task_name: str, task: Task[Any, Any, Any]
+) -> FittedModel:
+    """Open the baseline that a run names among those of its task."""
+    methods: list[type[Baseline]] = [load(b) for b in catalog.tasks[task_name].baselines]
+    for method in methods:
+        if method.name == config["baseline"]:
+            return method.load(folder, config, task)
+    raise RunError(
+        f'the task {task_name} has no baseline "{config["baseline"]}" here; it has: '
+        f"{', '.join(method.name for method in methods)}."
+    )
+
+
+def load_prompted(
+    folder: Path, config: Mapping[str, Any], task_name: str, task: Task[Any, Any, Any]
+) -> FittedModel:
+    """Open a language model with its template."""
+    language = from_json(Generate, config["language"])
+    fitted = load_fitted(folder, config["language_model"], "generate", language)
+    return PromptedModel(language, fitted, Template(config["template"]), config["beginning"])
+
+
+LOADERS: dict[str, Loader] = {
+    "network": load_network,
+    "baseline": load_baseline,
+    "prompted": load_prompted,
+}
 
 
 def find_run(path: Path) -> Path:
@@ -226,33 +278,3 @@ def find_run(path: Path) -> Path:
             f"There is no run at {path}; `ensuite train` and `ensuite compare` make them."
         )
     raise RunError(f"{path} is not a run: it has no {CONFIG}.")
-
-
-def _target(kind: type) -> str:
-    return f"{kind.__module__}:{kind.__qualname__}"
-
-
-def _rebuild(
-    config: Mapping[str, Any], task: Task[Any, Any, Any], tensors: Mapping[str, Tensor]
-) -> tuple[Model | Baseline, BackboneOptions | None]:
-    if "baseline" in config:
-        kind = _import(config["baseline"], Baseline)
-        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-        return kind.restore(arrays, config["settings"]), None
-    options = from_json(_import(config["target"], BackboneOptions), config["options"])
-    backbone = options.build(task.inputs)
-    model = Model(backbone, task.head(backbone))
-    model.load_state_dict(tensors)
-    return model, options
-
-
-def _import(target: str, kind: type) -> Any:
-    """Return a class that a run names; nothing but a ``kind`` is taken."""
-    module, _, name = target.partition(":")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise RunError(f"{target} is not installed here: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, kind)):
-        raise RunError(f"{target} is not a {kind.__name__}")
-    return found

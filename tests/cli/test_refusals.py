@@ -242,9 +242,9 @@ def test_a_run_never_names_code_that_is_no_model(
 ) -> None:
     shutil.copytree(whole, tmp_path / "run")
     config = json.loads((whole / "config.json").read_text(encoding="utf-8"))
-    config["target"] = "subprocess:Popen"
+    config["ensuite"]["backbone"] = "subprocess:Popen"
     (tmp_path / "run/config.json").write_text(json.dumps(config), encoding="utf-8")
-    refused("predict run film", 1, "subprocess:Popen is not a BackboneOptions")
+    refused("predict run film", 1, 'the model "subprocess:Popen" is not installed here')
 
 
 def test_a_folder_that_is_taken_is_told(

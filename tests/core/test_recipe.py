@@ -39,7 +39,8 @@ def test_warmup_rises_to_the_highest_rate(schedule):
 @pytest.mark.parametrize(
     "wrong",
     [{"batch_size": 0}, {"accumulate": 0}, {"learning_rate": -1.0}, {"clip": 0.0}, {"warmup": 2.0},
-     {"weight_decay": -0.1}, {"clip_value": 0.0}],
+     {"weight_decay": -0.1}, {"clip_value": 0.0}, {"betas": (0.9, 1.0)}, {"betas": (-0.1, 0.9)},
+     {"epsilon": 0.0}, {"layer_decay": 0.0}, {"layer_decay": 1.5}, {"freeze_layers": -1}],
 )  # fmt: skip
 def test_a_number_that_cannot_train_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):

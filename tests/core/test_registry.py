@@ -10,6 +10,10 @@ OURS = {
     "lstm": Row(target="collections:OrderedDict", caption="Remembers", year=1997),
     "gru": Row(target="collections:nothing", caption="Remembers too", year=2014),
 }
+ROWS = {
+    f"own {cell}": Row(target=f"{__name__}:Own", caption="Own", preset={"cell": cell})
+    for cell in ("lstm", "gru")
+}
 THEIRS = {"liquid": Row(target="no_such_package:Liquid", caption="Flows", year=2021)}
 
 
@@ -57,6 +61,40 @@ def test_a_row_is_imported_when_chosen():
     for row in (OURS["gru"], THEIRS["liquid"]):
         with pytest.raises(UsageError, match=f"{row.target} cannot be imported"):
             row.load()
+
+
+class Own:
+    """A class that no row names."""
+
+    cell = "lstm"
+
+
+def test_an_object_is_named_by_the_row_whose_preset_it_has(offers):
+    rows = offers("ROWS")
+    assert rows.name_of(Own()) == "own lstm"
+    other = Own()
+    other.cell = "gru"
+    assert rows.name_of(other) == "own gru"
+    assert rows.resolve("own gru") is Own
+    other.cell = "rnn"  # no row
+    assert rows.name_of(other) == f"{__name__}:Own"
+
+
+def test_a_class_of_ones_own_is_found_once_it_is_registered(offers):
+    rows, name = offers("OURS"), f"{__name__}:Own"
+    with pytest.raises(
+        UsageError, match=r"not installed here; register the class .*tests\.register"
+    ):
+        rows.resolve(name)
+    assert rows.register(Own) == name
+    assert rows.resolve(name) is Own
+    assert list(rows) == ["lstm", "gru"]
+
+
+@pytest.mark.parametrize("name", ["subprocess:Popen", "os:system", "bag", "", "lstm:x"])
+def test_nothing_is_imported_that_no_row_names(offers, name):
+    with pytest.raises(UsageError, match=f'the backbone "{name}" is not installed here'):
+        offers("OURS").resolve(name)
 
 
 def test_a_model_must_fit():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensuite.core.backbone import Codes, Steps
-from ensuite.core.batch import Tokens
+from ensuite.core.batch import Batch, Tokens
 from ensuite.core.errors import UsageError
 from ensuite.core.model import Model
 from ensuite.core.score import Score
@@ -62,6 +62,13 @@ def test_a_model_reads_the_states_once_and_step_by_step():
     values, carry = model.step({"decoder": torch.tensor([1, 1])}, model.begin(batch))
     assert values.shape == (2, 6)
     assert carry.keys() == {"hidden"}
+    tokens = torch.tensor([[1, 2, 3], [1, 4, 5]])
+    read, after = model.read(Batch(inputs={"decoder": tokens}), model.begin(batch))
+    carry = model.begin(batch)
+    for now in tokens.unbind(1):
+        values, carry = model.step({"decoder": now}, carry)
+    assert torch.equal(read, values)
+    assert torch.equal(after["hidden"], carry["hidden"])
 
 
 def test_what_a_backbone_offers_is_seen_in_its_methods():

@@ -32,11 +32,18 @@ LIKELY = torch.tensor([[0.1, 0.2, 0.4, 0.3]])
 class Walk:
     """A model of six tokens whose state is the sum of all it has read."""
 
+    def __init__(self) -> None:
+        self.taken: list[int] = []  # how many tokens of a row at each call
+
     def begin(self, batch: Batch) -> Carry:
         return {"sum": torch.zeros(len(batch), 1)}
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Tensor, Carry]:
-        total = carry["sum"] + inputs["tokens"][:, None]
+        return self.read(Batch(inputs={"tokens": inputs["tokens"][:, None]}), carry)
+
+    def read(self, batch: Batch, carry: Carry) -> tuple[Tensor, Carry]:
+        self.taken.append(batch.inputs["tokens"].shape[1])
+        total = carry["sum"] + batch.inputs["tokens"].sum(1, keepdim=True)
         return torch.sin(total * torch.arange(1.0, 7.0)), {"sum": total}
 
 
@@ -126,6 +133,22 @@ def test_a_batch_of_prompts_gives_what_each_gives_alone(
     assert not any(stop in text for stop in sampling.stop for text in together)
 
 
+@pytest.mark.parametrize(
+    ("prompts", "taken"),
+    [
+        pytest.param([[1, 2, 3, 4, 5]], [4, 1, 1], id="alone"),
+        pytest.param([[1, 2, 3, 4, 5], [5, 4, 3, 2]], [3, 1, 1, 1], id="unequal"),
+        pytest.param([[1], [2, 3]], [1, 1, 1], id="one-token"),
+    ],
+)
+def test_what_all_prompts_have_is_read_in_one_pass(
+    prompts: list[list[int]], taken: list[int]
+) -> None:
+    model, sampling = Walk(), Sampling(max_new_tokens=2)
+    list(sample(model, prompts, [telling(sampling) for _ in prompts], sampling, (END,)))
+    assert model.taken == taken
+
+
 def test_the_same_seed_the_same_text_another_another() -> None:
     def texts(seed: int) -> list[str]:
         return write([[2, 3]], Sampling(seed=seed, max_new_tokens=20))
@@ -157,6 +180,9 @@ def test_the_penalty_counts_the_prompt_and_what_was_written() -> None:
 def test_a_beam_goes_on_from_the_prompt() -> None:
     """A beam of one takes what greedy decoding takes; a wide one is at least as probable."""
     prompt = [2, 3, 1]
+    model = Walk()
+    Continued(model, prompt, (END,)).begin(Batch(inputs={}))
+    assert model.taken == [2]  # the last token is the first that the search takes
     (greedy,) = write([prompt], Sampling(temperature=0, max_new_tokens=5), barred=(END,))
 
     def search(beam: int) -> Any:

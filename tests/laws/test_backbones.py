@@ -312,6 +312,37 @@ class TestLaws:
         torch.testing.assert_close(torch.stack(states, 1), expected, rtol=0, atol=CLOSE)
         assert all(len(tensor) == len(whole) for tensor in carry.values())
 
+    @law(goes_by_steps)
+    def test_positions_read_at_once_are_steps(
+        self, options: BackboneOptions, inputs: Inputs, batch: Batch
+    ) -> None:
+        backbone = build(options, inputs)
+        assert isinstance(backbone, Steps)
+        whole = batch if DECODER in inputs else replace(batch, mask=None)
+        fields = {n: whole.inputs[n] for n in (WRITTEN if DECODER in inputs else inputs)}
+        expected = run(backbone, whole).sequence
+        assert expected is not None
+        carry, found = backbone.begin(whole), []
+        with torch.no_grad():
+            for part in (slice(0, 4), slice(4, 6)):  # after some were read, too
+                read = Batch(inputs={name: tensor[:, part] for name, tensor in fields.items()})
+                states, carry = backbone.read(read, carry)
+                assert states.sequence is not None
+                torch.testing.assert_close(states.summary, states.sequence[:, -1])
+                found.append(states.sequence)
+            position = {name: tensor[:, 6] for name, tensor in fields.items()}
+            after, carry = backbone.step(position, carry)
+        found.append(after.summary[:, None])
+        torch.testing.assert_close(torch.cat(found, 1), expected[:, :7], rtol=0, atol=CLOSE)
+        assert all(len(tensor) == len(whole) for tensor in carry.values())
+
+    @law()
+    def test_every_parameter_has_a_depth(
+        self, options: BackboneOptions, inputs: Inputs, batch: Batch
+    ) -> None:
+        backbone = build(options, inputs)
+        assert all(backbone.depth(name) >= 0 for name, _ in backbone.named_parameters())
+
     @law(carries)
     def test_a_carried_state_goes_on(
         self, options: BackboneOptions, inputs: Inputs, batch: Batch

@@ -145,8 +145,8 @@ def test_dropout_only_while_training(option: str, batch: Batch) -> None:
 
 def test_word_dropout_takes_whole_tokens(batch: Batch) -> None:
     backbone = replace(TINY, word_dropout=0.5).build(TOKENS)
-    full = backbone.eval().read(batch.inputs)
-    dropped = backbone.train().read(batch.inputs)
+    full = backbone.eval().join(batch.inputs)
+    dropped = backbone.train().join(batch.inputs)
     gone = (dropped == 0).all(-1)
     assert torch.equal(dropped[~gone], full[~gone])  # the rest is neither cut nor scaled
     assert (gone & batch.mask).any()
@@ -175,12 +175,12 @@ def test_fields_are_read_side_by_side() -> None:
     inputs = {"tokens": Tokens(9), "values": Values(2), "tags": Tokens(5)}
     backbone = TINY.build(inputs).eval()
     batch = random_batch(inputs, rows=3, longest=4)
-    features = backbone.read(batch.inputs)
+    features = backbone.join(batch.inputs)
     assert features.shape == (3, 4, 4 + 2 + 4)
     for name, columns in (("tokens", [0, 1, 2, 3]), ("values", [4, 5]), ("tags", [6, 7, 8, 9])):
         other = dict(batch.inputs)
         other[name] = torch.zeros_like(other[name])
-        moved = (backbone.read(other) != features).any(1).any(0).nonzero().flatten().tolist()
+        moved = (backbone.join(other) != features).any(1).any(0).nonzero().flatten().tolist()
         assert moved == columns
 
 

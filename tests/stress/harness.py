@@ -32,7 +32,7 @@ class Toy(Task[Any, Any, Any]):
     def read(self, table: Any, given: Mapping[str, str]) -> Any:
         raise NotImplementedError("the examples of a toy are made")
 
-    def prepare(self, examples: Sequence[Any], pretrained: Any = None) -> Self:
+    def prepare(self, examples: Sequence[Any], options: Any = None, pretrained: Any = None) -> Self:
         return self
 
     def quality(self, prediction: Any, example: Any) -> float:

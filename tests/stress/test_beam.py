@@ -6,7 +6,7 @@ from random import Random
 import torch
 from torch import nn
 
-from ensuite.core.backbone import Backbone, Steps
+from ensuite.core.backbone import Backbone, ReadsByStep, Steps
 from ensuite.core.batch import IGNORE, Batch, States, Tokens
 from ensuite.core.loss import Loss
 from stress.harness import SequenceHead, Toy, check, counted, entropy, pad, starter
@@ -14,7 +14,7 @@ from stress.harness import SequenceHead, Toy, check, counted, entropy, pad, star
 END, WORDS, LENGTH = 1, 6, 3  # END also begins; words are 2 to 5, and are to be told backwards
 
 
-class Pair(Backbone):
+class Pair(ReadsByStep, Backbone):
     width = 48
 
     def __init__(self, inputs):

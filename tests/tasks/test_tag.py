@@ -231,6 +231,7 @@ def test_what_the_check_says() -> None:
 
 
 def test_a_saved_run_needs_no_file_of_vectors(tmp_path: Path) -> None:
+    from ensuite.network import Network
     from ensuite.predictor import Predictor
 
     vectors = tmp_path / "vectors.txt"
@@ -239,7 +240,7 @@ def test_a_saved_run_needs_no_file_of_vectors(tmp_path: Path) -> None:
     options = model_options("lstm:bidirectional=true")[1].tiny()
     backbone = options.build(task.inputs)
     model = Model(backbone, task.head(backbone)).eval()
-    run = Predictor("lstm", "tag", task, model, options)
+    run = Predictor("lstm", "tag", task, Network(model, options))
     run.save(tmp_path / "run")
     vectors.unlink()
     asked = ["Marie saw Rome", "Paris"]

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from ensuite.core.model import Model
 from ensuite.core.recipe import Recipe
-from ensuite.training.optimizer import MOMENTUM, make_optimizer
+from ensuite.training.groups import Group
+from ensuite.training.optimizer import MOMENTUM, RULES, make_optimizer
 
 TORCHS = {
     "adam": lambda groups, rate: torch.optim.AdamW(groups, lr=rate, fused=True),
@@ -29,8 +31,9 @@ def give_gradients(module, seed, but=()):
             each.grad = None
 
 
-def make(module, rule, decay):
-    return make_optimizer([*module.parameters()], Recipe(optimizer=rule, weight_decay=decay))
+def make(module, rule, decay, **more):
+    model = Model(module, nn.Identity())
+    return make_optimizer(model, Recipe(optimizer=rule, weight_decay=decay, **more))
 
 
 def equal(one, other):
@@ -55,6 +58,46 @@ def test_every_bit_is_that_of_torchs_own_with_matrices_alone_decaying(rule, deca
         reference.step()
         optimizer.step(rate)
         assert equal(ours, theirs)
+
+
+def test_the_recipe_sets_the_betas_and_epsilon():
+    ours, theirs = layer(), layer()
+    theirs.load_state_dict(ours.state_dict())
+    how = {"betas": (0.8, 0.95), "eps": 1e-3}
+    reference = torch.optim.AdamW(theirs.parameters(), lr=0.1, weight_decay=0.0, fused=True, **how)
+    optimizer = make(ours, "adam", 0.0, betas=how["betas"], epsilon=how["eps"])
+    for seed in range(3):
+        give_gradients(ours, seed)
+        give_gradients(theirs, seed)
+        reference.step()
+        optimizer.step(0.1)
+    torch.testing.assert_close(
+        [*ours.parameters()], [*theirs.parameters()], rtol=0, atol=1e-7
+    )  # the order of matrices and vectors differs
+
+
+@pytest.mark.parametrize("rule", ["adam", "sgd"])
+def test_each_group_has_its_own_rate_and_decay(rule):
+    ours, theirs = layer(), layer()
+    theirs.load_state_dict(ours.state_dict())
+    first, second = (
+        Group([*ours[0].parameters()], 0.25, 0.3),
+        Group([*ours[2].parameters()], 1.0, 0.0),
+    )
+    optimizer = RULES[rule]([first, second], Recipe(optimizer=rule))
+    reference = TORCHS[rule](
+        [
+            {"params": [*theirs[0].parameters()], "lr": 0.025, "weight_decay": 0.3},
+            {"params": [*theirs[2].parameters()], "lr": 0.1, "weight_decay": 0.0},
+        ],
+        1.0,
+    )
+    for seed in range(3):
+        give_gradients(ours, seed)
+        give_gradients(theirs, seed)
+        reference.step()
+        optimizer.step(0.1)
+    assert equal(ours, theirs)
 
 
 def test_gradients_are_forgotten():

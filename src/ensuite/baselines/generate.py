@@ -108,8 +108,12 @@ class NGram(Baseline):
         return {CONTEXT: torch.zeros(len(batch), self.longest - 1, dtype=torch.long)}
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Tensor, Carry]:
-        """Take one token; return the logarithms of what may come next, (batch, size)."""
-        context = torch.cat([carry[CONTEXT], inputs["tokens"][:, None]], dim=1)[:, 1:]
+        """Take one token; return the log probabilities of the next one, (batch, size)."""
+        return self.read(Batch(inputs={"tokens": inputs["tokens"][:, None]}), carry)
+
+    def read(self, batch: Batch, carry: Carry) -> tuple[Tensor, Carry]:
+        """Take several tokens; return the log probabilities of the next one, (batch, size)."""
+        context = torch.cat([carry[CONTEXT], batch.inputs["tokens"]], dim=1)[:, 1 - self.longest :]
         contexts = [each[:, None] for each in hashes(list(context.numpy().T[::-1]))]
         found = np.log(self.probabilities(contexts, np.arange(self.size)))
         return torch.from_numpy(found).float(), {CONTEXT: context}

@@ -17,7 +17,8 @@ def command(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME[:KEY=VALUE,...]", help="A candidate with its options; repeatable."
+            metavar="NAME[:KEY=VALUE,...]",
+            help="A model with its options, a folder, or RUN:template=FILE; repeatable.",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds (runs) per candidate.")] = 3,

@@ -12,7 +12,10 @@ def command(
     task: words.TaskName,
     data: words.Data,
     model: Annotated[
-        str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="Model, such as lstm:layers=2.")
+        str,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]", help="Model, such as lstm:layers=2; or a folder."
+        ),
     ],
     budget: words.Budget = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,

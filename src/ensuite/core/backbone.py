@@ -1,15 +1,17 @@
-"""The first word: a backbone turns a batch into states."""
+"""The interface of backbones, the networks that turn a batch into states."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, cast, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from ensuite.core.batch import Batch, Carry, Inputs, States
+from ensuite.core.errors import UsageError
 from ensuite.core.recipe import Recipe
 
 
@@ -28,12 +30,12 @@ class Trait(StrEnum):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What a published checkpoint fixes, so that ``prepare`` keeps it.
+    """What a published checkpoint, or the run that training starts from, fixes for ``prepare``.
 
     Args:
-        tokenizer: Folder of its tokenizer.
-        length: Longest sequence it reads.
-        image: Height and width of the images it reads.
+        tokenizer: The folder that holds its tokenizer.
+        length: The longest sequence that it reads.
+        image: Height and width of the images that it reads.
     """
 
     tokenizer: Path | None = None
@@ -42,11 +44,11 @@ class Pretrained:
 
 
 class Backbone(nn.Module, ABC):
-    """A network from a batch to states, whole in one file of ``models``.
+    """A network that turns a batch into states; each is a file of ``models``.
 
     Attributes:
         width: Size of the summary in its states.
-        context: How many positions it reads at most; None: any number.
+        context: How many positions it can read; None: any number.
     """
 
     width: int
@@ -54,22 +56,36 @@ class Backbone(nn.Module, ABC):
 
     @property
     def sequence_width(self) -> int:
-        """Size of the vector of each position, where it is not that of the summary."""
+        """Size of the vector of each position; by default that of the summary."""
         return self.width
 
     @property
     def token_embedding(self) -> nn.Module | None:
-        """The layer whose ``weight`` holds the vectors of its tokens, if scores may share it."""
+        """The layer whose ``weight`` holds the token embeddings, if an output layer may use it."""
         return None
+
+    def depth(self, name: str) -> int:
+        """Return the depth of the layer that a parameter belongs to.
+
+        Layer-wise learning rates and freezing go by it. Embeddings have the depth 0, the layer
+        above them 1, and so on. By default all parameters have the same depth.
+
+        Args:
+            name: Of the parameter, as ``named_parameters`` of this module gives it.
+        """
+        return 0
 
     @abstractmethod
     def forward(self, batch: Batch) -> States: ...
 
 
 class BackboneOptions(ABC):
-    """What defines a backbone but its weights: a frozen, keyword-only dataclass.
+    """All that defines a backbone except its weights: a frozen, keyword-only dataclass.
 
-    Its fields are the ``--set model.KEY=VALUE`` of the command line, and are saved as JSON.
+    Its fields can be set with ``--set model.KEY=VALUE`` and are saved as JSON.
+
+    Attributes:
+        reads: The kinds of input that the backbone reads.
     """
 
     reads: ClassVar[frozenset[str]]
@@ -77,31 +93,67 @@ class BackboneOptions(ABC):
     @property
     @abstractmethod
     def traits(self) -> frozenset[Trait]:
-        """What a backbone built from these very options offers."""
+        """What a backbone built from these options offers."""
 
     @abstractmethod
     def build(self, inputs: Inputs) -> Backbone:
-        """Make the network for these input fields, with new weights."""
+        """Return a network for these input fields, with new weights."""
 
     @abstractmethod
     def tiny(self) -> Self:
         """Return the same architecture at the smallest useful size, for tests."""
 
     def recipe(self) -> Recipe:
-        """Return what the papers of the family train it with."""
+        """Return the hyper-parameters of training that the papers of the family use."""
         return Recipe()
 
     def pretrained(self) -> Pretrained | None:
         """Return what a checkpoint fixes; None for a backbone that starts from new weights."""
         return None
 
+    # Published checkpoints
+
+    @classmethod
+    def from_checkpoint(cls, folder: Path) -> Self:
+        """Return the options of a published checkpoint, as its ``config.json`` describes it.
+
+        Raises:
+            UsageError: If this kind of backbone has no published checkpoints.
+        """
+        raise UsageError(f"{folder}: {cls.__name__} cannot open published checkpoints.")
+
+    def weights(self) -> Mapping[str, Tensor] | None:
+        """Read the tensors of the checkpoint, by their published names; None without one.
+
+        They are read once, when training begins: a run is saved with all of its weights.
+        """
+        return None
+
+    def adopt(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return published tensors by our names: ``backbone.`` or ``head.`` and the parameter's.
+
+        It reverses :meth:`publish`. Tensors of other heads may stay under any other name.
+        """
+        return tensors
+
+    def publish(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the tensors of a model by their published names; see :meth:`adopt`."""
+        return tensors
+
+    def published_config(self) -> Mapping[str, Any]:
+        """Return what the ``config.json`` of a run needs so that other programs can open it."""
+        return {}
+
 
 @runtime_checkable
 class Steps(Protocol):
-    """One position at a time: streams, decoding and beams share it."""
+    """What a backbone with the trait STEPS offers: to go on position by position.
+
+    Streaming, sampling and beam search use it.
+    """
 
     def begin(self, batch: Batch) -> Carry:
-        """Return the state before the first position; what is to be encoded is encoded here."""
+        """Return the state before the first position. An encoder reads its source here."""
         ...
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
@@ -110,6 +162,33 @@ class Steps(Protocol):
         A head for sequences reads ``sequence``, so that it is (batch, width) here.
         """
         ...
+
+    def read(self, batch: Batch, carry: Carry) -> tuple[States, Carry]:
+        """Take several positions in one pass, as ``step`` after ``step`` would.
+
+        Args:
+            batch: The fields that ``step`` takes, (batch, time, ...), at least one position and
+                no padding.
+            carry: The state before the first of them.
+
+        Returns:
+            States whose sequence is (batch, time, width) and whose summary is that of the last
+            position, and the state after it.
+        """
+        ...
+
+
+class ReadsByStep:
+    """A mixin that gives a backbone with ``step`` the ``read`` of :class:`Steps`."""
+
+    def read(self, batch: Batch, carry: Carry) -> tuple[States, Carry]:
+        """Repeat ``step`` for each position."""
+        step, sequence = cast(Steps, self).step, []
+        for now in range(next(iter(batch.inputs.values())).shape[1]):
+            position = {name: tensor[:, now] for name, tensor in batch.inputs.items()}
+            states, carry = step(position, carry)
+            sequence.append(states.summary if states.sequence is None else states.sequence)
+        return States(sequence[-1], torch.stack(sequence, dim=1)), carry
 
 
 @runtime_checkable

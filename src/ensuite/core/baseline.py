@@ -1,18 +1,23 @@
 """The simple method that every model must beat, saved as arrays like every run."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from ensuite.core.files import read_tensors, write_tensors
+from ensuite.core.fitted import WEIGHTS, FittedModel
 
 Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Baseline(ABC):
+class Baseline(FittedModel):
     """A method without a network, its result a function of the training rows alone.
 
     A subclass is a frozen dataclass whose fields are all that it has learned: those that are
@@ -23,6 +28,7 @@ class Baseline(ABC):
     """
 
     name: ClassVar[str]
+    kind: ClassVar[str] = "baseline"
 
     @classmethod
     @abstractmethod
@@ -55,6 +61,21 @@ class Baseline(ABC):
     def restore(cls, arrays: Arrays, settings: Mapping[str, Any]) -> Self:
         """Return the baseline that ``arrays`` and ``settings`` describe."""
         return cls(**arrays, **settings)
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        arrays = {name: torch.from_numpy(array.copy()) for name, array in self.arrays().items()}
+        write_tensors(folder / WEIGHTS, arrays)
+        return {"baseline": self.name, "settings": self.settings()}
+
+    @classmethod
+    def load(cls, folder: Path, config: Mapping[str, Any], task: Any) -> Self:
+        tensors = read_tensors(folder / WEIGHTS)
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+        return cls.restore(arrays, config["settings"])
+
+    @property
+    def language_model(self) -> Any:
+        return self
 
     def _fields(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)}

@@ -6,7 +6,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, Steps
-from ensuite.core.batch import Batch, Carry, Outputs
+from ensuite.core.batch import Batch, Carry, Outputs, States
 
 
 class Model(nn.Module):
@@ -22,10 +22,21 @@ class Model(nn.Module):
         return Outputs(self.head(states, batch), states)
 
     def begin(self, batch: Batch) -> Carry:
-        """Return what the first step starts from."""
+        """Return the state before the first position."""
         return cast(Steps, self.backbone).begin(batch)
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Any, Carry]:
-        """Take one position; return what the head reads there, and the state after it."""
+        """Take one position; return the head's values there, and the state after it."""
         states, carry = cast(Steps, self.backbone).step(inputs, carry)
         return self.head(states, Batch(inputs=inputs)), carry
+
+    def read(self, batch: Batch, carry: Carry) -> tuple[Any, Carry]:
+        """Take several positions in one pass; return what ``step`` returns for the last of them.
+
+        The head reads the last position alone: the scores of a large vocabulary at every position
+        of a prompt would take longer than the backbone.
+        """
+        states, carry = cast(Steps, self.backbone).read(batch, carry)
+        last = states.summary if states.sequence is None else states.sequence[:, -1]
+        inputs = {name: tensor[:, -1] for name, tensor in batch.inputs.items()}
+        return self.head(States(last, last), Batch(inputs=inputs)), carry

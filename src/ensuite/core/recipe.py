@@ -1,4 +1,4 @@
-"""How a model is trained: the numbers that a family's papers fix, as options."""
+"""The recipe: the hyper-parameters of training, as options."""
 
 from dataclasses import dataclass
 from math import cos, pi
@@ -10,16 +10,26 @@ class Recipe:
     """The hyper-parameters of training.
 
     Args:
-        optimizer: Name of the rule that turns gradients into updates.
+        optimizer: Adam with decoupled weight decay (AdamW), or SGD with momentum.
         learning_rate: Its highest value.
         schedule: How the learning rate falls, over the share of the budget that is spent.
         warmup: Share of the budget over which the learning rate first rises from 0.
         batch_size: Rows in one forward pass.
-        accumulate: Forward passes in one update; exact, whatever each of them counts.
-        clip: Largest norm of the gradient; longer ones are shortened to it. None: any.
-        clip_value: Largest size of each of its numbers; larger ones are cut to it. None: any.
-        weight_decay: Decoupled decay of matrices (AdamW); 0 for none.
-        precision: Numbers of the forward pass; weights stay float32.
+        accumulate: Forward passes in one update. The gradient is that of one large batch.
+        clip: Largest norm of the gradient; a longer one is scaled to it. None: no limit.
+        clip_value: Largest absolute value of each number of the gradient; larger ones are cut to
+            it. None: no limit.
+        weight_decay: Of matrices, not of embeddings, biases and norms. 0 for none.
+        betas: Of Adam: how much of the running means of the gradient and of its square is kept at
+            each update.
+        epsilon: Of Adam: added to the denominator.
+        layer_decay: Factor between the learning rates of neighbouring layers: the head has the
+            learning rate, the last layer of the backbone this share of it, and so on down to the
+            embeddings. 1: all have the same rate.
+        freeze_layers: How many of the lowest layers of the backbone are not trained; the embeddings
+            count as the first.
+        freeze: Names of parts of the backbone that are not trained.
+        precision: Number format of the forward pass; weights stay float32.
     """
 
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -31,6 +41,11 @@ class Recipe:
     clip: float | None = 1.0
     clip_value: float | None = None
     weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = 1e-8
+    layer_decay: float = 1.0
+    freeze_layers: int = 0
+    freeze: tuple[str, ...] = ()
     precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
@@ -43,6 +58,12 @@ class Recipe:
             )
         if not 0 <= self.warmup <= 1:
             raise ValueError("warmup is a share of the budget, from 0 to 1")
+        if not 0 <= min(self.betas) <= max(self.betas) < 1 or not self.epsilon > 0:
+            raise ValueError("betas must be from 0 to less than 1, epsilon more than 0")
+        if not 0 < self.layer_decay <= 1 or self.freeze_layers < 0:
+            raise ValueError(
+                "layer_decay must be more than 0 and at most 1, freeze_layers 0 or more"
+            )
 
     def learning_rate_at(self, share: float) -> float:
         """Return the learning rate when ``share`` (0 to 1) of the budget is spent.

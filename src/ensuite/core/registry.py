@@ -1,4 +1,4 @@
-"""A table of everything that can be chosen by name, ours and that of installed plug-ins."""
+"""Registries of everything that can be chosen by name: our own parts and those of plug-ins."""
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from ensuite.core.errors import UsageError, nearest
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One choice: what can be said of it without importing it.
+    """One choice, described without importing it.
 
     Args:
         target: "module:Class", imported when it is chosen.
@@ -23,6 +23,9 @@ class Row:
         baselines: The simple methods that a task is always compared with, as ``target``.
         paper: Where it was published.
         year: When.
+        default: Whether a comparison without ``--models`` takes part with it, where it fits.
+        model_types: The values of ``model_type`` in the ``config.json`` of published checkpoints
+            that this backbone opens.
     """
 
     target: str
@@ -33,6 +36,8 @@ class Row:
     baselines: tuple[str, ...] = ()
     paper: str = ""
     year: int | None = None
+    default: bool = True
+    model_types: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Import the target."""
@@ -53,18 +58,22 @@ def load(target: str) -> Any:
 
 
 class Registry(Mapping[str, Row]):
-    """The rows of one kind by name: those given, then those of the entry points of ``group``.
+    """The rows of one kind by name, as the entry points of ``group`` offer them.
 
-    An entry point names a mapping of rows, as ``ensuite.catalog`` has them. Our own come by the
-    same door, so that what a plug-in can do is what we do.
+    An entry point names a mapping of rows, as ``ensuite.catalog`` has them. Our own parts are
+    offered in the same way, so a plug-in can do all that they do.
+
+    A class of the user's own that no row names can be registered for the process. It is found
+    again by its name, but it is not listed among the rows.
     """
 
     def __init__(self, kind: str, group: str) -> None:
         self.kind, self.group = kind, group
+        self._registered: dict[str, type] = {}
 
     @cached_property
     def rows(self) -> dict[str, Row]:
-        """All rows; a name offered twice is an error, since runs are saved by name."""
+        """All rows. It is an error to offer a name twice, since runs are saved by name."""
         rows: dict[str, Row] = {}
         owners: dict[str, str] = {}
         for point in entry_points(group=self.group):
@@ -105,6 +114,47 @@ class Registry(Mapping[str, Row]):
         close = nearest(name, self.rows) or "."
         raise UsageError(f'There is no {self.kind} "{name}"{close} {hint}'.rstrip())
 
+    def register(self, kind: type) -> str:
+        """Make a class known to this process, and return the name by which it is found."""
+        name = f"{kind.__module__}:{kind.__qualname__}"
+        self._registered[name] = kind
+        return name
+
+    def name_of(self, options: Any) -> str:
+        """Return the name that a run saves for an object: its row, or else its registered class.
+
+        Args:
+            options: An instance of the class that a row names. Of several rows of the class, the
+                first whose preset it has is taken.
+        """
+        kind = type(options)
+        target = f"{kind.__module__}:{kind.__qualname__}"
+        for name, row in self.rows.items():
+            preset = row.preset.items()
+            if row.target == target and all(getattr(options, k, None) == v for k, v in preset):
+                return name
+        return self.register(kind)
+
+    def resolve(self, name: str) -> Any:
+        """Return the class that :meth:`name_of` named. Nothing else is ever imported.
+
+        Raises:
+            UsageError: If no installed package offers it and it is not registered; says what to
+                do.
+        """
+        if name in self.rows:
+            return self.rows[name].load()
+        if name in self._registered:
+            return self._registered[name]
+        advice = f"install the package that offers it as an entry point of {self.group}"
+        if ":" in name:
+            where = f"ensuite.catalog.{self.group.rpartition('.')[2]}"
+            advice = (
+                f"register the class in this process ({where}.register(CLASS)), or "
+                f"offer it as an entry point of {self.group}, as CONTRIBUTING.md shows"
+            )
+        raise UsageError(f'the {self.kind} "{name}" is not installed here; {advice}.')
+
     def matching(self, condition: Callable[[Row], bool]) -> dict[str, Row]:
         """Return the rows that satisfy ``condition``, by name."""
         return {name: row for name, row in self.rows.items() if condition(row)}
@@ -113,14 +163,14 @@ class Registry(Mapping[str, Row]):
 def misfit(
     needs: Set[str], kinds: Set[str], traits: Set[str], reads: Set[str], *, writes: bool
 ) -> str | None:
-    """Say why a backbone cannot do a task: what is missing; None where nothing is.
+    """Return the reason why a backbone cannot do a task; None if it can.
 
     Args:
         needs: The traits that the task needs.
-        kinds: Of the task's inputs.
+        kinds: The kinds of the task's inputs.
         traits: What the backbone offers.
         reads: The kinds of input that it reads.
-        writes: Whether the task asks for a written answer.
+        writes: Whether the task has a decoder write its answers.
     """
     if missing := needs - traits:
         return f"it does not offer what the task needs: {', '.join(sorted(missing))}"

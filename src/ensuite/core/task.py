@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ensuite.core.backbone import Backbone, Pretrained, Trait
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Inputs, Outputs
 from ensuite.core.errors import UsageError, nearest
 from ensuite.core.loss import Loss
@@ -75,8 +75,19 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         """
 
     @abstractmethod
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
-        """Learn labels, vocabularies and scales from the training examples."""
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
+        """Learn labels, vocabularies and scales from the training examples.
+
+        Args:
+            examples: The training part.
+            options: Of the backbone that the task is prepared for; None for a baseline.
+            pretrained: What a published checkpoint, or the run that training starts from, fixes.
+        """
 
     @property
     @abstractmethod
@@ -168,6 +179,17 @@ class Task(ABC, Generic[Example, Item, Prediction]):
     ) -> list[Prediction]:
         """Make one prediction for each example of the pieces of its items."""
         return list(pieces)
+
+    def from_choices(self, log_probabilities: NDArray[np.float64]) -> list[Prediction]:
+        """Return predictions, given how likely each of ``choices`` is for each example.
+
+        Args:
+            log_probabilities: (examples, choices), not normalised.
+
+        Raises:
+            UsageError: If the task has no fixed choices.
+        """
+        raise UsageError("This task has no fixed choices that a language model could be asked for.")
 
     @abstractmethod
     def score(

@@ -1,4 +1,4 @@
-"""Beam search: the most probable partial sequences are extended in parallel."""
+"""Beam search: keep the most probable partial sequences, and extend each of them."""
 
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ from ensuite.decoding.written import Steps, Written, begin, choose
 class Beams(NamedTuple):
     """The partial sequences of every row, best first: all (rows, beam, ...)."""
 
-    tokens: Tensor  # (rows, beam, length), the end token repeated after a sequence has ended
+    tokens: Tensor  # (rows, beam, written), filled up with the end token once a sequence has ended
     scores: Tensor  # (rows, beam), logarithm of the probability
-    lengths: Tensor  # (rows, beam), tokens with the end
+    lengths: Tensor  # (rows, beam), number of tokens, the end included
     ended: Tensor  # (rows, beam)
 
 
@@ -30,20 +30,19 @@ def beam_search(
     beam: int,
     length_penalty: float = 0.6,
 ) -> list[Written]:
-    """Return the best sequence that beam search finds for each row of the batch.
+    """Return the best sequence that a beam search finds for each row of the batch.
 
-    Sequences are compared by log probability / ((5 + length) / 6)^length_penalty, since the log
-    probability alone favours short ones. Rows are removed from the batch when all their sequences
-    have ended.
+    Sequences are compared by score / ((5 + length) / 6)^penalty, since a sum of log probabilities
+    alone would favour short ones. Rows whose beams have all ended leave the batch.
 
     Args:
-        model: Returns the logits of the next token.
-        batch: Inputs of the model; they are encoded once.
-        start: Start token.
-        end: End token.
-        longest: Largest number of tokens of a sequence.
-        beam: Beam width: number of partial sequences kept for each row; 1 is greedy decoding.
-        length_penalty: Exponent of the length normalisation; 0 compares by probability alone.
+        model: Gives the scores of the next token.
+        batch: The sources, encoded once.
+        start: The token before the first.
+        end: The token after the last.
+        longest: The largest number of tokens of a sequence.
+        beam: Beam width; 1 is greedy decoding.
+        length_penalty: Exponent of the length; 0 compares by probability alone.
 
     Raises:
         UsageError: If the beam width is less than 1.
@@ -78,7 +77,7 @@ def beam_search(
 
 
 def first(rows: int, beam: int, start: int, device: torch.device) -> Beams:
-    """Return beams that hold the start alone; all but the first are impossible, so no twins."""
+    """Return beams that hold the start token; all but the first have probability 0."""
     scores = torch.full((rows, beam), -torch.inf, device=device)
     scores[:, 0] = 0.0
     return Beams(
@@ -90,13 +89,13 @@ def first(rows: int, beam: int, start: int, device: torch.device) -> Beams:
 
 
 def grow(beams: Beams, news: Tensor, end: int, penalty: float) -> tuple[Beams, Tensor]:
-    """Return the best continuations of every row, and the place of what each continues.
+    """Return the best continuations of every row, and the number of the beam each continues.
 
     Args:
-        beams: What was written so far.
-        news: (rows, beam, vocabulary), logarithm of the probability of each next token.
-        end: The token that ends a sequence; what has ended goes on with it at no cost.
-        penalty: Of length.
+        beams: The partial sequences.
+        news: (rows, beam, vocabulary), log probability of each next token.
+        end: The token that ends a sequence. Ended sequences are extended with it at no cost.
+        penalty: The length penalty.
     """
     rows, beam, vocabulary = news.shape
     free = torch.full_like(news[0, 0], -torch.inf)
@@ -119,7 +118,7 @@ def grow(beams: Beams, news: Tensor, end: int, penalty: float) -> tuple[Beams, T
 def finish(
     beams: Beams, rows: Tensor, over: Tensor, end: int, penalty: float
 ) -> dict[int, Written]:
-    """Return the best sequence of each row that is over; one that has ended, if any has."""
+    """Return the best sequence of each row that is over; one that has ended where there is one."""
     ranks = normalise(beams.scores, beams.lengths, penalty)
     cut = ~beams.ended & beams.ended.any(1, keepdim=True)
     best = ranks.masked_fill(cut, -torch.inf).argmax(1)
@@ -133,7 +132,7 @@ def finish(
 
 
 def normalise(scores: Tensor, lengths: Tensor, penalty: float) -> Tensor:
-    """Return scores that can be compared between lengths."""
+    """Return scores that can be compared between sequences of different lengths."""
     return scores / ((5 + lengths) / 6) ** penalty
 
 

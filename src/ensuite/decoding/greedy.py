@@ -6,22 +6,19 @@ from ensuite.core.batch import DECODER, Batch, Carry
 from ensuite.decoding.written import Steps, Written, begin, choose
 
 SHRINK = 0.75
-"""Rows that have ended are removed once at most this share of the batch is left, since each removal
-copies the batch."""
+"""Finished rows leave the batch once at most this share of it still writes, to save copies."""
 
 
 @torch.no_grad()
 def greedy(model: Steps, batch: Batch, *, start: int, end: int, longest: int) -> list[Written]:
-    """Return the sequence of most probable tokens for each row of the batch.
-
-    Rows are removed from the batch after they have ended.
+    """Return a sequence for each row of the batch. Finished rows leave it.
 
     Args:
-        model: Returns the logits of the next token.
-        batch: Inputs of the model; they are encoded once.
-        start: Start token.
-        end: End token.
-        longest: Largest number of tokens of a sequence.
+        model: Gives the scores of the next token.
+        batch: The sources, encoded once.
+        start: The token before the first.
+        end: The token after the last.
+        longest: The largest number of tokens of a sequence.
     """
     carry: Carry = begin(model, batch)
     device, size = next(iter(carry.values())).device, len(batch)

@@ -10,33 +10,33 @@ from torch import Tensor
 from ensuite.core.batch import DECODER, Batch, Carry
 from ensuite.core.errors import UsageError
 from ensuite.decoding.telling import Telling
-from ensuite.decoding.written import Steps, choose
+from ensuite.decoding.written import LanguageModel, Steps, choose
 
 TOKENS = "tokens"
-"""The field that holds what is read."""
+"""The input field of a language model."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """Options of text generation.
+    """How a text is continued.
 
     Args:
-        temperature: Divisor of the logits; values below 1 favour probable tokens. 0: greedy
-            decoding.
-        top_k: Number of most probable tokens that are sampled from. None: all tokens.
-        top_p: Nucleus sampling: sample from the fewest most probable tokens whose probabilities sum
-            to at least this. 1: all tokens.
-        min_p: Smallest probability of a token that is sampled, relative to that of the most
-            probable token. 0: all tokens.
-        repetition_penalty: Factor by which tokens that occur in the text become less likely
-            (positive logits are divided by it, negative ones multiplied). 1: no penalty.
-        max_new_tokens: Largest number of tokens generated.
-        stop: Texts at which generation stops; they are not part of the output.
-        beam: Beam width of a search for the most probable text. None: sample.
-        seed: Seed of the random numbers; the same seed gives the same text.
+        temperature: Divides the logits. Below 1 the distribution is sharper; 0 always takes the
+            most probable token (greedy decoding).
+        top_k: Sample from the k most probable tokens only. None: from all.
+        top_p: Sample from the smallest set of tokens whose probabilities reach this sum (nucleus
+            sampling). 1: from all.
+        min_p: Sample only from tokens whose probability is at least this share of the highest one.
+            0: from all.
+        repetition_penalty: Makes tokens less likely that stand in the prompt or were written. 1
+            has no effect.
+        max_new_tokens: The largest number of tokens to write.
+        stop: Texts that end the continuation; they are not part of it.
+        beam: Beam width, to search for the most probable text instead of sampling. None: sample.
+        seed: Of the random numbers. The same seed gives the same text.
 
     Raises:
-        UsageError: For a value out of range.
+        UsageError: For a value outside its range; says what to give.
     """
 
     temperature: float = 1.0
@@ -68,11 +68,11 @@ class Sampling:
             raise UsageError("A stop text is empty and would end every text; give its characters.")
 
     def probabilities(self, logits: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Return how likely each token is to be drawn, (batch, vocabulary).
+        """Return the probability with which each token is drawn, (batch, vocabulary).
 
         Args:
             logits: (batch, vocabulary).
-            seen: (batch, vocabulary), True of tokens that were there.
+            seen: (batch, vocabulary), True for tokens of the prompt and those written.
         """
         logits = logits.double()
         if seen is not None:
@@ -95,13 +95,13 @@ class Sampling:
         generators: Sequence[torch.Generator],
         places: Sequence[int],
     ) -> dict[int, int]:
-        """Return the token that is drawn at each of some places of a batch.
+        """Draw the next token of some rows of a batch; return token by row number.
 
         Args:
             logits: (batch, vocabulary).
-            seen: (batch, vocabulary), True of tokens that were there.
-            generators: Of each row.
-            places: The rows that write.
+            seen: (batch, vocabulary), True for tokens of the prompt and those written.
+            generators: One for each row.
+            places: The numbers of the rows to draw for.
         """
         if not places:
             return {}
@@ -113,18 +113,18 @@ class Sampling:
 
 
 def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """Make the tokens that were there less likely: logits above 0 are divided, others multiplied.
+    """Make the seen tokens less likely: positive logits are divided, negative ones multiplied.
 
     Source:
-        Keskar et al. (2019), https://arxiv.org/abs/1909.05858, section 4.1, which divides all; a
-        logit below 0 would rise by that.
+        Keskar et al. (2019), https://arxiv.org/abs/1909.05858, section 4.1. There all logits are
+        divided, which would raise a negative one.
     """
     less = torch.where(logits > 0, logits / penalty, logits * penalty)
     return torch.where(seen, less, logits)
 
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
-    """Shut out all but the ``k`` most probable tokens; those as probable as the last stay too.
+    """Mask all but the ``k`` most probable tokens; ties with the last of them stay too.
 
     Source:
         Fan, Lewis & Dauphin (2018), https://arxiv.org/abs/1805.04833, section 5.4
@@ -134,7 +134,7 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """Shut out all but the fewest most probable tokens whose probabilities reach ``p``.
+    """Mask all but the smallest set of most probable tokens whose probabilities reach ``p``.
 
     Source:
         Holtzman et al. (2020), https://arxiv.org/abs/1904.09751, section 3.1
@@ -146,7 +146,7 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
 
 
 def keep_min_p(logits: Tensor, share: float) -> Tensor:
-    """Shut out tokens less than ``share`` times as probable as the most probable one.
+    """Mask tokens less than ``share`` times as probable as the most probable one.
 
     Source:
         Nguyen et al. (2024), https://arxiv.org/abs/2407.01082, section 3
@@ -156,11 +156,11 @@ def keep_min_p(logits: Tensor, share: float) -> Tensor:
 
 
 def invert(probabilities: Tensor, numbers: Tensor) -> Tensor:
-    """Return the first token up to which the probabilities add up to more than a number.
+    """Invert the cumulative distribution: return the first token whose cumulative sum is larger.
 
     Args:
         probabilities: (batch, vocabulary).
-        numbers: (batch,), from 0 to less than 1.
+        numbers: (batch,), uniform random numbers from 0 to less than 1.
     """
     sums = probabilities.cumsum(-1)
     passed = (sums > numbers[:, None] * sums[:, -1:]).int()
@@ -168,39 +168,44 @@ def invert(probabilities: Tensor, numbers: Tensor) -> Tensor:
 
 
 def sample(
-    model: Steps,
+    model: LanguageModel,
     prompts: Sequence[Sequence[int]],
     tellings: Sequence[Telling],
     sampling: Sampling,
     barred: Sequence[int] = (),
 ) -> Iterator[tuple[int, str]]:
-    """Go on with every prompt, and yield (number of the prompt, piece of its text) as they come.
+    """Continue every prompt, and yield (number of the prompt, piece of its text) as they come.
 
-    Each row goes through its own prompt and then writes, while others still read theirs: there is
-    no padding. Each draws from its own generator, made of the seed, so that a prompt is gone on
-    with as it is alone. Rows that are over leave the batch.
+    All prompts are read in one pass up to the last but one token of the shortest. From there each
+    row takes the rest of its own prompt and then writes, while others still read: there is no
+    padding. Each row draws from its own generator, seeded alike, so that its continuation is that
+    of the prompt alone. Finished rows leave the batch.
 
     Args:
-        model: What gives the logits of the next token.
+        model: Gives the logits of the next token.
         prompts: One or more tokens each.
-        tellings: For each prompt, what makes text of its tokens and says when it is over.
+        tellings: One for each prompt; it decodes the tokens and says when the text is over.
         sampling: How a token is chosen.
         barred: Tokens that are never written.
     """
     rows, carry = list(range(len(prompts))), begin(model, prompts)
     device = next(iter(carry.values())).device
     generators = [torch.Generator().manual_seed(sampling.seed) for _ in prompts]
-    now = [prompt[0] for prompt in prompts]
+    common = min(map(len, prompts), default=1) - 1
+    together = torch.tensor([p[:common] for p in prompts], dtype=torch.long, device=device)
+    carry = read(model, together, carry)
+    now = [prompt[common] for prompt in prompts]
     seen: Tensor | None = None
-    for read in count(1):
+    for taken in count(common + 1):
         words = torch.tensor(now, device=device)
         logits, carry = step(model, words, carry, barred)
         if sampling.repetition_penalty != 1:
-            seen = torch.zeros_like(logits, dtype=torch.bool) if seen is None else seen
+            if seen is None:
+                seen = torch.zeros_like(logits, dtype=torch.bool).scatter(1, together, True)
             seen[torch.arange(len(rows), device=device), words] = True
-        writing = [place for place, row in enumerate(rows) if len(prompts[row]) <= read]
+        writing = [place for place, row in enumerate(rows) if len(prompts[row]) <= taken]
         drawn = sampling.draw(logits, seen, [generators[row] for row in rows], writing)
-        now = [drawn[p] if p in drawn else prompts[row][read] for p, row in enumerate(rows)]
+        now = [drawn[p] if p in drawn else prompts[row][taken] for p, row in enumerate(rows)]
         for place, token in drawn.items():
             if piece := tellings[rows[place]].take(token):
                 yield rows[place], piece
@@ -215,38 +220,47 @@ def sample(
 
 @torch.no_grad()
 def begin(model: Steps, prompts: Sequence[Sequence[int]]) -> Carry:
-    """Return what the first step of every prompt starts from."""
+    """Return the state before the first token of every prompt."""
     first = torch.tensor([prompt[:1] for prompt in prompts])
     return model.begin(Batch(inputs={TOKENS: first}))
 
 
 @torch.no_grad()
+def read(model: LanguageModel, tokens: Tensor, carry: Carry) -> Carry:
+    """Take (batch, time) tokens in one pass, perhaps none; return the state after them."""
+    if not tokens.shape[1]:
+        return carry
+    return model.read(Batch(inputs={TOKENS: tokens}), carry)[1]
+
+
+@torch.no_grad()
 def step(model: Steps, tokens: Tensor, carry: Carry, barred: Sequence[int]) -> tuple[Tensor, Carry]:
-    """Take one token of every row; return the logits of the next, and the state after it."""
+    """Take one token of every row; return the logits of the next one, and the state after it."""
     logits, carry = model.step({TOKENS: tokens}, carry)
     return logits.index_fill(-1, tokens.new_tensor(barred, dtype=torch.long), -torch.inf), carry
 
 
 class Continued:
-    """A model that has read the prompt of its one row and writes on, as ``beam_search`` asks it.
+    """A model in the state after a prompt, as ``beam_search`` asks it to write.
 
     Args:
-        model: What gives the logits of the next token.
-        prompt: All but its last token are read at the beginning, the last is the start.
+        model: Gives the logits of the next token.
+        prompt: The tokens of the one row. The last of them is the start of the search.
         barred: Tokens that are never written.
     """
 
-    def __init__(self, model: Steps, prompt: Sequence[int], barred: Sequence[int] = ()) -> None:
+    def __init__(
+        self, model: LanguageModel, prompt: Sequence[int], barred: Sequence[int] = ()
+    ) -> None:
         self.model, self.prompt, self.barred = model, prompt, barred
 
     def begin(self, batch: Batch) -> Carry:
         """Return the state before the last token of the prompt."""
         carry = begin(self.model, [self.prompt])
         device = next(iter(carry.values())).device
-        for token in self.prompt[:-1]:
-            _, carry = step(self.model, torch.tensor([token], device=device), carry, ())
-        return carry
+        tokens = torch.tensor([self.prompt[:-1]], dtype=torch.long, device=device)
+        return read(self.model, tokens, carry)
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Tensor, Carry]:
-        """Take one token of every beam."""
+        """Take one token of every beam; return the logits of the next one."""
         return step(self.model, inputs[DECODER], carry, self.barred)

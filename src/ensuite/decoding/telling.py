@@ -1,27 +1,27 @@
-"""From tokens as they are written to text that can be shown at once."""
+"""Streaming: decode tokens into text while they are written."""
 
 from collections.abc import Callable, Sequence
 
 BROKEN = "\ufffd"
-"""What stands for bytes that are no whole character."""
+"""The character that decoders put in the place of an incomplete one."""
 
 
 class Telling:
-    """The text of one row that is being written, told piece by piece.
+    """Decodes the tokens of one row that is being written, piece by piece.
 
-    What may still change is held back: the bytes of an unfinished character, and what may turn out
-    to be the beginning of a stop text. A stop text is never told.
+    Text that may still change is held back: the bytes of an incomplete character, and what may be
+    the beginning of a stop text. A stop text is never returned.
 
     Args:
-        decode: From tokens to text; that of two parts is that of the whole, where no character
-            spans both.
+        decode: Turns tokens into text. The texts of two parts must join to the text of the whole,
+            where no character spans both.
         end: The token that ends a text.
-        longest: Tokens after which it is over.
-        stops: Texts at which it is over.
+        longest: The largest number of tokens.
+        stops: Texts that end the text.
 
     Attributes:
-        over: Whether it has ended.
-        tokens: How many were taken.
+        over: Whether the text has ended.
+        tokens: How many tokens were taken.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Telling:
         self._held = ""
 
     def take(self, token: int) -> str:
-        """Take the next token; return what can be told now, perhaps nothing."""
+        """Take the next token; return the text that is certain now, perhaps none."""
         self.tokens += 1
         self.over = token == self.end or self.tokens >= self.longest
         self._unfinished += [token] if token != self.end else []
@@ -51,14 +51,15 @@ class Telling:
 
 
 def cut(text: str, stops: Sequence[str], *, whole: bool = False) -> tuple[str, str, bool]:
-    r"""Return what stands before a stop text, what may begin one, and whether there is one.
+    r"""Return the text before a stop text, what may begin one, and whether there is one.
 
-    Of several it is the one that ends first, so that nothing hangs on how the text was pieced.
+    Of several the one that ends first counts, so that it does not matter in which pieces the text
+    came.
 
     Args:
-        text: What was not told yet.
+        text: What was not returned yet.
         stops: The stop texts.
-        whole: Whether nothing comes after it.
+        whole: Whether this is the end of the text.
 
     >>> cut("so. End", ["\n\n", "End"]), cut("so.\n", ["\n\n", "End"])
     (('so. ', '', True), ('so.', '\n', False))

@@ -1,4 +1,4 @@
-"""What decoding returns, and what it decodes."""
+"""The interfaces of decoding: the models that it asks, and the sequences that it returns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -10,11 +10,19 @@ from ensuite.core.batch import ATTENTION, DECODER, Batch, Carry
 
 
 class Steps(Protocol):
-    """A model that writes one position at a time, as ``core.task.Model`` does."""
+    """A model that writes one position at a time, as :class:`ensuite.core.model.Model` does."""
 
     def begin(self, batch: Batch) -> Carry: ...
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Any, Carry]: ...
+
+
+class LanguageModel(Steps, Protocol):
+    """A model that continues texts, and reads all of a prompt in one pass."""
+
+    def read(self, batch: Batch, carry: Carry) -> tuple[Any, Carry]:
+        """Take all positions of the batch; return what ``step`` returns for the last of them."""
+        ...
 
 
 class Written(NamedTuple):
@@ -25,12 +33,12 @@ class Written(NamedTuple):
 
 
 def begin(model: Steps, batch: Batch) -> dict[str, Tensor]:
-    """Return the state before the first token; where a step looks is not kept along with it."""
+    """Return the state before the first token, without attention weights, to save time."""
     return {name: part for name, part in model.begin(batch).items() if name != ATTENTION}
 
 
 def choose(carry: Carry, rows: Tensor) -> Carry:
-    """Return the rows of a carry, in that order; a row may come again."""
+    """Return the rows of a carry with these numbers, in that order; numbers may repeat."""
     return {name: tensor.index_select(0, rows) for name, tensor in carry.items()}
 
 
@@ -38,14 +46,14 @@ def choose(carry: Carry, rows: Tensor) -> Carry:
 def looks(
     model: Steps, batch: Batch, sequences: Sequence[Sequence[int]], *, start: int
 ) -> list[Tensor] | None:
-    """Return where a model looks as it writes these sequences, one for each row of the batch.
+    """Return the attention weights of a model as it writes these sequences, one for each row.
 
-    For each row that is (its tokens and the end, time). None of a model that does not attend.
+    The weights of a row are (its tokens and the end, time). None if the model has no attention.
 
     Args:
-        model: What is asked, step by step.
-        batch: What was answered.
-        sequences: What was written, without the end.
+        model: Asked step by step.
+        batch: The sources.
+        sequences: The tokens that were written, without the end.
         start: The token before the first.
     """
     carry = model.begin(batch)

@@ -113,6 +113,12 @@ class TimeConv(Backbone):
         summary = summarise(sequence, batch.mask, self.summary)
         return States(self.dropout(summary), sequence)
 
+    def depth(self, name: str) -> int:
+        """Return 0 for embeddings, then the number of the layer from 1 on."""
+        if name.startswith("layers."):
+            return 1 + int(name.split(".")[1])
+        return len(self.layers) if name.startswith("norm.") else 0
+
     def read(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch time features"]:
         """Return one vector per position: the embedded fields, concatenated."""
         fields = zip(self.fields, self.readers, strict=True)
@@ -169,6 +175,11 @@ class ImageConv(Backbone):
         features = F.adaptive_avg_pool2d(maps, self.map_size).flatten(1)
         summary = F.relu(self.dense(self.dropout(features)))
         return States(summary, maps.flatten(2).transpose(1, 2))
+
+    def depth(self, name: str) -> int:
+        """Return the number of the layer from 1 on; the dense layer is the last."""
+        layers = self.convolve.layers
+        return 1 + (len(layers) if name.startswith("dense.") else int(name.split(".")[2]))
 
 
 class Convolutions(nn.Module):

@@ -78,6 +78,10 @@ class MLP(Backbone):
         ]
         return States(self.layers(fields[0] if len(fields) == 1 else torch.cat(fields, dim=-1)))
 
+    def depth(self, name: str) -> int:
+        """Return the number of the layer from 1 on; each has three modules, one with weights."""
+        return 1 + int(name.split(".")[1]) // 3
+
 
 def steps_of(kind: Kind, steps: int | None) -> int | None:
     """Return how many steps of a field are read; None for a field without a time axis.

@@ -214,7 +214,7 @@ class RecurrentBackbone(Backbone):
             )
         return Scanlines() if isinstance(kind, Image) else nn.Identity()
 
-    def read(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch time features"]:
+    def join(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch time features"]:
         """Return one vector per position: the embedded fields, concatenated."""
         pairs = zip(self.fields, self.readers, strict=True)
         fields = [read(inputs[name]) for name, read in pairs]
@@ -222,7 +222,7 @@ class RecurrentBackbone(Backbone):
 
     def forward(self, batch: Batch) -> States:
         """Return the states of a batch; the state is reset at the start of each document."""
-        features = self.read(batch.inputs)
+        features = self.join(batch.inputs)
         start, mark = self.start(batch)
         sequence, state = self.recurrent(features, batch.mask, start, batch.documents)
         summary = self.dropout(self.summarise(sequence, batch.mask, state))
@@ -271,9 +271,20 @@ class RecurrentBackbone(Backbone):
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
         """Run the network for one position."""
-        embedded = self.read({name: tensor[:, None] for name, tensor in inputs.items()})[:, 0]
+        embedded = self.join({name: tensor[:, None] for name, tensor in inputs.items()})[:, 0]
         output, state = self.recurrent.step(embedded, self.recurrent.unpack(carry))
         return States(output, output), {**carry, **self.recurrent.pack(state)}
+
+    def read(self, batch: Batch, carry: Carry) -> tuple[States, Carry]:
+        """Take several positions in one pass, by the fast paths of ``forward``."""
+        state = self.recurrent.unpack(carry)
+        sequence, state = self.recurrent(self.join(batch.inputs), None, state)
+        return States(sequence[:, -1], sequence), {**carry, **self.recurrent.pack(state)}
+
+    def depth(self, name: str) -> int:
+        """Return 0 for embeddings, then the number of the layer from 1 on."""
+        _, cells, rest = name.partition("recurrent.cells.")
+        return 1 + int(rest.split(".")[0]) // self.recurrent.directions if cells else 0
 
 
 class Scanlines(nn.Module):

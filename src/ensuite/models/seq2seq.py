@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil, log2, prod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -135,18 +135,34 @@ class Seq2Seq(Backbone):
     def forward(self, batch: Batch) -> States:
         """Return one state per position of the decoder, for given inputs (teacher forcing)."""
         memory, state = self.encode(batch)
-        words = self.embed(batch.inputs[DECODER])
         summary = state[-1][0]
+        read = self.decode(batch.inputs[DECODER], memory, state, torch.zeros_like(summary))
+        return States(summary, read.outputs)
+
+    def decode(
+        self, tokens: Tensor, memory: Memory | None, state: CellStates, seen: Tensor
+    ) -> "Decoded":
+        """Take tokens of the decoder into its state.
+
+        Args:
+            tokens: (batch, time).
+            memory: What attention looks at.
+            state: Of the decoder before the first of them.
+            seen: (batch, width), the output before the first, which input feeding reads.
+        """
+        words = self.embed(tokens)
         if not self.options.feeding:
-            hidden, _ = self.decoder(words, None, state)
-            return States(summary, self.look(hidden, memory)[0])
-        sequence, seen = [], torch.zeros_like(summary)
+            hidden, state = self.decoder(words, None, state)
+            outputs, weights = self.look(hidden, memory)
+            return Decoded(outputs, state, None if weights is None else weights[:, -1])
+        sequence, weights = [], None
         for word in words.unbind(1):
             hidden, state = self.decoder.step(torch.cat([word, seen], dim=-1), state)
-            outputs, _ = self.look(hidden[:, None], memory)
+            outputs, weights = self.look(hidden[:, None], memory)
             seen = outputs[:, 0]
             sequence.append(seen)
-        return States(summary, torch.stack(sequence, dim=1))
+        last = None if weights is None else weights[:, 0]
+        return Decoded(torch.stack(sequence, dim=1), state, last)
 
     def encode(self, batch: Batch) -> tuple[Memory | None, CellStates]:
         """Encode the source; return the memory for attention, and the decoder's initial state."""
@@ -187,16 +203,57 @@ class Seq2Seq(Backbone):
         if self.options.feeding:
             word = torch.cat([word, carry["seen"]], dim=-1)
         hidden, state = self.decoder.step(word, self.decoder.unpack(carry))
-        memory = None
-        if self.attention is not None:
-            memory = Memory(*(carry[f"memory.{name}"] for name in Memory._fields))
-        outputs, weights = self.look(hidden[:, None], memory)
-        carry = {**carry, **self.decoder.pack(state)}
-        if weights is not None and ATTENTION in carry:
-            carry[ATTENTION] = weights[:, 0]
+        outputs, weights = self.look(hidden[:, None], self.memory(carry))
+        last = None if weights is None else weights[:, 0]
+        return States(outputs[:, 0], outputs[:, 0]), self.keep(carry, Decoded(outputs, state, last))
+
+    def read(self, batch: Batch, carry: Carry) -> tuple[States, Carry]:
+        """Take several tokens of the decoder; with input feeding it needs one step for each."""
+        state = self.decoder.unpack(carry)
+        seen = carry.get("seen", state[-1][0])
+        read = self.decode(batch.inputs[DECODER], self.memory(carry), state, seen)
+        return States(read.outputs[:, -1], read.outputs), self.keep(carry, read)
+
+    def memory(self, carry: Carry) -> Memory | None:
+        """Return what attention looks at, as ``begin`` put it into the carry."""
+        if self.attention is None:
+            return None
+        return Memory(*(carry[f"memory.{name}"] for name in Memory._fields))
+
+    def keep(self, carry: Carry, read: "Decoded") -> Carry:
+        """Return the carry after tokens were taken."""
+        carry = {**carry, **self.decoder.pack(read.state)}
+        if read.weights is not None and ATTENTION in carry:
+            carry[ATTENTION] = read.weights
         if self.options.feeding:
-            carry["seen"] = outputs[:, 0]
-        return States(outputs[:, 0], outputs[:, 0]), carry
+            carry["seen"] = read.outputs[:, -1]
+        return carry
+
+    def depth(self, name: str) -> int:
+        """Return 0 for embeddings and what reads a picture; then encoder, attention and decoder.
+
+        The layers of the encoder are numbered from 1, and those of the decoder follow.
+        """
+        layers = self.options.layers
+        for prefix, before in (("encoder.recurrent.cells.", 0), ("decoder.cells.", layers)):
+            if name.startswith(prefix):
+                directions = self.options.bidirectional + 1 if before == 0 else 1
+                number = int(name.removeprefix(prefix).split(".")[0])
+                return 1 + before + number // directions
+        if name.startswith(("attention.", "combine.")):
+            return 2 * layers
+        return layers if name.startswith("to_start.") else 0
+
+
+class Decoded(NamedTuple):
+    """What the decoder makes of tokens: outputs (batch, time, width), its state, and the weights.
+
+    The weights are those of attention at the last token, (batch, source time).
+    """
+
+    outputs: Tensor
+    state: CellStates
+    weights: Tensor | None
 
 
 Encoded = tuple[

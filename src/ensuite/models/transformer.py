@@ -149,19 +149,37 @@ class Transformer(Backbone):
         If the carry has an ``ATTENTION`` entry, it is replaced by the cross-attention weights of
         the last block, averaged over its heads.
         """
+        tokens = {name: tensor[:, None] for name, tensor in inputs.items()}
+        states, carry = self.read(Batch(inputs=tokens), carry)
+        return States(states.summary, states.summary), carry
+
+    def read(self, batch: Batch, carry: Carry) -> tuple[States, Carry]:
+        """Take several tokens of the decoder in one pass, as ``step`` does one by one."""
         assert self.decoder is not None
         mask, numbers = carry["mask"][:, None, None], range(self.options.layers)
         memory = [Seen(*kept(carry, f"memory.{number}"), mask) for number in numbers]
         past = [Past(*kept(carry, f"past.{number}")) for number in numbers]
-        tokens = inputs[DECODER][:, None]
-        places = torch.full_like(tokens, past[0].keys.shape[2])
-        hidden, past, asked = self.decoder(tokens, places, None, memory, past)
+        tokens, before = batch.inputs[DECODER], past[0].keys.shape[2]
+        places = torch.arange(before, before + tokens.shape[1], device=tokens.device)
+        causal = None
+        if len(places) > 1:  # a single token sees all that was read
+            keys = torch.arange(before + tokens.shape[1], device=tokens.device)
+            causal = (keys <= places[:, None])[None, None]
+        hidden, past, asked = self.decoder(tokens, places.expand_as(tokens), causal, memory, past)
         carry = dict(carry)
         for number, (keys, values) in enumerate(past):
             carry |= {f"past.{number}.keys": keys, f"past.{number}.values": values}
         if ATTENTION in carry:
-            carry[ATTENTION] = self.decoder.look(asked, memory[-1])[:, 0]
-        return States(hidden[:, 0], hidden[:, 0]), carry
+            carry[ATTENTION] = self.decoder.look(asked[:, -1:], memory[-1])[:, 0]
+        return States(hidden[:, -1], hidden), carry
+
+    def depth(self, name: str) -> int:
+        """Return 0 for embeddings, 1 and on for blocks; those of a decoder follow the encoder's."""
+        part, _, rest = name.partition(".")
+        before = self.options.layers if part == "decoder" else 0
+        if rest.startswith("blocks."):
+            return 1 + before + int(rest.split(".")[1])
+        return before + self.options.layers if rest.startswith("norm.") else 0
 
 
 def kept(carry: Carry, name: str) -> tuple[Tensor, Tensor]:

@@ -24,6 +24,8 @@ class Embedding(nn.Module):
         independently, and nothing is scaled.
     """
 
+    no_weight_decay = ("weight",)
+
     def __init__(
         self,
         size: int,

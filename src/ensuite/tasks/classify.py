@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ensuite.core.backbone import Backbone, Pretrained
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained
 from ensuite.core.batch import Batch, Inputs, Outputs
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.loss import Loss, Part
@@ -136,7 +136,12 @@ class Classify(Task[Example, Item, Prediction]):
             return raw
         return Example(inputs.ask(raw, self.processor))
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
         labels = Labels.learn(name for e in examples for name in each_label(e.label))
         if len(labels) < 2:
             only = f'the single label "{labels.names[0]}"' if labels.names else "no label"
@@ -241,6 +246,15 @@ class Classify(Task[Example, Item, Prediction]):
         ]
         sure = np.maximum(probabilities, 1 - probabilities).prod(1)
         return [Prediction(*each) for each in zip(sets, map(float, sure), rows, strict=True)]
+
+    def from_choices(self, log_probabilities: NDArray[np.float64]) -> list[Prediction]:
+        if self.several:
+            raise UsageError(
+                "A language model is asked for one label of each example, and these have several."
+            )
+        scaled = log_probabilities / self.temperature
+        odds = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return self.predictions(odds / odds.sum(axis=1, keepdims=True))
 
     def score(
         self, predictions: Sequence[Prediction], examples: Sequence[Example]

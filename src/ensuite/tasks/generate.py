@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ensuite.core.backbone import Backbone, Pretrained, Trait
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import IGNORE, Batch, Carry, Inputs, Outputs, Tokens
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.loss import Loss, Part
@@ -25,7 +25,7 @@ from ensuite.data.processors.writing import EDGE, Writing
 from ensuite.decoding.beam import beam_search
 from ensuite.decoding.sampling import Continued, Sampling, sample
 from ensuite.decoding.telling import Telling, cut
-from ensuite.decoding.written import Steps
+from ensuite.decoding.written import LanguageModel
 from ensuite.nn.heads import TokenHead
 from ensuite.nn.losses import cross_entropy
 
@@ -167,7 +167,12 @@ class Generate(Task[Example, Chunk, Prediction]):
             return raw
         return Example(str(raw["text"] if isinstance(raw, Mapping) else raw), ends=False)
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
         return replace(self, writing=self.writing.prepare([e.text for e in examples], pretrained))
 
     @property
@@ -317,7 +322,7 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     def write(
         self,
-        model: Steps,
+        model: LanguageModel,
         prompts: Sequence[str],
         sampling: Sampling,
         context: int | None = None,
@@ -352,19 +357,23 @@ class Generate(Task[Example, Chunk, Prediction]):
                 f"The prompt has {unknown}, which no training text has: a model of characters "
                 "cannot read it; leave it out."
             )
-        # A line of a text follows another line.
-        (newline,) = self.writing.encode(["\n" if self.lines else ""])
-        ids = [EDGE, *newline, *spelled.ids]
+        ids = self.prompt_ids(prompt)
         if context is not None and len(ids) >= context:
             raise UsageError(
                 f"The prompt has {len(ids):,} tokens, its beginning included, and the model reads "
                 f"{context:,} at most; give a shorter one."
             )
-        return [int(token) for token in ids]
+        return ids
+
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """Return the tokens of a prompt after the beginning of a text; some may be unknown."""
+        # A line of a text follows another line.
+        parts = self.writing.spell(["\n" if self.lines else "", prompt])
+        return [EDGE, *(int(token) for part in parts for token in part.ids)]
 
     def _search(
         self,
-        model: Steps,
+        model: LanguageModel,
         prompts: Sequence[Sequence[int]],
         longest: Sequence[int],
         sampling: Sampling,

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ensuite.core.backbone import Backbone, Pretrained
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained
 from ensuite.core.batch import Batch, Inputs, Outputs
 from ensuite.core.errors import DataError
 from ensuite.core.loss import Loss, Part
@@ -135,7 +135,12 @@ class Regress(Task[Example, Item, Prediction]):
     def ask(self, raw: Any) -> Example:
         return raw if isinstance(raw, Example) else Example(inputs.ask(raw, self.processor))
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
         sizes = sorted({np.size(e.target) for e in examples if e.target is not None})
         if len(sizes) != 1:
             said = " or ".join(map(str, sizes)) or "no"

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ensuite.core.backbone import Backbone, Pretrained, Trait
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import IGNORE, Batch, Inputs, Outputs, States
 from ensuite.core.errors import DataError
 from ensuite.core.loss import Loss, Part
@@ -142,7 +142,12 @@ class Tag(Task[Example, Item, Prediction]):
             raw = next(iter(raw.values()))
         return Example(self.processor.split(raw) if isinstance(raw, str) else tuple(map(str, raw)))
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
         labels = Labels.learn(chain.from_iterable(e.tags or () for e in examples))
         if len(labels) < 2:
             only = f'the single tag "{labels.names[0]}"' if labels.names else "no tag"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from ensuite.core.backbone import Pretrained
+from ensuite.core.backbone import BackboneOptions, Pretrained
 from ensuite.core.errors import DataError
 from ensuite.core.score import Score
 from ensuite.core.table import Table
@@ -73,12 +73,17 @@ class Translate(Writer):
             raise DataError("There is nothing to write from: the source is empty; give a text.")
         return Example(source)
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
         if self.processor.unit != "auto":
-            return super().prepare(examples, pretrained)
+            return super().prepare(examples, options, pretrained)
         short = choose_unit([e.source for e in examples]) == "characters"
         processor = replace(self.processor, unit="characters" if short else "pieces")
-        return replace(self, processor=processor).prepare(examples, pretrained)
+        return replace(self, processor=processor).prepare(examples, options, pretrained)
 
     def extent(self, example: Example) -> int:
         return len(example.source.split())

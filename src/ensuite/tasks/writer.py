@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ensuite.core.backbone import Backbone, Pretrained, Trait
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import DECODER, IGNORE, Batch, Inputs, Outputs, Tokens
 from ensuite.core.errors import DataError
 from ensuite.core.loss import Loss, Part
@@ -115,7 +115,12 @@ class Writer(Task[Example, Item, Prediction], ABC):
 
     # From data to tensors
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
         return replace(
             self,
             processor=self.processor.prepare([e.source for e in examples], pretrained),

@@ -1,4 +1,4 @@
-"""Rules that turn gradients into updates, by torch's fused kernels: Adam, and SGD with momentum."""
+"""Optimizers on torch's fused kernels: Adam with weight decay, and SGD with momentum."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -7,58 +7,63 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ensuite.core.model import Model
 from ensuite.core.recipe import Recipe
+from ensuite.training.groups import Group, parameter_groups
 
 MOMENTUM = 0.9
-"""Share of the last step that SGD goes on with."""
-
-BETAS, EPSILON = (0.9, 0.999), 1e-8
-"""Of Adam, as its paper and torch have them."""
+"""Share of the last step that SGD keeps in the next."""
 
 
 class Optimizer(ABC):
-    """Parameters, and what a rule remembers of each.
+    """Parameters, and the state of an update rule for each of them.
 
-    ``torch.optim`` computes the same bits by the same kernels; but its first optimizer imports a
-    compiler for a second, and its bookkeeping takes longer than the update of a small model.
+    ``torch.optim`` computes the same bits with the same kernels. But its first optimizer imports a
+    compiler, which takes a second, and its bookkeeping takes longer than the update of a small
+    model.
 
     Args:
-        parameters: To be learned. Only matrices decay.
-        weight_decay: What is taken off them at each step, as a share times the learning rate.
+        groups: The parameters to train. A kernel is called once for each group.
+        recipe: The hyper-parameters.
+
+    Attributes:
+        remembers: Names of the tensors of state of one parameter.
     """
 
     remembers: ClassVar[tuple[str, ...]]
 
-    def __init__(self, parameters: Sequence[nn.Parameter], weight_decay: float) -> None:
-        matrices = [each for each in parameters if each.dim() >= 2]
-        others = [each for each in parameters if each.dim() < 2]
-        self.parameters = matrices + others
+    def __init__(self, groups: Sequence[Group], recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.parameters: list[nn.Parameter] = []
+        self.parts: list[tuple[slice, Group]] = []
+        for group in groups:
+            before = len(self.parameters)
+            self.parameters += group.parameters
+            self.parts.append((slice(before, len(self.parameters)), group))
         self.memory = [self.begin(each) for each in self.parameters]
-        self.parts = [(slice(0, len(matrices)), weight_decay), (slice(len(matrices), None), 0.0)]
-        if not weight_decay:  # each part costs a call
-            self.parts = [(slice(None), 0.0)]
 
     @property
     def gradients(self) -> list[Tensor]:
-        """Those that are there."""
+        """The gradients of the parameters that have one."""
         return [each.grad for each in self.parameters if each.grad is not None]
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         """Update every parameter that has a gradient."""
-        for part, decay in self.parts:
+        for part, group in self.parts:
+            rate = learning_rate * group.rate
             pairs = zip(self.parameters[part], self.memory[part], strict=True)
             rows = [(each, each.grad, *kept) for each, kept in pairs if each.grad is not None]
             if rows:
-                self.update(*map(list, zip(*rows, strict=True)), rate=learning_rate, decay=decay)
+                self.update(*map(list, zip(*rows, strict=True)), rate=rate, decay=group.decay)
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Remove the gradients."""
         for each in self.parameters:
             each.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return all that is remembered, by the number of the parameter and the name."""
+        """Return the state of all parameters, by number of the parameter and name."""
         return {
             f"{number}.{name}": tensor
             for number, kept in enumerate(self.memory)
@@ -66,10 +71,10 @@ class Optimizer(ABC):
         }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Remember what ``tensors`` of an equal optimizer were.
+        """Restore the state that :meth:`tensors` of an equal optimizer returned.
 
         Raises:
-            ValueError: If they are of another rule, or of other parameters.
+            ValueError: If it is of another rule, or of other parameters.
         """
         mine = self.tensors()
         shapes = {name: tensor.shape for name, tensor in tensors.items()}
@@ -80,11 +85,11 @@ class Optimizer(ABC):
 
     @abstractmethod
     def begin(self, parameter: nn.Parameter) -> tuple[Tensor, ...]:
-        """Return what is remembered of a parameter before the first step, by ``remembers``."""
+        """Return the state of a parameter before the first step, in the order of ``remembers``."""
 
     @abstractmethod
     def update(self, *lists: list[Tensor], rate: float, decay: float) -> None:
-        """Change parameters: a list of them, of their gradients, and of each thing remembered."""
+        """Change parameters in place: given lists of them, of gradients, and of each state."""
 
 
 class AdamW(Optimizer):
@@ -103,10 +108,11 @@ class AdamW(Optimizer):
 
     def update(self, *lists: list[Tensor], rate: float, decay: float) -> None:
         parameters, gradients, steps, means, squares = lists
+        beta1, beta2 = self.recipe.betas
         torch._foreach_add_(steps, 1)
         torch._fused_adamw_(
             parameters, gradients, means, squares, [], steps,
-            lr=rate, beta1=BETAS[0], beta2=BETAS[1], eps=EPSILON, weight_decay=decay,
+            lr=rate, beta1=beta1, beta2=beta2, eps=self.recipe.epsilon, weight_decay=decay,
             amsgrad=False, maximize=False,
         )  # fmt: skip
 
@@ -134,6 +140,6 @@ class SGD(Optimizer):
 RULES: dict[str, type[Optimizer]] = {"adam": AdamW, "sgd": SGD}
 
 
-def make_optimizer(parameters: Sequence[nn.Parameter], recipe: Recipe) -> Optimizer:
-    """Return the recipe's rule for these parameters."""
-    return RULES[recipe.optimizer](parameters, recipe.weight_decay)
+def make_optimizer(model: Model, recipe: Recipe) -> Optimizer:
+    """Return the recipe's optimizer for the parameters of a model that are trained."""
+    return RULES[recipe.optimizer](parameter_groups(model, recipe), recipe)

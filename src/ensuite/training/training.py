@@ -23,6 +23,7 @@ from ensuite.training.budget import Budget, Spent
 from ensuite.training.clock import Moment, charged_seconds
 from ensuite.training.device import precision
 from ensuite.training.evaluate import predict, standard_error
+from ensuite.training.groups import freeze
 from ensuite.training.memory import join, split
 from ensuite.training.optimizer import make_optimizer
 
@@ -145,8 +146,8 @@ class Training:
         self.valid_items = task.items(self.valid)
         self.valid_tokens = int(task.lengths(self.valid_items).sum())
         self.recipe, self.budget, self.seed, self.metric = recipe, budget, seed, metric
-        learned = [each for each in self.model.parameters() if each.requires_grad]
-        self.optimizer = make_optimizer(learned, recipe)
+        freeze(self.model, recipe)
+        self.optimizer = make_optimizer(self.model, recipe)
         self.state = TrainingState()
         self.carry: Carry | None = None
         self.best_weights: dict[str, Tensor] = {}

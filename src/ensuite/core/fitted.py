@@ -1,0 +1,78 @@
+"""A fitted model: whatever predicts, be it a network, a baseline or a prompted language model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+
+from ensuite.core.backbone import BackboneOptions
+from ensuite.core.errors import UsageError
+
+WEIGHTS = "model.safetensors"
+"""The file of a run folder that holds the tensors of a fitted model."""
+
+
+class FittedModel(ABC):
+    """What predicts, with all that it has learned. It holds no task: each call is given one.
+
+    Attributes:
+        kind: The name of the kind of model in a run's ``config.json``.
+    """
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def predict(self, task: Any, examples: Sequence[Any]) -> list[Any]:
+        """Return one prediction for each example, in order."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int:
+        """How many numbers were learned."""
+
+    @abstractmethod
+    def save(self, folder: Path) -> dict[str, Any]:
+        """Write the tensors into a run folder, and return the rest as ``config.json`` holds it.
+
+        :func:`ensuite.predictor.load_fitted` reads both again.
+        """
+
+    def published_config(self) -> Mapping[str, Any]:
+        """Return what other programs expect in ``config.json``, beside ours."""
+        return {}
+
+    def to(self, device: str) -> Self:
+        """Move the tensors to a device, where they are of torch, and return the model."""
+        return self
+
+    # What only some models offer
+
+    @property
+    def module(self) -> Any:
+        """The ``torch.nn.Module`` of a network; the model itself where it is not one."""
+        return self
+
+    @property
+    def backbone_options(self) -> BackboneOptions | None:
+        """Options of the network's backbone; None where there is none."""
+        return None
+
+    @property
+    def context(self) -> int | None:
+        """How many positions can be read at most; None: any number."""
+        return None
+
+    @property
+    def language_model(self) -> Any:
+        """What goes on with texts, as :class:`ensuite.decoding.written.Steps` describes it."""
+        raise UsageError(f"A {self.kind} model cannot go on with texts.")
+
+    def embed(self, task: Any, example: Any, *, pool: bool) -> Tensor:
+        """Return the states of one example, (1, length, width); pooled into one, (1, width).
+
+        Raises:
+            UsageError: If the model has no states, or none for each position.
+        """
+        raise UsageError(f"A {self.kind} has no states to embed with; choose a trained network.")

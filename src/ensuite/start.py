@@ -1,0 +1,192 @@
+"""What training starts from other than new weights: another run, or a published checkpoint."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from ensuite import catalog
+from ensuite.core.backbone import BackboneOptions, Pretrained
+from ensuite.core.batch import Image
+from ensuite.core.errors import RunError, UsageError
+from ensuite.core.files import read_json
+from ensuite.core.options import to_json
+from ensuite.network import saved_options
+from ensuite.predictor import CONFIG, OURS, TASK, TOKENIZERS, WEIGHTS, Predictor, find_run
+from ensuite.training.training import Training
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run whose backbone and tokenizer a candidate of any task starts from.
+
+    Args:
+        given: The path as typed, for messages.
+        folder: The run folder.
+        backbone: The name of its backbone in the catalog.
+        options: Of its backbone.
+    """
+
+    given: str
+    folder: Path
+    backbone: str
+    options: BackboneOptions
+
+    @classmethod
+    def open(cls, given: str | Path) -> Self:
+        """Find a run, or the winner of a comparison.
+
+        Raises:
+            RunError: If it is no whole run.
+            UsageError: If it is a baseline, which has no backbone.
+        """
+        folder = find_run(Path(given))
+        config = run_config(folder)
+        if "backbone" not in config:
+            raise UsageError(
+                f"{given} is a {config.get('kind')}: it has no backbone to start from; choose a "
+                "run of a network."
+            )
+        return cls(str(given), folder, config["backbone"], saved_options(config))
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells its weights from all others."""
+        return file_hash(self.folder / WEIGHTS)
+
+    def pretrained(self) -> Pretrained:
+        """Return what the run fixes: its tokenizer, and the sizes of what its backbone reads."""
+        own = self.options.pretrained() or Pretrained()
+        run = self.load()
+        pictures = [kind for kind in run.task.inputs.values() if isinstance(kind, Image)]
+        return Pretrained(
+            tokenizer=self.folder if any(self.folder.glob(TOKENIZERS)) else None,
+            length=run.fitted.context or own.length,
+            image=(pictures[0].height, pictures[0].width) if pictures else own.image,
+        )
+
+    def load(self) -> Predictor:
+        """Open the run; the random numbers of training stay as they were."""
+        with torch.random.fork_rng(devices=[]):
+            return Predictor.load(self.folder)
+
+    def initialise(self, training: Training) -> None:
+        """Copy the weights of the run's backbone into the model, which reads by its tokenizer.
+
+        Raises:
+            RunError: If they do not fit.
+        """
+        files = dict[str, str]()
+        to_json(training.task, files)
+        theirs = {path.read_text(encoding="utf-8") for path in self.folder.glob(TOKENIZERS)}
+        if not theirs <= set(files.values()):
+            raise RunError(
+                f"--init-from {self.given}: its vocabulary cannot be taken over by this task, so "
+                "the vectors of its tokens would stand for others; train from new weights."
+            )
+        try:
+            training.model.backbone.load_state_dict(self.load().model.backbone.state_dict())
+        except RuntimeError as error:
+            raise RunError(
+                f"--init-from {self.given}: its backbone is not of the same shape; give the same "
+                "model options, and data with the same vocabulary."
+            ) from error
+
+
+def run_config(folder: Path) -> Mapping[str, Any]:
+    """Return our part of the ``config.json`` of a run.
+
+    Raises:
+        RunError: If it is not one that a run has.
+    """
+    config = read_json(folder / CONFIG)
+    if not (isinstance(config, dict) and isinstance(config.get(OURS), dict)):
+        raise RunError(f"{folder / CONFIG} is not what a run of this version writes.")
+    mine: Mapping[str, Any] = config[OURS]
+    return mine
+
+
+def run_task(folder: Path) -> str:
+    """Return the name of the task that a run was trained for.
+
+    Raises:
+        RunError: If its file is not one that a run has.
+    """
+    described = read_json(folder / TASK)
+    if not (isinstance(described, dict) and isinstance(described.get("task"), str)):
+        raise RunError(f"{folder / TASK} is not what a run of this version writes.")
+    name: str = described["task"]
+    return name
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Say whether a folder holds a published checkpoint: a ``model_type``, and no task of ours."""
+    if (folder / TASK).exists() or not (folder / CONFIG).exists():
+        return False
+    config = read_json(folder / CONFIG)
+    return isinstance(config, dict) and "model_type" in config
+
+
+def checkpoint_options(folder: Path) -> BackboneOptions:
+    """Return the options of the backbone that opens a published checkpoint.
+
+    Raises:
+        UsageError: If none does; names those model types that some backbone opens.
+    """
+    model_type = read_json(folder / CONFIG)["model_type"]
+    rows = catalog.backbones.matching(lambda row: model_type in row.model_types)
+    for row in rows.values():
+        options: BackboneOptions = row.load().from_checkpoint(folder)
+        return options
+    known = sorted({each for row in catalog.backbones.values() for each in row.model_types})
+    raise UsageError(
+        f'{folder} is a checkpoint of the model type "{model_type}", which no model here opens; '
+        f"these are opened: {', '.join(known) or 'none'}."
+    )
+
+
+def checkpoint_fingerprint(folder: Path) -> str:
+    """Return what tells the weights of a published checkpoint from all others."""
+    parts = [file_hash(path) for path in sorted(folder.glob("*.safetensors"))]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def file_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's content, read piece by piece."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def initialise_published(training: Training, options: BackboneOptions) -> None:
+    """Copy the weights of a published checkpoint into a model that was built from its options.
+
+    The head takes part where the checkpoint has the same one.
+
+    Raises:
+        RunError: If the weights of the backbone do not fit.
+    """
+    tensors = options.weights()
+    if tensors is None:
+        return
+    ours, model = options.adopt(tensors), training.model
+    try:
+        model.backbone.load_state_dict(below("backbone.", ours))
+    except RuntimeError as error:
+        raise RunError(
+            f"The weights of the checkpoint do not fit {type(options).__name__}: {error}"
+        ) from error
+    head, own = below("head.", ours), model.head.state_dict()
+    if {n: t.shape for n, t in head.items()} == {n: t.shape for n, t in own.items()}:
+        model.head.load_state_dict(head)
+
+
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names have a prefix, without it."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
