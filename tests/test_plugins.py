@@ -21,6 +21,12 @@ WORDS = ("a", "very", "long", "walk", "by", "the", "sea")
 Run = Callable[..., CompletedProcess[str]]
 
 
+def environment(*path: Path) -> dict[str, str]:
+    """Return the environment with these folders before those that Python already looks in."""
+    known = [each for each in (os.environ.get("PYTHONPATH"),) if each]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*map(str, path), *known])}
+
+
 def install(folder: Path, name: str) -> None:
     """Put the page's package into ``folder`` as pip would, its modules under ``name``."""
     for path, text in FILES.items():
@@ -53,7 +59,7 @@ def ensuite(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(*words: str, code: int = 0, path: tuple[Path, ...] = (site,)) -> CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "ensuite", *words],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))},
+            env=environment(*path),
             capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == code, done.stderr
@@ -98,7 +104,7 @@ def test_its_backbone_obeys_the_laws(site: Path) -> None:
     words = ("-q", "-p", "no:cacheprovider", "-k", "bag", "tests/laws/test_backbones.py")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *words], cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,
+        env=environment(site), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
 
@@ -127,7 +133,7 @@ def test_our_backbone_does_its_task(ensuite: Run, walks: str) -> None:
     assert 0 < metrics["mae"] < 10
     (answer,) = json.loads(ensuite("predict", "run", "by the sea star star", "--json").stdout)
     assert answer["input"] == "by the sea star star"
-    assert answer["answer"].isdecimal()
+    assert float(answer["answer"]) > 0
     laws = json.loads(ensuite("check", "run", walks, "--json").stdout)
     assert {"padding changes nothing", "saved answers = loaded"} <= {each["law"] for each in laws}
     assert all(each["holds"] for each in laws)
