@@ -201,8 +201,9 @@ def _earliest(times: Sequence[Any], groups: Sequence[Hashable | None]) -> list[A
 
 
 def _connected(values: Sequence[Any], groups: Sequence[Hashable | None]) -> list[Any]:
-    """Return the values as they are, or where examples are grouped one number for all rows that
-    a value or a group connects.
+    """Return a value for each row, equal for rows that a value or a group connects.
+
+    Without groups these are the values themselves.
     """
     if all(group is None for group in groups):
         return list(values)
@@ -247,8 +248,8 @@ def _draw(
     how: str,
     units: Sequence[Any],
     fractions: tuple[float, float, float],
-) -> "list[list[int]]":
-    """Divide some of the rows; those without a class count as of one class more."""
+) -> list[list[int]]:
+    """Divide some of the rows; those without a class count as one more class."""
     drawn = split_rows(
         len(rows),
         how=how,
@@ -266,9 +267,9 @@ def _label_by_date(
     dates: tuple[datetime, datetime],
     missing: Sequence[str],
 ) -> None:
-    """Give rows from the first date on to validation, and from the second on to the test part.
+    """Assign rows to the training, validation and test part by the two dates.
 
-    Those that belong to a part with a file of its own are left out.
+    Rows of a part that has a file of its own are left out.
     """
     for row in rows:
         part = PARTS[sum(units[row] >= each for each in dates)]
@@ -282,7 +283,7 @@ def _label_by_date(
 
 
 def _add_scored(labels: list[str], learned: Set[int], how: str, units: Sequence[Any]) -> None:
-    """Add to the test part what is scored but never trained on; in time, what is as late."""
+    """Add to the test part the rows that are scored only; in time, those that are late enough."""
     rows = [row for row, label in enumerate(labels) if row not in learned]
     if how == "time" and rows:
         place = sort_units(units).argsort()[number(units)]
@@ -340,18 +341,17 @@ def split_rows(
     fractions: tuple[float, float, float] = (0.8, 0.1, 0.1),
     seed: int = 0,
 ) -> Rows:
-    """Divide rows so that none of one key stand in two parts; the same seed, the same split.
+    """Divide rows so that rows with equal keys are in one part; equal seeds give equal parts.
 
     Args:
-        rows: How many there are.
-        how: ``random``; ``group``, the same with keys that a user chose; or ``time``: training
-            comes first, validation later, test last.
-        keys: One a row: equal inputs or groups; for ``time`` what sorts them, which need not be
-            given where the rows are in order. None: every row is its own.
-        labels: Class of each row, or classes, of which training must see at least one row, as far
-            as ``how`` leaves a choice; None for a row without one.
-        fractions: Of train, valid, test. A part of 0 stays empty, any other has a row at least.
-        seed: What the division depends on.
+        rows: Number of rows.
+        how: ``random``; ``group``, the same with the user's keys; or ``time``: the training part
+            has the lowest keys, the test part the highest.
+        keys: Of each row: equal inputs or groups, or times. None: every row has its own, in order.
+        labels: Class of each row, or several, of which training must have at least one row, except
+            in time; None for a row without one.
+        fractions: Of train, valid, test. A part of 0 stays empty, any other has at least one row.
+        seed: Of the random order.
 
     Raises:
         DataError: If there are too few rows or keys, or the keys of ``time`` cannot be sorted.
@@ -363,18 +363,18 @@ def split_rows(
         queue, kept = order[::-1], order[:0]
     else:
         order = np.random.default_rng(seed).permutation(len(sizes))
-        kept = order[:0] if labels is None else bearers(order, units, labels)
+        kept = order[:0] if labels is None else first_of_each_label(order, units, labels)
         queue = order[~np.isin(order, kept)]
-        large = sizes[queue] > rows * min(filter(None, fractions))  # would be a part of its own
+        large = sizes[queue] > rows * min(filter(None, fractions))  # larger than a whole part
         queue = np.concatenate([queue[~large], queue[large]])
-    parts = deal(queue, sizes, rows, fractions, how)
+    parts = assign_parts(queue, sizes, rows, fractions, how)
     parts[kept] = 0
     train, valid, test = (np.flatnonzero(parts[units] == part) for part in range(3))
     return Rows(train, valid, test)
 
 
 def number(keys: Sequence[Hashable]) -> Indices:
-    """Number keys in the order of their first row, whatever their hashes are on this machine.
+    """Number keys in the order of their first row, which does not depend on their hashes.
 
     >>> number(["b", "a", "b"]).tolist()
     [0, 1, 0]
@@ -395,10 +395,10 @@ def sort_units(keys: Sequence[Any]) -> Indices:
         raise DataError(f"Times of several kinds ({kinds}) have no order; give one kind.") from None
 
 
-def bearers(
+def first_of_each_label(
     order: Indices, units: Indices, labels: Sequence[str | Collection[str] | None]
 ) -> Indices:
-    """Return, for every label, the first key in the drawn order that has a row of it."""
+    """Return, for every label, the first key in the random order that has a row of it."""
     place = np.argsort(order)
     first: dict[str, int] = {}
     for unit, given in zip(units.tolist(), labels, strict=True):
@@ -408,12 +408,13 @@ def bearers(
     return np.array(sorted(set(first.values())), dtype=np.intp)
 
 
-def deal(
+def assign_parts(
     queue: Indices, sizes: Indices, rows: int, fractions: tuple[float, float, float], how: str
 ) -> Indices:
-    """Give each key a part (0 train, 1 valid, 2 test): the head of the queue to test, and so on.
+    """Return the part of each key (0 train, 1 valid, 2 test): the first of the queue are test.
 
-    A key stands where the middle of its rows falls, so large groups miss the fractions least.
+    A key goes to the part in which the middle of its rows falls, so that parts with large groups
+    come close to the fractions.
     """
     wanted = [part for part in (2, 1, 0) if fractions[part] > 0]
     if len(queue) < len(wanted):
@@ -428,7 +429,7 @@ def deal(
     for left, part in enumerate(wanted[:-1], 1 - len(wanted)):
         bound += rows * fractions[part]
         end = int(np.searchsorted(middles, round(bound), side="right"))
-        end = min(max(end, start + 1), len(queue) + left)  # no part is left without a key
+        end = min(max(end, start + 1), len(queue) + left)  # no part is empty
         parts[queue[start:end]] = part
         start = end
     return parts
