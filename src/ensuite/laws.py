@@ -295,7 +295,7 @@ def values(model: Model, batch: Batch) -> dict[str, Tensor]:
         found = {str(number): each for number, each in enumerate(found)}
     mask = None if DECODER in batch.inputs else batch.mask
     return {
-        name: _real(each, mask).flatten(1)
+        name: _lines(_real(each, mask))
         for name, each in found.items()
         if not isinstance(each, nn.Parameter)
     }
@@ -306,6 +306,11 @@ def _real(values: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None or values.dim() < 3 or values.shape[:2] != mask.shape:
         return values
     return values[mask]
+
+
+def _lines(values: Tensor) -> Tensor:
+    """Return values as (rows, numbers)."""
+    return values.reshape(len(values), -1) if values.dim() != 2 else values
 
 
 def difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> Difference:

@@ -3,6 +3,7 @@
 import zlib
 from typing import NamedTuple
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +12,8 @@ from ensuite.core.batch import Batch, Row, States
 from ensuite.core.loss import Loss, Part
 from ensuite.laws import same_answer_in_any_batch
 from ensuite.predictor import Predictor
+from ensuite.training.evaluate import predict, validation_loss
+from ensuite.training.loop import fit
 from stress.harness import SummaryHead, Toy, check, starter
 
 FEATURES, NOISE = 6, 0.5
@@ -67,6 +70,12 @@ class Denoise(Toy):
         return [{"row": prediction.tolist()}]
 
 
+class Unranked(Denoise):
+    """No metric ranks, so that the validation loss selects the best weights."""
+
+    ranks_by = None
+
+
 class NoiseOfTheBatch(Denoise):
     """The fault that the law finds: an answer depends on its place in the batch."""
 
@@ -97,3 +106,19 @@ def test_an_answer_does_not_depend_on_the_batch_it_is_in():
     assert not lost.holds
     assert "backwards" in lost.measure
     assert "alone" in lost.measure
+
+
+def test_the_validation_loss_selects_where_no_metric_ranks():
+    training = starter(Unranked(), Perceptron, curve(200), curve(41), budget="20epochs", **HOW)()
+    for _ in fit(training):
+        pass
+    losses = [point["scores"]["loss"] for point in training.state.history]
+    assert training.state.best == -min(losses)
+    training.restore_best()
+    training.model.train()
+    found = validation_loss(training.task, training.model, training.valid_items)
+    assert found.value == pytest.approx(min(losses))
+    assert training.model.training
+    predictions = predict(training.task, training.model, training.valid)
+    squares = [(p - e).square().sum() for p, e in zip(predictions, training.valid, strict=True)]
+    assert found.value == pytest.approx(torch.stack(squares).mean().item())

@@ -18,12 +18,16 @@ Column = Annotated[
 ]
 Test = Annotated[str | None, typer.Option("--test", help="Rows to judge by, instead of a tenth.")]
 Valid = Annotated[str | None, typer.Option("--valid", help="Rows to choose the best weights by.")]
-Split = Annotated[str, typer.Option("--split", help="random, time, or group:COLUMN.")]
+Split = Annotated[
+    str, typer.Option("--split", help="random, time, time:DATE,DATE or group:COLUMN.")
+]
 Budget = Annotated[
     str | None,
     typer.Option("--budget", help="A number and one of s, m, h, steps, epochs, tokens: 60s."),
 ]
-Metric = Annotated[str | None, typer.Option("--metric", help="What ranks, if not the usual one.")]
+Metric = Annotated[
+    str | None, typer.Option("--metric", help="Metric to rank by (default: the task's first).")
+]
 Out = Annotated[str | None, typer.Option("--out", help="Folder to write; runs/TASK-DATA-N.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 InitFrom = Annotated[

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
-from ensuite.core.batch import Batch, check_ranges
+from ensuite.core.batch import ROWS, Batch, check_ranges, sum_counts
 from ensuite.core.model import Model
+from ensuite.core.score import Numbers, Score, ratio
 from ensuite.core.stacked import take
 from ensuite.core.task import Task
 
@@ -57,3 +59,42 @@ def rows_at_once(task: Task[Any, Any, Any], items: Sequence[Any]) -> int:
     """Return how many rows of the longest item's length make a batch."""
     longest = int(task.lengths(items).max(initial=1))
     return max(PREDICT_ROWS, min(MOST_ROWS, MOST_POSITIONS // max(1, longest)))
+
+
+@torch.inference_mode()
+def validation_loss(task: Task[Any, Any, Any], model: Model, items: Sequence[Any]) -> Score:
+    """Return the loss of items in evaluation mode, each part divided by its count.
+
+    Args:
+        task: Computes the loss.
+        model: Used in evaluation mode; its mode is restored.
+        items: Made for evaluation (``asking=True``).
+
+    Returns:
+        A score whose statistics have a row for each batch: the total and the count of each part.
+    """
+    device, was_training = next(model.parameters()).device, model.training
+    model.eval()
+    rows: list[dict[str, tuple[float, int]]] = []
+    for numbers in task.order(items, rows_at_once(task, items)):
+        batch = task.collate(take(items, numbers)).to(device)
+        outputs = task.forward(model, batch)
+        loss = task.loss(outputs, batch).with_penalties(outputs.states.penalties)
+        counts = sum_counts([batch])
+        rows.append(
+            {
+                name: (part.weight * part.total.item(), counts.get(name, counts[ROWS]))
+                for name, part in loss.parts.items()
+            }
+        )
+    model.train(was_training)
+    names = dict.fromkeys(name for row in rows for name in row)
+    statistics = [[number for name in names for number in row.get(name, (0, 0))] for row in rows]
+    return Score(np.array(statistics, dtype=float), _sum_of_means, higher_is_better=False)
+
+
+def _sum_of_means(sums: Numbers) -> Numbers:
+    """Divide the totals of the parts, (..., 2 parts), by their counts, and add them up."""
+    means = ratio(sums[..., ::2], np.maximum(1, sums[..., 1::2]))
+    total: Numbers = means.sum(-1)
+    return total

@@ -20,10 +20,10 @@ from ensuite.core.loss import Loss
 from ensuite.core.model import Model
 from ensuite.core.recipe import Recipe
 from ensuite.core.stacked import take
-from ensuite.core.task import Task, rank
+from ensuite.core.task import LOSS, Task, rank
 from ensuite.training.budget import Budget, Spent
 from ensuite.training.device import precision
-from ensuite.training.evaluate import predict
+from ensuite.training.evaluate import predict, validation_loss
 from ensuite.training.optimizer import make_optimizer
 
 TOLERATED = 5
@@ -215,8 +215,11 @@ class Training:
         """Score the validation examples; weights as good as the best so far replace them."""
         predictions = predict(self.task, self.model, self.valid, items=self.valid_items)
         scores = self.task.score(predictions, self.valid)
-        self.metric = rank(scores, self.metric or self.task.selects)[0]
-        self.display, ranking = scores[self.metric].display, scores[self.metric]
+        selects = self.metric or self.task.selects
+        if selects == LOSS and LOSS not in scores:
+            scores[LOSS] = validation_loss(self.task, self.model, self.valid_items)
+        self.metric, ranking = rank(scores, selects)
+        self.display = ranking.display
         value, state = ranking.value * (1 if ranking.higher_is_better else -1), self.state
         best = -math.inf if state.best is None else state.best
         if value > best:  # never true of NaN
