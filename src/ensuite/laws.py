@@ -310,7 +310,7 @@ def _real(values: Tensor, mask: Tensor | None) -> Tensor:
 
 def _lines(values: Tensor) -> Tensor:
     """Return values as (rows, numbers)."""
-    return values.reshape(len(values), -1) if values.dim() != 2 else values
+    return values.flatten(1) if values.dim() > 1 else values[:, None]
 
 
 def difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> Difference:
