@@ -222,9 +222,10 @@ class Simple:
         began = monotonic()
         train, valid = problem.parts["train"], problem.parts["valid"]
         model = self.method.fit(problem.task, train, valid, seed)
+        seconds = monotonic() - began
         answers = model.predict(problem.task, problem.held_out)
         task = problem.task.calibrate(answers, problem.held_out)
-        return Fitted(Predictor(self.name, problem.name, task, model), monotonic() - began)
+        return Fitted(Predictor(self.name, problem.name, task, model), seconds)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pytest
 
 from ensuite.api import train
 from ensuite.catalog import backbones
+from ensuite.cli.predict import records
 from ensuite.data.sets import SETS
 from ensuite.laws import Verdict
 
@@ -151,3 +152,22 @@ def test_the_program_and_the_library_train_the_same(
     assert again.folder is not None
     name = "model.safetensors"
     assert (again.folder / name).read_bytes() == (tmp_path / run / name).read_bytes()
+
+
+def test_an_example_may_be_several_rows_of_answers() -> None:
+    class Steps:
+        def show(self, example: str) -> str:
+            return example
+
+        def records(self, example: str, prediction: list[float]) -> list[dict[str, float]]:
+            return [{"step": step, "value": value} for step, value in enumerate(prediction)]
+
+    class Asked:
+        task = Steps()
+
+    found = records(Asked(), ["a", "b"], [[1.0, 2.0], [3.0]])  # type: ignore[arg-type]
+    assert found == [
+        {"input": "a", "step": 0, "value": 1.0},
+        {"input": "a", "step": 1, "value": 2.0},
+        {"input": "b", "step": 0, "value": 3.0},
+    ]

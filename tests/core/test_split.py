@@ -201,6 +201,7 @@ def test_dates_divide_months() -> None:
         ("weekly", UsageError, "choose random, time, time:DATE,DATE or group:COLUMN"),
         ("random:5", UsageError, "choose random"),
         ("time:2025-05-01,2025-01-01", UsageError, "which is later"),
+        ("time:2025-05-01", UsageError, "give the first date of the validation part"),
         ("time:may,june", UsageError, "give the first date of the validation part"),
         ("time:2025-01-01,2025-02-01,2025-03-01", UsageError, "give the first date"),
         ("time:2024-01-01,2025-02-01", DataError, "leaves the train part empty"),

@@ -67,7 +67,7 @@ class Split:
         'author'
         """
         kind, _, rest = typed.partition(":")
-        if kind == "time" and "," in rest:
+        if kind == "time" and ("," in rest or as_date(rest)):
             return cls(kind="time", dates=_parse_dates(typed, rest.split(",")))
         if kind == "time":
             return cls(kind="time", column=rest or None)
