@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ensuite.core.errors import DataError, EnsuiteError, UsageError
-from ensuite.core.split import Split
+from ensuite.core.keys import Split
 from ensuite.core.table import Table
 from ensuite.problem import find_task, open_problem, task_options
 from ensuite.tasks.classify import Classify

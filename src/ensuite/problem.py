@@ -10,9 +10,10 @@ from typing import Any
 
 from ensuite import catalog
 from ensuite.core.errors import DataError, UsageError
+from ensuite.core.keys import Split
 from ensuite.core.options import option_names, set_options, to_json
 from ensuite.core.presentation import Finding
-from ensuite.core.split import CALIBRATION, Split
+from ensuite.core.split import CALIBRATION
 from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import columns, folders, readers, sets

@@ -13,7 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError, UsageError
-from ensuite.core.split import Keys, Rows, Split, divide, split_rows
+from ensuite.core.keys import Keys, Split
+from ensuite.core.split import Rows, divide, split_rows
 
 keys_of_rows = st.lists(st.integers(0, 30), min_size=3, max_size=80).filter(
     lambda keys: len(set(keys)) >= 3
@@ -218,14 +219,6 @@ def test_dates_that_divide_nothing_are_told(typed: str, error: type, sentence: s
 def test_dates_are_refused_by_examples_that_have_none(time: Any) -> None:
     with pytest.raises(UsageError, match="needs a date for each example"):
         spread([Keys(n, time=time) for n in range(9)], Split.parse("time:2025-01-01,2025-02-01"))
-
-
-@given(st.text(max_size=12))
-def test_whatever_is_typed_is_a_split_or_a_sentence(typed: str) -> None:
-    try:
-        assert Split.parse(typed).kind in ("random", "time", "group")
-    except UsageError as error:
-        assert str(error).startswith(f"--split {typed}")
 
 
 def test_groups_of_the_user_and_of_the_task_both_stay_together() -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from ensuite.core.backbone import Codes, Steps
 from ensuite.core.batch import Row, Tokens
 from ensuite.core.errors import UsageError
+from ensuite.core.keys import Keys
 from ensuite.core.model import Model
 from ensuite.core.presentation import Ledger
 from ensuite.core.score import Score
-from ensuite.core.split import Keys
 from ensuite.core.task import group, rank
 from ensuite.data.processors import Text
 from stress.harness import Made, Reader

@@ -11,10 +11,10 @@ from ensuite.api import compare_models
 from ensuite.core.baseline import Baseline, Variant
 from ensuite.core.batch import Batch, Row
 from ensuite.core.display import Display
+from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.registry import Row as Choice
 from ensuite.core.score import Score
-from ensuite.core.split import Keys
 from ensuite.core.task import Task
 from ensuite.data import columns
 from ensuite.predictor import Predictor

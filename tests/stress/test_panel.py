@@ -13,10 +13,11 @@ from ensuite.core.baseline import Baseline
 from ensuite.core.batch import Batch, Row
 from ensuite.core.display import Display
 from ensuite.core.errors import UsageError
+from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.registry import Row as Choice
 from ensuite.core.score import Score
-from ensuite.core.split import Keys, number
+from ensuite.core.split import number
 from ensuite.core.task import Task
 from ensuite.data import columns
 from ensuite.predictor import Predictor

@@ -19,11 +19,11 @@ from ensuite.core import split
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Inputs, Outputs
 from ensuite.core.errors import UsageError, nearest
+from ensuite.core.keys import Keys, Split
 from ensuite.core.loss import Loss
 from ensuite.core.model import Model
 from ensuite.core.presentation import Presentation
 from ensuite.core.score import Score
-from ensuite.core.split import Keys, Split
 from ensuite.core.stacked import Stacked
 from ensuite.core.table import Table
 

@@ -12,10 +12,10 @@ from torch import Tensor
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained
 from ensuite.core.batch import Batch, Outputs
 from ensuite.core.errors import DataError, UsageError
+from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.presentation import Finding, written
 from ensuite.core.score import Score
-from ensuite.core.split import Keys
 from ensuite.core.table import Table
 from ensuite.data import columns, inputs
 from ensuite.data.labels import Labels

@@ -14,11 +14,11 @@ from torch import nn
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import IGNORE, Batch, Carry, Inputs, Outputs, Tokens
 from ensuite.core.errors import DataError, UsageError
+from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.presentation import Finding
 from ensuite.core.score import Score, ratio, ratio_of_two
-from ensuite.core.split import Keys
 from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import columns

@@ -15,11 +15,11 @@ from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import IGNORE, Batch, Outputs, States
 from ensuite.core.display import Display
 from ensuite.core.errors import DataError
+from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.presentation import Finding, Ledger
 from ensuite.core.score import Score, ratio_of_two
-from ensuite.core.split import Keys
 from ensuite.core.table import Table
 from ensuite.core.task import Task, group
 from ensuite.data import columns

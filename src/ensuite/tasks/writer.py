@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import DECODER, IGNORE, Batch, Inputs, Outputs, Tokens
 from ensuite.core.errors import DataError
+from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.presentation import Finding
-from ensuite.core.split import Keys
 from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import inputs
