@@ -133,7 +133,7 @@ def test_our_backbone_does_its_task(ensuite: Run, walks: str) -> None:
     assert 0 < metrics["mae"] < 10
     (answer,) = json.loads(ensuite("predict", "run", "by the sea star star", "--json").stdout)
     assert answer["input"] == "by the sea star star"
-    assert answer["answer"].isdecimal()
+    assert float(answer["answer"]) > 0
     laws = json.loads(ensuite("check", "run", walks, "--json").stdout)
     assert {"padding changes nothing", "saved answers = loaded"} <= {each["law"] for each in laws}
     assert all(each["holds"] for each in laws)

@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ensuite.core.errors import DataError, EnsuiteError, UsageError
+from ensuite.core.keys import Split
+from ensuite.core.table import Table
 from ensuite.problem import find_task, open_problem, task_options
+from ensuite.tasks.classify import Classify
 
 ROWS = [
     {"text": f"a {w} film {n}", "label": w, "who": n % 7}
@@ -101,6 +104,7 @@ def test_settings_reach_the_task_and_what_is_within() -> None:
         ({"how": "weekly"}, UsageError, "--split weekly"),
         ({"how": "group:author"}, DataError, 'no column "author" for the group'),
         ({"how": "time"}, DataError, "no column for the time"),
+        ({"how": "time:2025-01-01,2025-02-01"}, DataError, "no column for the time"),
         ({"given": {"label": "lable"}}, DataError, "did you mean label"),
         ({"given": {"lable": "label"}}, UsageError, "nothing is called lable"),
         ({"settings": {"windw": "3"}}, UsageError, "did you mean window"),
@@ -113,6 +117,54 @@ def test_settings_reach_the_task_and_what_is_within() -> None:
 def test_what_cannot_be_is_told(how: dict[str, Any], error: type, sentence: str) -> None:
     with pytest.raises(error, match=sentence):
         open_rows(**how)
+
+
+def test_the_column_that_splits_is_read_by_a_task_that_knows_its_role(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def read(self: Classify, table: Table, given: Any, **how: Any) -> Any:
+        seen.update(columns=[*table.columns], given=dict(given))
+        return original(self, table, given, **how)
+
+    def divide(self: Classify, parts: Any, split: Split) -> Any:
+        seen["split"] = split
+        return super(Classify, self).divide(parts, split)
+
+    original = Classify.read
+    monkeypatch.setattr(Classify, "roles", (*Classify.roles, "time"))
+    monkeypatch.setattr(Classify, "read", read)
+    monkeypatch.setattr(Classify, "divide", divide)
+    rows = [{"text": f"a film {n}", "label": "ab"[n % 2], "day": n} for n in range(40)]
+    open_problem("classify", rows, how="time:day")
+    assert seen["columns"] == ["text", "label", "day"]
+    assert seen["given"] == {"time": "day"}
+    assert (seen["split"].kind, list(seen["split"].values)) == ("time", [*range(40)])
+
+
+def test_dates_divide_by_a_column_of_dates() -> None:
+    rows = [
+        {"text": f"a film {n}", "label": "ab"[n % 2], "date": f"2025-{1 + n // 4:02d}-01"}
+        for n in range(48)
+    ]
+    how = "time:2025-05-01,2025-09-01"
+    problem = open_problem("classify", rows, how=how)
+    assert [len(part) for part in problem.parts.values()] == [16, 16, 16]
+    said = "16 train, 16 valid, 16 test (by date; --test FILE to give your own)"
+    assert problem.findings[-1].sentence == said
+    with pytest.raises(UsageError, match='and "x" is not a date'):
+        open_problem("classify", [{**row, "date": "x"} for row in rows], how=how)
+
+
+def test_a_task_may_keep_a_part_apart_to_calibrate_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = open_rows()
+    assert usual.held_out == usual.parts["valid"]
+    monkeypatch.setattr(Classify, "calibration_share", 0.25)
+    problem = open_rows()
+    assert problem.held_out == problem.parts["calibration"]
+    assert len(problem.held_out) == round(0.25 * len(usual.parts["train"]))
+    assert "calibration (random, seed 0" in problem.findings[-1].sentence
 
 
 def test_the_column_that_splits_is_no_input_unless_it_is_named_as_one() -> None:

@@ -14,12 +14,17 @@ from ensuite.candidates import (
     sort_settings,
     spec_options,
 )
-from ensuite.comparison.experiment import Comparison, choose_folder, make_row, run_comparison
+from ensuite.comparison.experiment import (
+    Comparison,
+    choose_folder,
+    make_row,
+    ranking_metric,
+    run_comparison,
+)
 from ensuite.comparison.insight import comparison_page, run_page
 from ensuite.comparison.trial import Trial, identity, read_identity, run_trial
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import hold, write_text
-from ensuite.core.task import rank
 from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem, find_task, open_problem, task_options
 from ensuite.report.card import comparison_card, run_card
@@ -70,7 +75,8 @@ def compare_models(
     require_metric(problem)
     chosen = choose(models, problem, mine, where, start)
     named = {candidate.name for candidate in chosen}
-    entrants = [*chosen, *(each for each in baselines(problem) if each.name not in named)]
+    simple = [each for each in baselines(problem, chosen) if each.name not in named]
+    entrants = [*chosen, *simple]
     for finding in problem.findings:
         callback.say(f"{finding.topic:12s} {finding.sentence}")
     folder = choose_folder(problem, out)
@@ -132,7 +138,7 @@ def train_model(
                 trial.predictor.task, trial.predictor.model, problem.parts["test"]
             )
             callback.say(f"padding      changes nothing: {held.measure}")
-        metric, _ = rank(trial.scores, problem.metric)
+        metric = ranking_metric(problem, trial.scores)
         row = make_row(candidate, [trial], metric, "", folder)
         page = run_page(problem, trial, row, metric, str(amount))
         write_text(folder / "report.html", run_html(page))

@@ -12,8 +12,8 @@ import torch
 
 from ensuite import catalog
 from ensuite.core.backbone import BackboneOptions, Pretrained
-from ensuite.core.baseline import Baseline
-from ensuite.core.batch import DECODER
+from ensuite.core.baseline import Baseline, Variant
+from ensuite.core.batch import DECODER, read_by
 from ensuite.core.errors import DataError, UsageError, nearest
 from ensuite.core.files import write_text
 from ensuite.core.fitted import FittedModel
@@ -115,9 +115,9 @@ def calibrated(
     name: str, problem: Problem, task: Task[Any, Any, Any], fitted: FittedModel
 ) -> Predictor:
     """Return a predictor whose task is calibrated on examples that are not trained on."""
-    held_out = problem.parts.get("calibration") or problem.parts["valid"]
-    if held_out and type(task).calibrate is not Task.calibrate:
-        task = task.calibrate(fitted.predict(task, held_out), held_out)
+    if problem.held_out and type(task).calibrate is not Task.calibrate:
+        answers = fitted.predict(task, problem.held_out)
+        task = task.calibrate(answers, problem.held_out)
     return Predictor(name, problem.name, task, fitted)
 
 
@@ -231,7 +231,7 @@ class Simple:
     """A baseline: it takes no budget, and its result does not depend on the seed."""
 
     name: str
-    method: type[Baseline]
+    method: Variant
     kind: Kind = "baseline"
     seeded: bool = False
 
@@ -240,7 +240,7 @@ class Simple:
         return self.name
 
     def describe(self) -> dict[str, Any]:
-        return {"baseline": self.name}
+        return {"baseline": self.name, "settings": dict(self.method.settings)}
 
     def fit(
         self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
@@ -647,7 +647,7 @@ def fitting(task: Task[Any, Any, Any], *, by_default: bool = False) -> list[str]
 
 def why_not(task: Task[Any, Any, Any], traits: Set[str], reads: Set[str]) -> str | None:
     """Return the reason why a backbone cannot do the task on its inputs; None if it can."""
-    kinds = {kind.kind for kind in task.inputs.values()}
+    kinds = {kind.kind for kind in read_by(task.inputs, "backbone").values()}
     return misfit(task.needs, kinds, traits, reads, writes=DECODER in task.inputs)
 
 
@@ -682,10 +682,12 @@ def methods(task: str) -> dict[str, type[Baseline]]:
     return {method.name: method for method in found}
 
 
-def baselines(problem: Problem) -> list[Simple]:
-    """Return the baselines of the task that can read its inputs."""
-    named = methods(problem.name).items()
-    return [Simple(name, method) for name, method in named if method.fits(problem.task)]
+def baselines(problem: Problem, others: Sequence[Candidate] = ()) -> list[Simple]:
+    """Return the baselines of the task that can read its inputs, beside other candidates."""
+    options = [each.options for each in others if isinstance(each, Trained)]
+    every = methods(problem.name).values()
+    variants = [each for method in every for each in method.variants(problem.task, options)]
+    return [Simple(variant.name, variant) for variant in variants]
 
 
 def open_baseline(name: str, problem: Problem) -> Simple:

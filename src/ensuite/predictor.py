@@ -88,7 +88,7 @@ class Predictor:
         """
         tables = problem.open_tables(data)
         table = tables.get("test", tables["train"])
-        _, examples = self.task.read(*problem.settle(table, given or {}), asking=asking)
+        _, examples = self.task.read(*problem.settle(self.task, table, given or {}), asking=asking)
         if not asking:
             problem.verify(self.task, examples, "given", table)
         return examples

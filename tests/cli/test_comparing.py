@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ensuite.predictor import Predictor
+from ensuite.tasks.classify import Classify
 
 from .conftest import Command
 
@@ -300,3 +301,25 @@ def test_what_is_finished_is_not_trained_again(
     assert {path: path.stat().st_mtime_ns for path in runs} == runs
     assert rows_of(again)["rnn"]["metrics"] == rows_of(first)["rnn"]["metrics"]
     assert "gru" in rows_of(again)
+
+
+def test_a_task_without_a_metric_that_ranks_makes_a_table_without_a_winner(
+    reviews: Path, tmp_path: Path, works: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Classify, "ranks_by", property(lambda task: None))
+    monkeypatch.setattr(Classify, "selects", property(lambda task: "log_loss"))
+    line = f"compare classify reviews.csv --models lstm {FAST} --out out"
+    board = json.loads(works(f"{line} --json").out)
+    assert (board["winner"], board["metric"]) == (None, None)
+    rows = rows_of(board)
+    assert {row["score"] for row in rows.values()} == {None}
+    assert rows["lstm"]["metrics"].keys() >= {"accuracy", "log_loss"}
+    assert not (tmp_path / "out/best").exists()
+    assert "No metric ranks these rows" in (tmp_path / "out/report.html").read_text("utf-8")
+    done = works(line)  # again, as a table to read
+    assert "No metric ranks these rows, so none is recommended" in done.err + done.out
+    assert "Winner" not in done.err + done.out
+    ranked = json.loads(works(f"{line[:-3]}ranked --metric accuracy --json").out)
+    assert ranked["winner"] is not None
+    works(f"train classify reviews.csv --model lstm {FAST.replace('--seeds 1', '')} --out run")
+    assert "No metric" not in (tmp_path / "run/README.md").read_text("utf-8")

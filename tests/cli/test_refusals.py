@@ -118,7 +118,10 @@ WORDS = {
     f"{TRAIN} --metric macrof1": (2, 'no metric "macrof1"', "did you mean macro_f1?"),
     f"{TRAIN} --device cuda": (2, "--device cuda", "there is: cpu"),
     f"{TRAIN} --device tpu": (2, "--device tpu"),
-    f"{TRAIN} --split weekly": (2, "--split weekly: choose random, time, or group:COLUMN"),
+    f"{TRAIN} --split weekly": (
+        2,
+        "--split weekly: choose random, time, time:DATE,DATE or group:COLUMN",
+    ),
     f"{TRAIN} --split group:user": (1, 'no column "user" for the group', "text, label"),
     f"{TRAIN} --column label=lable": (1, 'no column "lable"', "did you mean label?"),
     f"{TRAIN} --column lable=label": (2, "--column lable=label", "did you mean label?"),

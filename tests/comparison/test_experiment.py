@@ -1,18 +1,30 @@
 """The experiment: every candidate alike, finished trials kept, the winner's best seed in best/."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from ensuite.baselines.classify import MostFrequent
 from ensuite.candidates import Candidate, Fitted, Settings, baselines, choose
-from ensuite.comparison.experiment import Comparison, average, choose_folder, place, run_comparison
+from ensuite.comparison.experiment import (
+    Comparison,
+    average,
+    choose_folder,
+    compare_scores,
+    place,
+    run_comparison,
+)
 from ensuite.comparison.trial import validation_score
+from ensuite.core.baseline import Variant
 from ensuite.core.errors import RunError
 from ensuite.core.files import hold
+from ensuite.core.score import Score
 from ensuite.problem import Problem, open_problem
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
@@ -152,3 +164,73 @@ def test_names_become_folders_that_any_system_takes() -> None:
 def test_an_average_of_what_does_not_apply_is_none() -> None:
     assert average([1.0, 2.0]) == 1.5
     assert average([1.0, None]) is None
+
+
+def test_examples_that_are_not_independent_are_resampled_together() -> None:
+    right = np.repeat([1.0, 0.0] * 20, 5)  # each answer counts five times
+    scores = {name: [Score.mean(values, np.ones(200))] for name, values in
+              (("a", right), ("b", np.roll(right, 5)), ("c", np.ones(200)))}  # fmt: skip
+    alone, together = (
+        compare_scores(scores, blocks)[1] for blocks in (None, [n // 5 for n in range(200)])
+    )
+    assert alone is not None
+    assert together is not None
+    assert together > 1.5 * alone
+
+
+def test_a_comparison_asks_the_task_for_its_blocks(
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def compared(scores: Any, blocks: Any) -> Any:
+        seen.append(blocks)
+        return compare_scores(scores, blocks)
+
+    def number(task: Any, examples: Sequence[Any]) -> list[int]:
+        return [*range(len(examples))]
+
+    monkeypatch.setattr(type(problem.task), "blocks", number)
+    monkeypatch.setattr("ensuite.comparison.experiment.compare_scores", compared)
+    run(problem, tmp_path, Callback(), seeds=1)
+    assert seen == [[*range(len(problem.parts["test"]))]]
+
+
+@dataclass(frozen=True, eq=False)
+class Widths(MostFrequent):
+    """A baseline with a row for each width of the models beside it."""
+
+    width: int = 0
+
+    @classmethod
+    def variants(cls, task: Any, options: Sequence[Any]) -> list[Variant]:
+        widths = sorted({each.width for each in options})
+        return [Variant(name=f"at {w}", method=cls, settings={"width": w}) for w in widths]
+
+    @classmethod
+    def fit(cls, task: Any, train: Any, valid: Any, seed: int, *, width: int = 0) -> Any:
+        return replace(super().fit(task, train, valid, seed), width=width)
+
+
+def test_a_baseline_may_have_a_row_for_each_option_of_the_models_beside_it(
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ensuite.candidates.load", lambda target: Widths)
+    chosen = choose(["mlp:width=4", "mlp:width=5"], problem, Settings(), torch.device("cpu"))
+    found = [each for each in baselines(problem, chosen) if each.name.startswith("at")]
+    assert {each.name for each in found} == {"at 4", "at 5"}
+    how: dict[str, Any] = {"budget": Budget.parse("1steps"), "seed": 0, "callback": Callback()}
+    fitted = found[0].fit(problem, folder=tmp_path, **how)
+    assert fitted.predictor.model.width == 4  # type: ignore[union-attr]
+
+
+def test_baselines_are_calibrated_as_networks_are(problem: Problem, tmp_path: Path) -> None:
+    how: dict[str, Any] = {"budget": Budget.parse("1steps"), "seed": 0, "callback": Callback()}
+    (simple,) = [each for each in baselines(problem) if each.name == "logistic regression"]
+    predictor = simple.fit(problem, folder=tmp_path, **how).predictor
+    assert predictor.task.temperature != 1  # type: ignore[attr-defined]
+    answers = predictor.predict_examples(problem.held_out)
+    loss = predictor.task.score(answers, problem.held_out)["log_loss"].value
+    plain = replace(predictor, task=problem.task)
+    answers = plain.predict_examples(problem.held_out)
+    assert loss < problem.task.score(answers, problem.held_out)["log_loss"].value

@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 from ensuite.comparison.answers import Answers
-from ensuite.comparison.insight import MOST_WORDS, confusion, curves, mistakes, only_right
+from ensuite.comparison.insight import (
+    MOST_WORDS,
+    confusion,
+    curves,
+    figures,
+    mistakes,
+    only_right,
+)
 from ensuite.comparison.trial import Trial
+from ensuite.core.presentation import Figure
 from ensuite.problem import Problem, open_problem
+from ensuite.tasks.classify import Classify
 from ensuite.tasks.regress import Example
 
 LABELS = ("no", "yes")
@@ -85,6 +94,18 @@ def test_only_right_is_what_no_other_answered(problem: Problem) -> None:
     assert {name: each.count for name, each in found.items()} == {"one": 2, "six": 1}
     assert found["six"].cases[0].others == {"one": "yes", "two": "yes"}
     assert only_right(problem, {"one": trials["one"]}) == []
+
+
+def test_the_figures_of_a_task_are_drawn_from_the_answers(
+    problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(task: Any, predictions: Any, examples: Any) -> list[Figure]:
+        right = sum(p.label == e.label for p, e in zip(predictions, examples, strict=True))
+        return [Figure(title=f"{right} right", caption="", words=(), data=(), layout={})]
+
+    monkeypatch.setattr(Classify, "figures", draw)
+    (figure,) = figures(problem, answering(problem, 0.1, 0.9, 0.1, 0.1))
+    assert figure.title == "3 right"
 
 
 def test_curves_leave_out_what_was_not_finite(problem: Problem) -> None:

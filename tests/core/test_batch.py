@@ -12,6 +12,7 @@ from ensuite.core.batch import (
     Tokens,
     Values,
     check_ranges,
+    read_by,
     sum_counts,
 )
 from ensuite.core.errors import DataError
@@ -32,8 +33,25 @@ def test_each_part_is_divided_by_its_own_count():
 
 
 def test_penalties_are_divided_by_the_rows():
-    divided = loss(label=6.0).with_penalties({"kl": tensor(6.0)}) / {ROWS: 2, "label": 3}
+    divided = loss(label=6.0).with_penalties({"kl": tensor([2.0, 4.0])}) / {ROWS: 2, "label": 3}
     assert totals(divided) == {"label": 2.0, "kl": 3.0}
+
+
+def test_a_penalty_is_one_number_a_row_under_a_name_of_its_own():
+    with pytest.raises(ValueError, match='a penalty "kl", and so is a part'):
+        loss(kl=6.0).with_penalties({"kl": tensor([2.0, 4.0])})
+    with pytest.raises(ValueError, match="one number for each row"):
+        loss(label=6.0).with_penalties({"kl": tensor(6.0)})
+
+
+def test_fields_say_what_reads_them():
+    fields = {
+        "tokens": Tokens(3),
+        "decoder": Tokens(5, reader="decoder"),
+        "x": Values(1, reader="head"),
+    }
+    assert list(read_by(fields, "backbone")) == ["tokens"]
+    assert list(read_by(fields, "backbone", "decoder")) == ["tokens", "decoder"]
 
 
 def test_the_gradients_are_those_of_the_divided_value():

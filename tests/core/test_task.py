@@ -1,3 +1,4 @@
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -7,12 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensuite.core.backbone import Codes, Steps
-from ensuite.core.batch import Batch, Tokens
+from ensuite.core.batch import Batch, Row, Tokens
 from ensuite.core.errors import UsageError
+from ensuite.core.keys import Keys
 from ensuite.core.model import Model
+from ensuite.core.presentation import Ledger
 from ensuite.core.score import Score
 from ensuite.core.task import group, rank
-from stress.harness import Reader
+from ensuite.data.processors import Text
+from stress.harness import Made, Reader
 from stress.test_beam import Pair, Reverse
 
 
@@ -80,6 +84,76 @@ def test_what_a_backbone_offers_is_seen_in_its_methods():
 
 def test_what_to_type_is_quoted_for_a_shell():
     assert Reverse().usage("my runs/a") == "ensuite predict 'my runs/a' --file FILE"
+
+
+class Answer(NamedTuple):
+    word: str
+    probability: float
+
+
+class Question(NamedTuple):
+    text: str
+    truth: str | None = None
+
+
+def test_presentation_follows_from_the_fields_of_examples_and_predictions():
+    task = Reverse()
+    known, asked = Question("why", "because"), Question("when")
+    assert (task.raw(known), task.show(known), task.unit) == ("why", "why", "row")
+    assert (task.truth(known), task.truth(asked), task.truth([2, 3])) == ("because", "", "")
+    assert task.describe(Answer("so", 0.5)) == ("so", 0.5)
+    assert task.describe(2.5) == ("2.5", None)
+    assert task.records(known, Answer("so", 0.5)) == [{"answer": "so", "probability": 0.5}]
+    assert task.records(known, 2.5) == [{"answer": "2.5"}]
+    assert task.error(Answer("because", 0.5), known) == 0
+    assert task.error(Answer("so", 0.5), known) == 1.5
+    assert (task.picture(known), task.check({"train": [known]}), task.ledger([known])) == (
+        None, [], Ledger(),
+    )  # fmt: skip
+
+
+def test_presentation_and_keys_follow_from_the_processor():
+    @dataclass(frozen=True, kw_only=True)
+    class Read(Reverse):
+        processor: Text = field(default_factory=Text)
+
+    task = Read().prepare([Question("a dog"), Question("a cat")])
+    assert task.processor.tokenizer
+    assert task.unit == "text"
+    assert task.show(Question("a dog")) == task.processor.show("a dog")
+    assert task.keys(Question("a dog", "x")) == task.keys(Question("a dog", "y"))
+    assert task.keys(Question("a dog")) != task.keys(Question("a cat"))
+
+
+def test_blocks_are_the_groups_of_the_keys():
+    class Grouped(Reverse):
+        def keys(self, example):
+            return Keys(example, group=example % 3 or None)
+
+    assert Grouped().blocks([1, 4, 2, 3, 6]) == [0, 0, 1, 2, 3]
+    assert Reverse().blocks([1, 1]) is None
+
+
+def test_what_ranks_selects_if_nothing_else_is_said():
+    class Unranked(Reverse):
+        ranks_by = None
+
+    assert (Reverse().ranks_by, Reverse().selects) == ("", "")
+    assert Unranked().selects == "loss"
+
+
+def test_a_task_without_choices_cannot_be_prompted():
+    with pytest.raises(UsageError, match="fixed choices, and this task has none"):
+        Reverse().from_choices(np.zeros((1, 2)))
+
+
+def test_a_backbone_is_not_built_for_what_only_the_head_reads():
+    class Weighted(Reverse):
+        inputs = {"tokens": Tokens(6), "weight": Row(1, reader="head")}
+
+    seen = []
+    Model.build(Made(make=lambda inputs: seen.append(inputs) or Pair(inputs)), Weighted())
+    assert list(seen[0]) == ["tokens"]
 
 
 def test_the_first_metric_ranks_or_the_one_named():

@@ -1,9 +1,15 @@
 """Padding is put around time alone, whatever else happens to be as long."""
 
-import torch
+from dataclasses import replace
+from typing import NamedTuple
 
-from ensuite.core.batch import Batch
-from ensuite.laws import pad, rows_of
+import torch
+from torch import Tensor, nn
+
+from ensuite.core.backbone import Backbone
+from ensuite.core.batch import Batch, States
+from ensuite.core.model import Model
+from ensuite.laws import difference, pad, padding_changes_nothing, rows_of
 
 TIME = 3
 
@@ -34,3 +40,47 @@ def test_a_row_alone_keeps_its_picture() -> None:
     assert {name: tensor.shape[1] for name, tensor in second.inputs.items()} == {
         "tokens": 2, "values": 2, "characters": 2, "image": TIME, "row": TIME
     }  # fmt: skip
+
+
+class Pair(NamedTuple):
+    """Two parts of an output."""
+
+    words: Tensor
+    follows: Tensor
+
+
+def test_outputs_are_compared_part_by_part_and_the_one_that_differs_is_named() -> None:
+    one = Pair(torch.zeros(2, 3), torch.zeros(2))._asdict()
+    other = Pair(torch.zeros(2, 3), torch.tensor([0.0, 0.5]))._asdict()
+    assert difference(one, other) == (0.5, "follows")
+    assert str(difference(one, other)) == "0.5 in follows"
+    assert difference(one, one).size == 0
+    lost = difference({"": torch.tensor([float("nan")])}, {"": torch.zeros(1)})
+    assert (lost.size, str(lost)) == (float("inf"), "inf")
+
+
+class TwoHeads(nn.ModuleDict):
+    """A head with two parts, of which one depends on how much padding there is."""
+
+    def forward(self, states: States, batch: Batch) -> Pair:
+        assert batch.mask is not None
+        length = torch.full((len(batch),), float(batch.mask.shape[1]))
+        return Pair(states.summary[:, None].expand(-1, batch.mask.shape[1], -1), length)
+
+
+class Mean(Backbone):
+    """The mean of real positions."""
+
+    width = 4
+
+    def forward(self, batch: Batch) -> States:
+        assert batch.mask is not None
+        weights = batch.mask[..., None] / batch.mask.sum(1)[:, None, None]
+        return States((batch.inputs["values"] * weights).sum(1))
+
+
+def test_a_law_names_the_part_that_breaks_it() -> None:
+    batch = replace(mixed(), inputs={"values": mixed().inputs["values"]})
+    verdict = padding_changes_nothing(Model(Mean(), TwoHeads()), batch)
+    assert not verdict.holds
+    assert "in follows" in verdict.measure

@@ -187,7 +187,11 @@ class TestLaws:
         together = predict(task, model, examples, size=3)
         assert len(together) == len(examples)
         alone = [predict(task, model, [example])[0] for example in examples]
-        assert alike(*([task.record(p) for p in answers] for answers in (together, alone)))
+        rows = [
+            [task.records(*pair) for pair in zip(examples, answers, strict=True)]
+            for answers in (together, alone)
+        ]
+        assert alike(*rows)
 
     def test_two_halves_of_a_loss_add_to_the_whole(self, case: str) -> None:
         task, examples = make(case)

@@ -4,6 +4,8 @@ import math
 import random
 from dataclasses import replace
 
+from ensuite.core.display import Display
+from ensuite.core.presentation import Figure
 from ensuite.report.values import (
     Capsule,
     Case,
@@ -102,6 +104,14 @@ CHECK = (
     ("split", "5,536 train, 692 valid, 692 test (random, seed 0; --test FILE to give your own)"),
 )
 
+FIGURE = Figure(
+    title="Scores by hour",
+    caption="A figure of the task's own.",
+    words=("noon: 0.8",),
+    data=({"type": "bar", "x": ["noon"], "y": [0.8]},),
+    layout={"height": 200},
+)
+
 CAPSULE = Capsule(
     command="ensuite compare classify reviews.csv --models rnn,lstm,gru --budget 60s",
     versions={"ensuite": "0.1.0", "torch": "2.13.0", "python": "3.11.9"},
@@ -110,6 +120,12 @@ CAPSULE = Capsule(
     fingerprint="sha256:9f3c1e0b5a774f1dd0b7c0aa3fbb2a6c",
     date="2026-11-20 14:02 UTC",
 )
+
+DISPLAYS = {
+    "accuracy": Display(points=100),
+    "macro_f1": Display(name="macro F1", points=100),
+    "mae": Display(name="MAE", unit="mg", decimals=1),
+}
 
 LONG = (
     "It starts as the kind of film you have seen a hundred times, and for the first half hour I "
@@ -130,6 +146,7 @@ def leaderboard(*rows: Row, **changes: object) -> Leaderboard:
         winner="TF-IDF + logistic",
         smallest_visible_difference=0.028,
         rows=rows or (TFIDF, LSTM, GRU, RNN, MOST_FREQUENT),
+        displays=DISPLAYS,
     )
     return replace(board, **changes)
 
@@ -208,7 +225,18 @@ def page() -> ComparisonPage:
         folder="runs/classify-reviews-1",
         use="ensuite predict runs/classify-reviews-1 --file FILE",
         unit="text",
+        pipeline="text-classification",
+        curve_title="accuracy",
+        figures=(FIGURE,),
     )
+
+
+def unranked() -> ComparisonPage:
+    """Return the page of a comparison that no metric ranks."""
+    rows = [replace(row, score=None, spread=None, tie_group="") for row in (LSTM, MOST_FREQUENT)]
+    board = leaderboard(*rows, metric=None, winner=None, smallest_visible_difference=None)
+    sentences = tuple(verdict(board, 692, "text"))
+    return replace(page(), leaderboard=board, verdict=sentences, mistakes=(), figures=())
 
 
 def confusion(name: str, counts: tuple[tuple[int, ...], ...]) -> Confusion:
@@ -233,4 +261,7 @@ def run() -> RunPage:
         folder="runs/classify-reviews-1/trials/lstm/0",
         use="ensuite predict runs/classify-reviews-1/trials/lstm/0 --file FILE",
         unit="text",
+        pipeline="text-classification",
+        curve_title="accuracy",
+        displays=DISPLAYS,
     )

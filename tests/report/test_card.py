@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensuite.report.card import comparison_card, run_card
-from report.invented import LSTM, TFIDF, leaderboard, page, run
+from report.invented import LSTM, TFIDF, leaderboard, page, run, unranked
 
 header = re.compile(r"\A---\n(?:.+\n)+?---\n\n# ")
 
@@ -42,7 +42,7 @@ def test_a_run_tells_its_limits():
 
 
 def test_a_task_that_hubs_have_no_word_for_keeps_its_own():
-    card = run_card(replace(run(), task="detect", unit="series"))
+    card = run_card(replace(run(), task="detect", pipeline=""))
     assert "pipeline_tag" not in card
     assert '      type: "detect"' in card
 
@@ -50,6 +50,21 @@ def test_a_task_that_hubs_have_no_word_for_keeps_its_own():
 def test_a_metric_without_a_value_is_left_out():
     card = run_card(replace(run(), row=replace(LSTM, metrics={"log_loss": float("nan")})))
     assert "log_loss" not in card
+
+
+def test_a_comparison_that_nothing_ranks_has_a_card_without_a_winner():
+    card = comparison_card(unranked())
+    assert "# classify models for reviews.csv" in card
+    assert "No metric ranks these rows" in card
+    assert "| lstm |" in card
+    assert "model-index" not in card
+    assert "## Use" not in card
+
+
+def test_a_run_that_nothing_ranks_shows_its_metrics():
+    card = run_card(replace(run(), metric=None, row=replace(LSTM, score=None)))
+    assert '    - type: "macro_f1"' in card
+    assert '      name: "macro F1"' in card
 
 
 def test_a_folder_with_spaces_can_be_typed():

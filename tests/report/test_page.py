@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ensuite.report.page import comparison_html, ledger, run_html
 from ensuite.report.values import Case, ComparisonPage, Confusion, Mistake, OnlyRight
-from report.invented import LSTM, MOST_FREQUENT, TFIDF, leaderboard, page, run
+from report.invented import FIGURE, LSTM, MOST_FREQUENT, TFIDF, leaderboard, page, run, unranked
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 HOSTILE = "</script><script>alert(1)</script><img src=http://x onerror=alert(1)>\"'&{{ 1 }}"
@@ -111,7 +111,8 @@ def test_the_program_that_draws_is_in_the_page_once_and_whole():
 
 def test_a_page_without_figures_does_without_it():
     board = leaderboard(replace(TFIDF, latency_ms=None), MOST_FREQUENT)
-    bare = replace(page(), leaderboard=board, curves=(), confusions=(), only_right=(), mistakes=())
+    nothing = dict.fromkeys(("curves", "confusions", "only_right", "mistakes", "figures"), ())
+    bare = replace(page(), leaderboard=board, **nothing)
     html = comparison_html(bare)
     assert len(html) < 40_000
     assert not Reader(html).of("figure")
@@ -199,3 +200,16 @@ def test_the_ledger_tells_what_was_not_read():
     assert ledger([cut, TFIDF], "text") == [("cut for lstm", "1 text, 31,000 tokens not read")]
     assert ledger([LSTM, TFIDF], "text") == [("cut", "nothing: every text was read whole")]
     assert ledger([MOST_FREQUENT], "text") == []
+
+
+def test_a_comparison_that_nothing_ranks_is_a_page_with_a_table():
+    found = Reader(comparison_html(unranked()))
+    assert "No metric ranks these rows" in found.text
+    assert "is better" not in found.text
+    assert not [each for each in found.of("tr") if each.get("class") == "winner"]
+    assert Reader(run_html(replace(run(), metric=None, row=replace(LSTM, score=None)))).text
+
+
+def test_the_figures_of_a_task_are_shown():
+    assert FIGURE.title in Reader(comparison_html(page())).text
+    assert FIGURE.title in Reader(run_html(replace(run(), figures=(FIGURE,)))).text

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ensuite.report.table import columns, facts, lines, terminal_table
 from ensuite.report.values import Row
-from report.invented import GRU, LSTM, MOST_FREQUENT, TFIDF, leaderboard
+from report.invented import GRU, LSTM, MOST_FREQUENT, TFIDF, leaderboard, unranked
 
 names = st.text(min_size=1, max_size=60).filter(str.strip)
 figures = st.none() | st.floats(min_value=0, max_value=1e15)
@@ -38,6 +38,20 @@ def test_the_table_reads_as_promised():
     for cell in ("0.809 ± 0.006", "1.3 M", "60 s", "310 MB", "1.1 ms", "5.2 MB", "still rising"):
         assert cell in bodies[1]
     assert "±" not in bodies[0]  # one run has no spread
+
+
+def test_without_a_metric_that_ranks_all_metrics_stand_at_the_end():
+    headings, *bodies = lines(unranked().leaderboard, "text", width=400)
+    assert headings.split()[:2] == ["model", "parameters"]
+    assert "accuracy" in headings
+    assert "group" not in headings
+    assert "0.809" in bodies[0]
+
+
+def test_a_metric_may_fix_its_decimals():
+    rows = [replace(row, metrics={"mae": 3.14159}) for row in (LSTM, GRU)]
+    (column,) = [each for each in columns(leaderboard(*rows), "text") if each.title == "MAE"]
+    assert column.cells == ("3.1", "3.1")
 
 
 def test_a_column_with_nothing_to_say_is_left_out():

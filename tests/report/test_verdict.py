@@ -40,6 +40,20 @@ def test_without_a_score_nothing_wins():
     assert verdict(leaderboard(replace(LSTM, score=None)), 692, "text") == []
 
 
+def test_without_a_metric_that_ranks_nothing_is_recommended():
+    board = leaderboard(replace(LSTM, truncated_rows=7), GRU, metric=None, winner=None)
+    assert verdict(board, 692, "text") == [
+        "No metric ranks these rows, so none is recommended; to rank by one of the metrics, give "
+        "--metric accuracy.",
+        "lstm did not read every text whole (7 texts cut).",
+    ]
+
+
+def test_a_difference_has_the_unit_of_its_metric():
+    found = said(*(replace(row, score=100 * row.score) for row in (ALONE, BEATEN)), metric="mae")
+    assert "lstm beats the best baseline, TF-IDF + logistic, by 4.4 mg." in found
+
+
 def test_a_baseline_that_ties_is_taken():
     assert said(TFIDF, LSTM, GRU, RNN, MOST_FREQUENT) == [
         "Take TF-IDF + logistic: as good as any here, and the cheapest.",
@@ -69,7 +83,7 @@ def test_the_lead_over_a_baseline_is_that_of_the_best_row_not_of_the_cheapest():
 def test_where_lower_is_better_the_best_baseline_is_the_lowest():
     rows = [replace(ALONE, score=1.0), replace(BEATEN, score=1.5), replace(MOST_FREQUENT, score=4)]
     found = said(*rows, metric="mae", higher_is_better=False)
-    assert "lstm beats the best baseline, TF-IDF + logistic, by 0.5." in found
+    assert "lstm beats the best baseline, TF-IDF + logistic, by 0.5 mg." in found
 
 
 def test_a_dearer_baseline_that_ties_is_named():

@@ -29,11 +29,8 @@ Start = Callable[[], Training]
 class Toy(Task[Any, Any, Any]):
     """A task over made examples, judged by the mean quality of its predictions."""
 
-    def read(self, table: Any, given: Mapping[str, str]) -> Any:
+    def read(self, table: Any, given: Mapping[str, str], *, asking: bool = False) -> Any:
         raise NotImplementedError("the examples of a toy are made")
-
-    def prepare(self, examples: Sequence[Any], options: Any = None, pretrained: Any = None) -> Self:
-        return self
 
     def quality(self, prediction: Any, example: Any) -> float:
         return float(prediction == example.truth)

@@ -46,7 +46,7 @@ class Remember(Toy):
 
     inputs, carries = {"tokens": Tokens(1 + KEYS + 4)}, True
 
-    def items(self, examples):
+    def items(self, examples, *, asking=False):
         return [
             (number, words[at : at + CHUNK], words[0])
             for number, words in enumerate(examples)

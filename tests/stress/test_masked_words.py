@@ -29,8 +29,9 @@ class Fill(Toy):
 
     def collate(self, items, generator=None):
         words, follows, asked = (torch.tensor(column) for column in zip(*items, strict=True))
-        drawn = torch.rand(words.shape, generator=generator) < 0.2
-        blank = drawn.where(asked[:, None] < 0, torch.arange(6) == asked[:, None])
+        blank = torch.arange(6) == asked[:, None]
+        if generator is not None:  # while training, where nothing is asked
+            blank = torch.rand(words.shape, generator=generator) < 0.2
         targets = {"words": words.where(blank, IGNORE), "follows": follows}
         return counted(Batch(inputs={"tokens": words.where(~blank, MASK)}, targets=targets))
 

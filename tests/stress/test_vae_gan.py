@@ -33,7 +33,7 @@ class Autoencoder(Backbone):
         mean, spread = self.read(batch.inputs["row"]).chunk(2, -1)
         noise = torch.randn_like(mean) if self.training else torch.zeros_like(mean)
         states = self.decode(mean + noise * (spread / 2).exp(), batch.inputs)
-        divergence = (mean.square() + spread.exp() - spread - 1).sum() / 2
+        divergence = (mean.square() + spread.exp() - spread - 1).sum(-1) / 2
         return states._replace(penalties={"divergence": 0.01 * divergence})
 
 

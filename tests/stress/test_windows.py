@@ -26,7 +26,7 @@ class Answer(Toy):
 
     inputs = {"tokens": Tokens(12)}
 
-    def items(self, examples):
+    def items(self, examples, *, asking=False):
         windows = []
         for number, (context, mark) in enumerate(examples):
             end, start = len(context) - WINDOW, context.index(mark) + 2

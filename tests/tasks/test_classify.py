@@ -14,7 +14,8 @@ from ensuite.core.batch import Batch, Outputs, States
 from ensuite.core.errors import DataError, UnknownLabelError, UsageError
 from ensuite.data import readers
 from ensuite.data.processors import Columns
-from ensuite.tasks.classify import Classify, Example, Item, Piece
+from ensuite.tasks.classify import Classify, Example
+from ensuite.tasks.windowed import Item, Piece
 
 ROWS = [Example(f"a {word} film {n}", word) for n in range(6) for word in ("good", "bad")]
 PAIRS = [Example("cat dog", ("cat", "dog")), Example("cat", ("cat",)), Example("none", ())] * 3
@@ -105,7 +106,7 @@ def test_windows_are_averaged_by_length(windows: list[list[tuple[float, int]]]) 
     for example, each in enumerate(windows):
         for probability, weight in each:
             items.append(Item(example, np.zeros(weight), 0))
-            pieces.append(Piece(np.log([1 - probability, probability]), weight))
+            pieces.append(Piece(np.array([1 - probability, probability]), weight))
     merged = task.merge([ROWS[0]] * len(windows), items, pieces)
     for prediction, each in zip(merged, windows, strict=True):
         expected = sum(p * w for p, w in each) / sum(w for _, w in each)
@@ -132,6 +133,17 @@ def test_calibration_makes_confidence_hold_and_changes_no_answer() -> None:
     assert warm.temperature > 2
     logits = np.log([0.01, 0.99]) / warm.temperature
     assert np.exp(logits[1]) / np.exp(logits).sum() == pytest.approx(0.7, abs=0.02)
+    (prediction,) = warm.predictions(np.array([[0.01, 0.99]]))  # of networks and baselines alike
+    assert prediction.probability == pytest.approx(0.7, abs=0.02)
+    assert warm.calibrate([], []) == warm
+
+
+def test_log_probabilities_of_the_choices_are_predictions() -> None:
+    task = Classify().prepare(ROWS)
+    (prediction,) = task.from_choices(np.log([[0.01, 0.03]]))
+    assert (prediction.label, prediction.probability) == (task.choices[1], pytest.approx(0.75))
+    with pytest.raises(UsageError, match="one label of each example"):
+        Classify(several=True).prepare(PAIRS).from_choices(np.zeros((1, 2)))
 
 
 def test_without_a_label_nothing_is_counted() -> None:

@@ -48,7 +48,8 @@ def test_the_lines_of_a_text_are_one_document() -> None:
     assert task.writing.tell(stream.targets.tolist()) == "one\n\ntwo\n"
     assert stream.tokens[0] == EDGE
     assert set(stream.documents) == {0}
-    assert (task.ordered, task.unit) == (True, "line")
+    assert [task.keys(each).time for each in examples] == [0, 1, 2]
+    assert (task.unit, TASK.keys(DOCUMENTS[0]).time) == ("line", None)
 
 
 def test_each_row_of_a_table_is_a_document_with_an_edge_on_either_side() -> None:
@@ -274,6 +275,12 @@ def test_a_blank_line_is_not_the_worst_mistake() -> None:
 def test_only_lines_that_say_something_can_be_duplicates() -> None:
     task, examples = prose("one\n\none\n")
     again = prose("one\n\n")[1]
-    assert task.key(examples[0]) == task.key(again[0])
-    assert task.key(examples[0]) != task.key(examples[2])
-    assert task.key(examples[1]) != task.key(again[1])
+    assert task.keys(examples[0]).identity == task.keys(again[0]).identity
+    assert task.keys(examples[0]).identity != task.keys(examples[2]).identity
+    assert task.keys(examples[1]).identity != task.keys(again[1]).identity
+
+
+def test_lines_are_resampled_in_blocks_and_documents_are_not() -> None:
+    task, examples = prose("one\n" * 27)
+    assert task.blocks(examples) == [number // 3 for number in range(27)]
+    assert TASK.blocks(DOCUMENTS) is None

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ensuite.core.batch import Outputs, States
-from ensuite.core.errors import DataError, EnsuiteError, UsageError
+from ensuite.core.errors import DataError, EnsuiteError
 from ensuite.core.table import Table
 from ensuite.data import readers
 from ensuite.data.processors import Columns, Series
-from ensuite.tasks.regress import Example, Item, Piece, Prediction, Regress
+from ensuite.tasks.regress import Example, Prediction, Regress
+from ensuite.tasks.windowed import Item, Piece
 
 ROWS = [Example(f"a film of {n} stars", 100.0 * n) for n in range(1, 9)]
 PAIRS = [Example(np.array([n, -n, n**2]), (1.0 * n, 1000.0 * n)) for n in range(1, 9)]
@@ -51,8 +52,6 @@ def test_targets_are_found_by_name_or_named() -> None:
         read({"text": ["a"], "down": [4]}, target="dwon")
     with pytest.raises(DataError, match="names a column twice"):
         read({"text": ["a"], "down": [4]}, target="down,down")
-    with pytest.raises(UsageError, match="nothing is called label here"):
-        read({"text": ["a"], "down": [4]}, label="down")
 
 
 def test_an_array_column_holds_several() -> None:
@@ -236,11 +235,12 @@ def test_several_targets_have_a_score_each() -> None:
 def test_answers_are_read_and_written() -> None:
     one, two = Regress().prepare(ROWS), Regress(processor=Columns()).prepare(PAIRS)
     assert one.describe(Prediction(151.135213)) == ("151.135", None)
-    assert one.record(Prediction(151.135213)) == {"answer": 151.135213}
+    assert one.records(ROWS[0], Prediction(151.135213)) == [{"answer": 151.135213}]
     assert one.truth(ROWS[0]) == "100"
     assert one.truth(Example("a")) == ""
     assert two.describe(Prediction((1.0, 2.5)))[0] == "target_1 1, target_2 2.5"
-    assert two.record(Prediction((1.0, 2.5))) == {"target_1": 1.0, "target_2": 2.5}
+    (record,) = two.records(PAIRS[0], Prediction((1.0, 2.5)))
+    assert record == {"target_1": 1.0, "target_2": 2.5}
     assert two.truth(PAIRS[0]) == "target_1 1, target_2 1000"
 
 

@@ -17,7 +17,7 @@ from ensuite.candidates import model_options
 from ensuite.core.batch import IGNORE
 from ensuite.core.errors import DataError, UnknownLabelError
 from ensuite.core.model import Model
-from ensuite.core.task import Ledger
+from ensuite.core.presentation import Ledger
 from ensuite.data import readers
 from ensuite.data.processors import Words
 from ensuite.problem import open_problem
@@ -212,7 +212,7 @@ def test_answers_are_read_on_a_line() -> None:
     assert names.truth(NAMES[2]) == "none"
     assert names.show(NAMES[0]) == "Marie Curie saw Paris ."
     assert parts.truth(PARTS[0]) == "She/PRON sings/VERB"
-    record = names.record(answer)
+    (record,) = names.records(NAMES[0], answer)
     assert record["answer"] == "Marie Curie PER, Paris LOC" and record["probability"] == 0.7
     assert record["tags"] == NAMES[0].tags and record["tokens"] == NAMES[0].tokens
     assert names.describe(Prediction((), (), ())) == ("none", 1.0)

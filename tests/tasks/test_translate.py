@@ -14,7 +14,7 @@ from ensuite.core.batch import DECODER, IGNORE, Batch, Outputs
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
 from ensuite.core.options import set_options
-from ensuite.core.task import Ledger
+from ensuite.core.presentation import Ledger
 from ensuite.data import readers
 from ensuite.data.processors import Text
 from ensuite.data.processors.text import SPECIAL
@@ -224,7 +224,7 @@ def test_where_a_model_looked_can_be_asked_for(model: str, beam: int) -> None:
         torch.testing.assert_close(rows.sum(1), torch.ones(len(rows)))
         words = [word for word in answer.attention.written if word not in SPECIAL]
         assert "".join(words) == answer.text
-        assert task.record(answer)["attention"] == answer.attention._asdict()
+        assert task.records(example, answer)[0]["attention"] == answer.attention._asdict()
     quiet = predict(replace(task, return_attention=False), network, PAIRS)
     assert [each.attention for each in quiet] == [None] * 4
     assert [each.text for each in quiet] == [each.text for each in answers]

@@ -18,10 +18,10 @@ Counts = Any
 """A sparse matrix, (texts, terms)."""
 
 MANY_TEXTS = 1000
-"""From so many on, a term of a single text is left out: it says nothing of others."""
+"""Number of texts from which on terms that occur in a single text are left out."""
 
 NO_TERM = "\x00 no term"
-"""Stands alone in the vocabulary of texts that share nothing; no text can have it."""
+"""The only term of a vocabulary that would be empty; it occurs in no text."""
 
 
 def learn_terms(
@@ -30,10 +30,11 @@ def learn_terms(
     """Return the terms of a set of texts, as an array that can be saved, and their counts.
 
     Args:
-        texts: Or pairs of texts, read as one.
-        characters: Take one to four characters in a row of a word, instead of one or two words.
+        texts: Texts, or pairs of texts, which are joined.
+        characters: Whether terms are one to four consecutive characters of a word, instead of one
+            or two consecutive words.
         lowercase: Whether upper and lower case are the same.
-        most: How many terms are kept, the most frequent.
+        most: Most terms that are kept, the most frequent.
     """
     counter = _counter(characters, lowercase)
     counter.set_params(min_df=2 if len(texts) >= MANY_TEXTS else 1, max_features=most)
@@ -49,12 +50,12 @@ def learn_terms(
 def make_counter(
     terms: NDArray[np.uint8], *, characters: bool, lowercase: bool
 ) -> "CountVectorizer":
-    """Return what counts the terms that :func:`learn_terms` found with these options."""
+    """Return a counter of the terms that :func:`learn_terms` found with these options."""
     return _counter(characters, lowercase).set_params(vocabulary=json.loads(terms.tobytes()))
 
 
 def inverse_document_frequency(counts: Counts) -> NDArray[np.float32]:
-    """Return how rare each term is, (terms,): 1 where every text has it (scikit-learn's rule)."""
+    """Return the inverse document frequency of each term, (terms,), as scikit-learn defines it."""
     texts, terms = counts.shape
     texts_with = np.bincount(counts.indices, minlength=terms)
     idf: NDArray[np.float32] = (1 + np.log((1 + texts) / (1 + texts_with))).astype(np.float32)
@@ -62,9 +63,9 @@ def inverse_document_frequency(counts: Counts) -> NDArray[np.float32]:
 
 
 def weigh(counts: Counts, idf: NDArray[np.float32]) -> Counts:
-    """Return TF-IDF features, (texts, terms), each text's of length 1.
+    """Return TF-IDF features, (texts, terms), normalised to length 1.
 
-    A term weighs 1 + log(its count), times its inverse document frequency.
+    The weight of a term is 1 + log(its count), times its inverse document frequency.
 
     Sources:
         Manning, Raghavan & Schütze (2008), Introduction to Information Retrieval, section 6.4

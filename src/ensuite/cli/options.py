@@ -24,7 +24,9 @@ Test = Annotated[
 Valid = Annotated[
     str | None, typer.Option("--valid", help="File of validation rows, to select the weights.")
 ]
-Split = Annotated[str, typer.Option("--split", help="How to split: random, time, group:COLUMN.")]
+Split = Annotated[
+    str, typer.Option("--split", help="How to split: random, time, time:DATE,DATE, group:COLUMN.")
+]
 Budget = Annotated[
     str | None,
     typer.Option("--budget", help="Number and unit (s, m, h, steps, epochs, tokens): 60s."),

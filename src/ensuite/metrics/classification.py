@@ -1,39 +1,43 @@
-"""Classification metrics: accuracy, F1, log loss and calibration error.
+"""Metrics of classification: accuracy, F1, log loss, calibration error.
 
-Functions without a prefix are for one label per example: ``probabilities`` (examples, labels) sum
-to 1 in each row, and ``truths`` (examples,) are indices of labels. Those with the prefix
-``multilabel`` are for any number of labels per example: ``probabilities`` are independent, and
-``truths`` (examples, labels) are 0 or 1; a label is predicted if its probability is at least its
-threshold in ``thresholds``, (labels,) or a single one. An example whose truth is negative or NaN is
-unlabelled and left out.
+Functions without a prefix are for one label for each example: ``probabilities`` (examples, labels),
+whose rows sum to 1, and ``truths`` (examples,), label numbers. Those called ``multilabel`` are for
+any number of labels: each probability is independent, and ``truths`` (examples, labels) are 0 or 1;
+``thresholds`` (labels,), or one for all, are the probabilities from which on a label is predicted.
+An example whose truth is negative or NaN is unlabelled and is left out.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ensuite.core.display import Display
 from ensuite.core.score import Numbers, Score, ratio
+
+SHARE, MACRO_F1, MICRO_F1 = (
+    Display(points=100, name=name) for name in ("", "macro F1", "micro F1")
+)
 
 CALIBRATION_BINS = 15
 """Number of bins of the calibration error, as in Guo et al. (2017)."""
 
 EPSILON = float(np.finfo(np.float64).eps)
-"""Probabilities are clipped this far from 0 and 1 (as scikit-learn does): losses are finite."""
+"""Probabilities are clipped this far from 0 and 1, as scikit-learn does, to keep losses finite."""
 
 
 def accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
     """Return the share of examples whose most probable label is the true one."""
     truths = np.asarray(truths)
-    return Score.mean(_most_probable(probabilities) == truths, truths >= 0)
+    return Score.mean(_most_probable(probabilities) == truths, truths >= 0, display=SHARE)
 
 
 def balanced_accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the mean recall of the labels that occur in the truths.
+    """Return the mean recall over the labels that occur in the truths.
 
     Sources:
         Brodersen, Ong, Stephan & Buhmann (2010), ICPR, https://doi.org/10.1109/ICPR.2010.764
     """
     true, predicted = _one_hot(probabilities, truths)
-    return Score(np.hstack([true & predicted, true]), _mean_share)
+    return Score(np.hstack([true & predicted, true]), _mean_share, display=SHARE)
 
 
 def macro_f1(probabilities: ArrayLike, truths: ArrayLike) -> Score:
@@ -51,11 +55,11 @@ def log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
 
 
 def calibration_error(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the expected calibration error: the mean gap between confidence and accuracy.
+    """Return the expected calibration error: the mean distance of confidence from accuracy.
 
-    Examples are grouped by the probability of the predicted label in bins of equal width. The gap
-    of a bin is the absolute difference of its mean probability and its accuracy; the error is the
-    mean of the gaps, weighted by the number of examples in each bin.
+    The examples are binned by the probability of the predicted label, in bins of equal width; the
+    gap of a bin is its mean probability minus its accuracy, weighted by its number of examples.
+    It depends on sums over the bins only, so it is a function of summed statistics.
 
     Sources:
         Guo, Pleiss, Sun & Weinberger (2017), ICML, PMLR 70:1321-1330, equation 3
@@ -76,7 +80,7 @@ def multilabel_accuracy(
     """Return the share of examples whose predicted labels are exactly the true ones."""
     truths = np.asarray(truths)
     exact = ((np.asarray(probabilities) >= thresholds) == truths).all(1)
-    return Score.mean(exact, (truths >= 0).all(1))
+    return Score.mean(exact, (truths >= 0).all(1), display=SHARE)
 
 
 def multilabel_macro_f1(
@@ -91,7 +95,8 @@ def multilabel_micro_f1(
 ) -> Score:
     """Return the F1 over all pairs of an example and a label."""
     true, predicted = _several_hot(probabilities, truths, thresholds)
-    return Score(np.stack([(true & predicted).sum(1), (true.sum(1) + predicted.sum(1))], 1), _f1)
+    sums = np.stack([(true & predicted).sum(1), (true.sum(1) + predicted.sum(1))], 1)
+    return Score(sums, _f1, display=MICRO_F1)
 
 
 def multilabel_log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
@@ -103,7 +108,7 @@ def multilabel_log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
 
 
 def confusion(truths: ArrayLike, predictions: ArrayLike, labels: int) -> NDArray[np.int64]:
-    """Return the confusion matrix: true labels are rows, predicted labels are columns.
+    """Return the confusion matrix: a row for each true label, a column for each predicted one.
 
     >>> confusion([0, 0, 1, -1], [0, 1, 1, 1], 2)
     array([[1, 1],
@@ -121,7 +126,7 @@ def _most_probable(probabilities: ArrayLike) -> Numbers:
 
 
 def _one_hot(probabilities: ArrayLike, truths: ArrayLike) -> tuple[Numbers, Numbers]:
-    """Return the true and the predicted labels as indicators, both (examples, labels)."""
+    """Return the true and the predicted labels as one-hot rows, both (examples, labels)."""
     truths, labels = np.asarray(truths)[:, None], np.arange(np.shape(probabilities)[1])
     predicted = _most_probable(probabilities)[:, None] == labels
     true: Numbers = truths == labels
@@ -138,11 +143,12 @@ def _several_hot(
 def _macro_f1(true: Numbers, predicted: Numbers) -> Score:
     # Small whole numbers: with hundreds of labels, float64 would take hundreds of megabytes.
     either = true.astype(np.int8) + predicted
-    return Score(np.hstack([(true & predicted) * np.int8(2), either]), _mean_share)
+    sums = np.hstack([(true & predicted) * np.int8(2), either])
+    return Score(sums, _mean_share, display=MACRO_F1)
 
 
 def _mean_share(sums: Numbers) -> Numbers:
-    """Divide the first half of the sums by the second; average where the divisor is not 0."""
+    """Divide the first half of the sums by the second, and average where the second is not 0."""
     above, below = np.split(sums, 2, axis=-1)
     return ratio(np.nansum(ratio(above, below), axis=-1), (below > 0).sum(-1))
 
@@ -152,5 +158,5 @@ def _mean_gap(sums: Numbers) -> Numbers:
 
 
 def _f1(sums: Numbers) -> Numbers:
-    """Return the F1 from (..., 2): true positives, and the number of true plus predicted."""
+    """Return F1 from true positives, and true plus predicted positives, (..., 2)."""
     return ratio(2 * sums[..., 0], sums[..., 1])

@@ -7,9 +7,9 @@ The page's style sheet sets the colours of text, axes and grid for light mode, d
 import html
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ensuite.core.presentation import Figure, Part
 from ensuite.report import words
 from ensuite.report.values import Confusion, Curve, Leaderboard, Row
 
@@ -35,33 +35,11 @@ MOST_CONFUSIONS_TOLD = 3
 MANY_POWERS = 6
 """With this many powers of ten on a logarithmic axis, only the powers themselves get a tick."""
 
-Part = dict[str, Any]
-"""An object of plotly's JSON."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One figure.
-
-    Args:
-        title: Its heading.
-        caption: How to read it, in a sentence or two.
-        words: The same without seeing it, a line for each thing it shows.
-        data: plotly's traces.
-        layout: plotly's layout; its height is kept, its width is the page's.
-    """
-
-    title: str
-    caption: str
-    words: tuple[str, ...]
-    data: tuple[Part, ...]
-    layout: Part
-
-
-def line_styles(names: Iterable[str], winner: str) -> dict[str, Part]:
-    """Give each name a line of its own: the accent to the winner."""
+def line_styles(names: Iterable[str], winner: str | None) -> dict[str | None, Part]:
+    """Return the colour and dash of each name's line; the winner has the accent colour."""
     others = [name for name in dict.fromkeys(names) if name != winner]
-    styles = {
+    styles: dict[str | None, Part] = {
         name: {
             "color": COLOURS[turn % len(COLOURS)],
             "dash": DASHES[turn // len(COLOURS) % len(DASHES)],
@@ -95,7 +73,7 @@ def score_against_cost(leaderboard: Leaderboard, unit: str) -> Figure | None:
     sign = 1 if leaderboard.higher_is_better else -1
     places = pareto_front([(row.latency_ms or 0, sign * (row.score or 0)) for row in rows])
     front = [rows[place] for place in places]
-    metric = words.metric_name(leaderboard.metric)
+    metric = leaderboard.title(leaderboard.metric or "")
     return Figure(
         title="Score against cost",
         caption=f"{'Higher' if leaderboard.higher_is_better else 'Lower'} and further left is "
@@ -113,7 +91,7 @@ def score_against_cost(leaderboard: Leaderboard, unit: str) -> Figure | None:
 
 
 def learning_curves(
-    curves: Sequence[Curve], metric: str, winner: str, budget: str
+    curves: Sequence[Curve], metric: str, winner: str | None, budget: str
 ) -> Figure | None:
     """Plot the validation score of every seed against the share of the budget spent."""
     curves = [curve for curve in curves if curve.points]
@@ -121,7 +99,6 @@ def learning_curves(
         return None
     names = [curve.name for curve in curves]
     styles = line_styles(names, winner)
-    metric = words.metric_name(metric)
     return Figure(
         title="Learning curves",
         caption=f"Validation {metric}, one line per seed. The vertical line marks the end of the "
@@ -246,7 +223,7 @@ def _steps(front: Sequence[Row], until: Row) -> Part:
     }
 
 
-def _dots(rows: Sequence[Row], front: Sequence[Row], winner: str) -> Part:
+def _dots(rows: Sequence[Row], front: Sequence[Row], winner: str | None) -> Part:
     return {
         "type": "scatter",
         "mode": "markers",

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ensuite.core.batch import Batch, check_ranges
+from ensuite.core.batch import ROWS, Batch, check_ranges, sum_counts
 from ensuite.core.model import Model
-from ensuite.core.score import Score
+from ensuite.core.score import Numbers, Score, ratio
 from ensuite.core.stacked import take
 from ensuite.core.task import Task
 
@@ -39,15 +39,13 @@ def predict(
         items: ``task.items(examples)``, where they are predicted repeatedly; None: made here.
         size: Rows in a batch; None: by the length of the longest item.
     """
-    items = task.items(examples) if items is None else items
+    items = task.items(examples, asking=True) if items is None else items
     order = task.order(items, size or rows_at_once(task, items))
     device = next(model.parameters()).device
 
     def batches() -> Iterator[Batch]:
-        for index, numbers in enumerate(order):
-            # A task that draws noise draws the same each time.
-            generator = torch.Generator().manual_seed(index)
-            batch = task.collate(take(items, numbers), generator)
+        for numbers in order:
+            batch = task.collate(take(items, numbers))
             check_ranges(batch, task.inputs)
             yield batch.to(device)
 
@@ -88,3 +86,42 @@ def standard_error(score: Score) -> float | None:
     if len(known) < 2:
         return None
     return float(np.sqrt((len(known) - 1) * known.var()))
+
+
+@torch.inference_mode()
+def validation_loss(task: Task[Any, Any, Any], model: Model, items: Sequence[Any]) -> Score:
+    """Return the loss of items in evaluation mode, each part divided by its count.
+
+    Args:
+        task: Computes the loss.
+        model: Used in evaluation mode; its mode is restored.
+        items: Made for evaluation (``asking=True``).
+
+    Returns:
+        A score whose statistics have a row for each batch: the total and the count of each part.
+    """
+    device, was_training = next(model.parameters()).device, model.training
+    model.eval()
+    rows: list[dict[str, tuple[float, int]]] = []
+    for numbers in task.order(items, rows_at_once(task, items)):
+        batch = task.collate(take(items, numbers)).to(device)
+        outputs = task.forward(model, batch)
+        loss = task.loss(outputs, batch).with_penalties(outputs.states.penalties)
+        counts = sum_counts([batch])
+        rows.append(
+            {
+                name: (part.weight * part.total.item(), counts.get(name, counts[ROWS]))
+                for name, part in loss.parts.items()
+            }
+        )
+    model.train(was_training)
+    names = dict.fromkeys(name for row in rows for name in row)
+    statistics = [[number for name in names for number in row.get(name, (0, 0))] for row in rows]
+    return Score(np.array(statistics, dtype=float), _sum_of_means, higher_is_better=False)
+
+
+def _sum_of_means(sums: Numbers) -> Numbers:
+    """Divide the totals of the parts, (..., 2 parts), by their counts, and add them up."""
+    means = ratio(sums[..., ::2], np.maximum(1, sums[..., 1::2]))
+    total: Numbers = means.sum(-1)
+    return total

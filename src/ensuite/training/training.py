@@ -12,17 +12,18 @@ from torch import Tensor
 
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.batch import Batch, Carry, check_ranges
+from ensuite.core.display import PLAIN
 from ensuite.core.errors import DataError, NonFiniteGradientError, OutOfMemoryError, RunError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.core.loss import Loss
 from ensuite.core.model import Model
 from ensuite.core.recipe import Recipe
 from ensuite.core.stacked import take
-from ensuite.core.task import Task, rank
+from ensuite.core.task import LOSS, Task, rank
 from ensuite.training.budget import Budget, Spent
 from ensuite.training.clock import Moment, charged_seconds
 from ensuite.training.device import precision
-from ensuite.training.evaluate import predict, standard_error
+from ensuite.training.evaluate import predict, standard_error, validation_loss
 from ensuite.training.groups import freeze
 from ensuite.training.memory import join, split
 from ensuite.training.optimizer import make_optimizer
@@ -143,12 +144,13 @@ class Training:
         if not len(self.items):
             raise DataError("There is no example to learn from; give at least one row to train on.")
         self.valid = task.validation_subset(valid)
-        self.valid_items = task.items(self.valid)
+        self.valid_items = task.items(self.valid, asking=True)
         self.valid_tokens = int(task.lengths(self.valid_items).sum())
         self.recipe, self.budget, self.seed, self.metric = recipe, budget, seed, metric
         freeze(self.model, recipe)
         self.optimizer = make_optimizer(self.model, recipe)
         self.state = TrainingState()
+        self.display = PLAIN  # of the metric, known from the first evaluation on
         self.carry: Carry | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.say: Callable[[str], None] = _say_nothing
@@ -160,8 +162,7 @@ class Training:
     ) -> Self:
         """Build a model from its options, with weights drawn from the seed."""
         torch.manual_seed(how.get("seed", 0))
-        backbone = options.build(task.inputs)
-        return cls(task, Model(backbone, task.head(backbone)), *data, **how)
+        return cls(task, Model.build(options, task), *data, **how)
 
     # What one update needs
 
@@ -334,7 +335,11 @@ class Training:
         """Score the validation examples, and keep the weights if they are the best so far."""
         predictions = predict(self.task, self.model, self.valid, items=self.valid_items)
         scores = self.task.score(predictions, self.valid)
-        _, ranking = rank(scores, self.metric)
+        selects = self.metric or self.task.selects
+        if selects == LOSS and LOSS not in scores:
+            scores[LOSS] = validation_loss(self.task, self.model, self.valid_items)
+        self.metric, ranking = rank(scores, selects)
+        self.display = ranking.display
         value, state = ranking.value * (1 if ranking.higher_is_better else -1), self.state
         best = -math.inf if state.best is None else state.best
         if value > best:  # never true of NaN

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 from ensuite.core.backbone import Pretrained
 from ensuite.core.errors import RunError
 from ensuite.core.options import from_json, to_json
-from ensuite.core.task import Ledger
+from ensuite.core.presentation import Ledger
 from ensuite.data.processors.text import SEPARATOR, UNKNOWN, Text, choose_unit, load_tokenizer
 
 TEXTS = ["The good, the bad and the ugly.", "the good film and the bad film"] * 2

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ensuite.core.options import from_json, to_json
-from ensuite.core.task import Finding
+from ensuite.core.presentation import Finding
 from ensuite.data.processors.text import UNKNOWN, load_tokenizer
 from ensuite.data.processors.words import LONGEST_WORD, Sentence, Words, composed
 
