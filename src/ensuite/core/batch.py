@@ -34,17 +34,20 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Tokens:
-    """Whole numbers below ``size``, one a position; 0 is padding.
+    """Whole numbers below ``size``, one a position.
 
     Args:
         size: How many there are.
         width: Of the vectors to start from; None where the backbone chooses one.
         vectors: (size, width), what to start from; None of a saved run, whose weights hold them.
+        pad: The number that only padding has, so that its vector may stay zero; None: there is
+            none. Which positions are padding, only ``Batch.mask`` tells.
     """
 
     size: int
     width: int | None = None
     vectors: Tensor | None = field(default=None, compare=False, repr=False)
+    pad: int | None = None
     kind: ClassVar[str] = "tokens"
 
 

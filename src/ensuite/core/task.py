@@ -103,7 +103,7 @@ class Task(ABC, Generic[Example, Item, Prediction]):
 
     def order(
         self, items: Sequence[Item], size: int, epoch: int = 0, seed: int | None = None
-    ) -> list[list[int]]:
+    ) -> Sequence[list[int]]:
         """Return the item numbers of each batch of an epoch.
 
         With a seed: shuffled, rows of nearly equal length together, batches in random order.

@@ -20,7 +20,7 @@ import numpy as np
 
 from ensuite.core.errors import DataError, nearest
 from ensuite.core.table import Table
-from ensuite.data import conll, images
+from ensuite.data import conll, images, stretches
 from ensuite.data.delimited import Parsed, lines, parse
 from ensuite.data.memory import from_memory
 
@@ -36,6 +36,8 @@ KINDS = {
     ".raw": "txt",  # as WikiText names its files
     **dict.fromkeys((".conll", ".conllu", ".iob", ".iob2", ".bio"), "conll"),
 }
+
+BYTE_ORDER_MARK = "a byte order mark at its start was taken off"
 
 
 def read(source: Any, *, name: str | None = None, header: bool | None = None) -> Table:
@@ -56,6 +58,8 @@ def read(source: Any, *, name: str | None = None, header: bool | None = None) ->
         return source
     if not isinstance(source, str | os.PathLike):
         return from_memory(source, name or "the data")
+    if source != "-" and is_long_text(Path(source), name):
+        return read_long_text(Path(source), name)
     content = sys.stdin.buffer.read() if source == "-" else read_bytes(Path(source))
     name = name or ("standard input" if source == "-" else Path(source).name)
     if name.endswith(".gz") or content.startswith(b"\x1f\x8b"):
@@ -76,6 +80,35 @@ def read(source: Any, *, name: str | None = None, header: bool | None = None) ->
         notes=parsed.notes,
         starts=parsed.starts,
         prose=kind == "txt",
+    )
+
+
+def is_long_text(path: Path, name: str | None) -> bool:
+    """Say whether a file is plain text that is too large to read as a whole."""
+    if KINDS.get(Path(name or path.name).suffix.lower()) != "txt":
+        return False
+    return path.is_file() and path.stat().st_size >= stretches.LARGE
+
+
+def read_long_text(path: Path, name: str | None) -> Table:
+    """Return the lines of a large text file without reading it into memory.
+
+    Raises:
+        DataError: If it cannot be read, or is not UTF-8.
+    """
+    try:
+        found = stretches.scan(path)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    notes = (BYTE_ORDER_MARK,) if found.start else ()
+    return Table(
+        name or path.name,
+        {"text": found},
+        len(found),
+        found.fingerprint,
+        has_header=False,
+        notes=notes,
+        prose=True,
     )
 
 
@@ -157,7 +190,7 @@ def parse_content(content: bytes, name: str, kind: str, header: bool | None) -> 
     text = decode(content, name)
     notes: tuple[str, ...] = ()
     if text.startswith("\ufeff"):
-        text, notes = text[1:], ("a byte order mark at its start was taken off",)
+        text, notes = text[1:], (BYTE_ORDER_MARK,)
     if not text.strip():
         raise DataError(f"{name} is empty; give a file with rows.")
     match kind:

@@ -153,8 +153,8 @@ class Reader(nn.Module):
         super().__init__()
         assert isinstance(kind, Tokens)
         self.options = options
-        self.embed = Embedding(kind.size, options.width)
-        nn.init.normal_(self.embed.weight[1:], std=options.width**-0.5)
+        self.embed = Embedding(kind.size, options.width, padding=kind.pad)
+        self.embed.redraw(options.width**-0.5)
         self.places = self.distances = None
         if options.positions == "learned":
             self.places = LearnedPositions(options.longest, options.width)

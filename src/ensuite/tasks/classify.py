@@ -16,10 +16,11 @@ from ensuite.core.errors import DataError, UsageError
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.score import Score
-from ensuite.core.stacked import column, stack
+from ensuite.core.stacked import column
 from ensuite.core.table import Table
 from ensuite.core.task import Finding, Ledger, Task
 from ensuite.data import columns, inputs
+from ensuite.data.encoded import rows_of_windows
 from ensuite.data.labels import Labels
 from ensuite.data.processors import Processor, Text, Window
 from ensuite.metrics import classification as metrics
@@ -167,13 +168,7 @@ class Classify(Task[Example, Item, Prediction]):
     def items(self, examples: Sequence[Example]) -> Sequence[Item]:
         targets = [self._target(e.label) for e in examples]
         cut = self.processor.windows([e.input for e in examples])
-        return stack(
-            [
-                Item(number, window, targets[number])
-                for number, windows in enumerate(cut)
-                for window in windows
-            ]
-        )
+        return rows_of_windows(Item, cut, targets)
 
     def _target(self, label: Label | None) -> Any:
         if not self.several:

@@ -14,10 +14,11 @@ from ensuite.core.errors import DataError
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.score import Score
-from ensuite.core.stacked import column, stack
+from ensuite.core.stacked import column
 from ensuite.core.table import Table
 from ensuite.core.task import Finding, Ledger, Task
 from ensuite.data import columns, inputs
+from ensuite.data.encoded import rows_of_windows
 from ensuite.data.processors import Processor, Text, Window
 from ensuite.metrics import regression as metrics
 from ensuite.nn.heads import SummaryHead
@@ -166,13 +167,7 @@ class Regress(Task[Example, Item, Prediction]):
     def items(self, examples: Sequence[Example]) -> Sequence[Item]:
         targets = self.scale(examples).astype(np.float32)
         cut = self.processor.windows([e.input for e in examples])
-        return stack(
-            [
-                Item(number, window, targets[number])
-                for number, windows in enumerate(cut)
-                for window in windows
-            ]
-        )
+        return rows_of_windows(Item, cut, targets)
 
     def scale(self, examples: Sequence[Example]) -> Numbers:
         """Return the targets as they are learned, (examples, target); NaN where not given."""

@@ -17,8 +17,9 @@ from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.table import Table
 from ensuite.core.task import Finding, Ledger, Task
+from ensuite.data.encoded import Rows, Windows
 from ensuite.data.processors import Processor, Window
-from ensuite.data.processors.writing import EDGE, Writing
+from ensuite.data.processors.writing import Writing
 from ensuite.decoding.beam import beam_search
 from ensuite.decoding.greedy import greedy
 from ensuite.decoding.written import Written, looks
@@ -90,7 +91,8 @@ class Writer(Task[Example, Item, Prediction], ABC):
 
     processor: Processor = field(metadata={"options": True})
     writing: Writing = field(
-        default_factory=Writing, metadata={"options": True, "prefix": "target_"}
+        default_factory=lambda: Writing(byte_fallback=False),
+        metadata={"options": True, "prefix": "target_"},
     )
     beam: int = 1
     length_penalty: float = 0.6
@@ -126,14 +128,21 @@ class Writer(Task[Example, Item, Prediction], ABC):
 
     @property
     def inputs(self) -> Inputs:
-        return {**self.processor.inputs, DECODER: Tokens(self.writing.size)}
+        return {
+            **self.processor.inputs,
+            DECODER: Tokens(self.writing.size, pad=self.writing.special.pad),
+        }
 
     def items(self, examples: Sequence[Example]) -> Sequence[Item]:
         windows = self.processor.windows([e.source for e in examples])
-        known = [number for number, e in enumerate(examples) if e.target is not None]
-        texts = self.writing.encode([cast(str, examples[number].target) for number in known])
-        targets = dict(zip(known, texts, strict=True))
-        return [Item(n, window[0], targets.get(n)) for n, window in enumerate(windows)]
+        texts = [e.target for e in examples if e.target is not None]
+        targets: Sequence[Window | None] = self.writing.encode(texts)
+        if len(texts) < len(examples):
+            known = iter(targets)
+            targets = [None if e.target is None else next(known) for e in examples]
+        if isinstance(windows, Windows):
+            return Rows(Item, windows, targets)
+        return [Item(n, window[0], targets[n]) for n, window in enumerate(windows)]
 
     def length(self, item: Item) -> int:
         return len(item.source) + (0 if item.target is None else len(item.target))
@@ -141,14 +150,15 @@ class Writer(Task[Example, Item, Prediction], ABC):
     def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
         batch = self.processor.collate([item.source for item in items])
         longest = max(0 if item.target is None else len(item.target) for item in items) + 1
-        decoder = np.zeros((len(items), longest), dtype=np.int64)
+        empty = self.writing.special.pad or 0  # any id: targets tell what is padding
+        decoder = np.full((len(items), longest), empty, dtype=np.int64)
         targets = np.full((len(items), longest), IGNORE, dtype=np.int64)
-        decoder[:, 0] = EDGE
+        decoder[:, 0] = self.writing.start
         for row, item in enumerate(items):
             if item.target is not None:
                 end = len(item.target)
                 decoder[row, 1 : end + 1] = targets[row, :end] = item.target
-                targets[row, end] = EDGE
+                targets[row, end] = self.writing.end
         return replace(
             batch,
             inputs={**batch.inputs, DECODER: torch.from_numpy(decoder)},
@@ -192,7 +202,8 @@ class Writer(Task[Example, Item, Prediction], ABC):
     # From outputs to answers
 
     def predict(self, model: Model, batch: Batch) -> list[Piece]:
-        how: dict[str, Any] = {"start": EDGE, "end": EDGE, "longest": self.writing.limit}
+        writing = self.writing
+        how: dict[str, Any] = {"start": writing.start, "end": writing.end, "longest": writing.limit}
         if self.beam == 1:
             written = greedy(model, batch, **how)
         else:
@@ -200,7 +211,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
             written = beam_search(model, batch, **how)
         seen: Any = None
         if self.return_attention:
-            seen = looks(model, batch, [each.tokens for each in written], start=EDGE)
+            seen = looks(model, batch, [each.tokens for each in written], start=writing.start)
         if seen and batch.mask is not None:  # without the padding of the source
             seen = [row[:, real] for row, real in zip(seen, batch.mask, strict=True)]
         return [Piece(*pair) for pair in zip(written, seen or [None] * len(batch), strict=True)]
@@ -235,9 +246,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         everything = [e for part in parts.values() for e in part]
         findings = self.processor.check([e.source for e in everything])
-        lengths = np.array(
-            [len(ids) for ids in self.writing.encode([cast(str, e.target) for e in everything])]
-        )
+        lengths = self.writing.encode([cast(str, e.target) for e in everything]).lengths
         middle, most = np.quantile(lengths, [0.5, 0.95], method="higher")
         sentence = (
             f"median {middle:,} {self.writing.unit}, 95 % within {most:,}, longest "

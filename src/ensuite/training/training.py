@@ -106,7 +106,7 @@ class Training:
         self.state = TrainingState()
         self.carry: Carry | None = None
         self.best_weights: dict[str, Tensor] = {}
-        self._order: tuple[int, list[list[int]]] | None = None
+        self._order: tuple[int, Sequence[list[int]]] | None = None
 
     @classmethod
     def start(
@@ -131,7 +131,7 @@ class Training:
         return self.share >= 1 or (patience is not None and self.state.stale >= patience)
 
     @property
-    def order(self) -> list[list[int]]:
+    def order(self) -> Sequence[list[int]]:
         """The item numbers of every batch of this epoch."""
         if self._order is None or self._order[0] != self.state.epoch:
             size, epoch = self.recipe.batch_size, self.state.epoch

@@ -12,10 +12,14 @@ from ensuite.core.backbone import Pretrained
 from ensuite.core.errors import RunError
 from ensuite.core.options import from_json, to_json
 from ensuite.core.task import Ledger
-from ensuite.data.processors.text import SEPARATOR, UNKNOWN, Text, choose_unit, load_tokenizer
+from ensuite.data.encoded import cut as split
+from ensuite.data.encoded import flat
+from ensuite.data.processors.text import Text
+from ensuite.data.processors.tokenizer import choose_unit, load_tokenizer
 
 TEXTS = ["The good, the bad and the ugly.", "the good film and the bad film"] * 2
 WORDS = Text(unit="words", min_frequency=1).prepare(TEXTS)
+UNKNOWN, SEPARATOR = WORDS.special.unknown, WORDS.special.separator
 ANY = some.text(some.characters(exclude_categories=["Cs"]), max_size=30)
 
 
@@ -35,9 +39,8 @@ def test_ids_are_known_and_do_not_depend_on_neighbours(
 def test_windows_read_every_id_and_overlap_as_said(window: int, data: some.DataObject) -> None:
     overlap = data.draw(some.integers(0, window - 1))
     length = data.draw(some.integers(1, 60))
-    text = Text(window=window, overlap=overlap)
     ids = np.arange(length, dtype=np.int32)
-    cut = text._cut(ids)
+    (cut,) = split(flat([ids]), window, overlap)
     assert np.array_equal(np.unique(np.concatenate(cut)), ids)
     assert all(len(each) <= window for each in cut)
     assert all(b[0] == a[-1] + 1 - overlap for a, b in pairwise(cut))

@@ -35,7 +35,7 @@ class Processor(ABC):
         """What a backbone is told of the tensors."""
 
     @abstractmethod
-    def windows(self, raws: Sequence[Any]) -> list[list[Window]]:
+    def windows(self, raws: Sequence[Any]) -> Sequence[Sequence[Window]]:
         """Return the windows of each input: one, or several that overlap where it is long."""
 
     @abstractmethod
