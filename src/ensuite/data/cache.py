@@ -11,6 +11,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +23,9 @@ SWITCH = "ENSUITE_NO_CACHE"
 
 ON_DISK = 2_000_000
 """Characters from which an entry is written to disk; fewer are encoded again in a second."""
+
+HASHED = 256
+"""Texts that are hashed by one call."""
 
 MOST_BYTES = 20 * 10**9
 """Of the whole folder: beyond, the entries that were used longest ago are deleted."""
@@ -64,23 +68,29 @@ def size_of(texts: Iterable[Any]) -> int:
 def digest(parts: Sequence[str], texts: Iterable[Any]) -> str:
     """Return the hash of some options and of texts, or pairs of texts, in their order."""
     found = hashlib.sha256()
+    contents = chain(map(_content, parts), _contents(texts))
+    while batch := list(islice(contents, HASHED)):
+        lengths = b" ".join(b"%d" % len(content) for content in batch)
+        found.update(b"%d %d " % (len(batch), len(lengths)) + lengths)
+        found.update(b"".join(batch))
+    return found.hexdigest()
 
-    def add(text: Any) -> None:
-        # A long text that was not read yet has a name that stands for its content.
-        content = (text if isinstance(text, str) else repr(text)).encode(errors="surrogatepass")
-        found.update(b"%d %d " % (isinstance(text, str), len(content)))
-        found.update(content)
 
-    for part in parts:
-        add(part)
+def _contents(texts: Iterable[Any]) -> Iterator[bytes]:
+    """Yield the bytes that stand for each text, a pair of texts after how many they are."""
     for raw in texts:
         if is_pair(raw):
-            found.update(b"(%d) " % len(raw))
-            for text in raw:
-                add(text)
+            yield b"(%d" % len(raw)
+            yield from map(_content, raw)
         else:
-            add(raw)
-    return found.hexdigest()
+            yield _content(raw)
+
+
+def _content(text: Any) -> bytes:
+    """Return a text as bytes; one that was not read yet has a name that stands for its content."""
+    if isinstance(text, str):
+        return b"=" + text.encode(errors="surrogatepass")
+    return b"@" + repr(text).encode()
 
 
 def remembered_text(key: str, make: Callable[[], str], size: int) -> str:

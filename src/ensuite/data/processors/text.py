@@ -275,7 +275,7 @@ class Text(Processor):
             f"{self._fate(lengths)}"
         )
         findings = [Finding("text", sentence)]
-        if empty := sum(not "".join(raw).strip() for raw in raws):
+        if empty := sum(map(_is_blank, raws)):
             findings.append(Finding("empty", f"{empty:,} texts are empty or blank"))
         return findings
 
@@ -298,3 +298,10 @@ class Text(Processor):
             return Ledger(0, 0, int(lengths.sum()))
         over = (lengths - self.room).clip(0)
         return Ledger(int((over > 0).sum()), int(over.sum()), int(lengths.sum()))
+
+
+def _is_blank(raw: RawText) -> bool:
+    """Say whether an input has nothing but white space."""
+    return not any(
+        text and not text.isspace() for text in ((raw,) if isinstance(raw, str) else raw)
+    )

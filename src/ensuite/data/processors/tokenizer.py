@@ -74,8 +74,7 @@ def choose_unit(raws: Sequence[str | tuple[str, ...]]) -> Literal["words", "char
 
 def count_words(raw: Any) -> int:
     """Return how many words a text, or a pair of texts, has."""
-    parts = raw if isinstance(raw, tuple) else (raw,)
-    return len("".join(map(str, parts)).split())
+    return len(("".join(raw) if isinstance(raw, tuple) else str(raw)).split())
 
 
 def learn_tokenizer(recipe: Recipe, texts: Sequence[Any]) -> str:
