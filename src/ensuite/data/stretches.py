@@ -192,6 +192,7 @@ class Scan:
                 inside += 1
             if inside == len(block):
                 return
+            inside += block[inside] == ord("\n")  # \r and \n stay together
             self.bounds.append(self.read + inside)
 
     def finish(self) -> LongText:
