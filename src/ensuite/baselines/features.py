@@ -145,7 +145,7 @@ class OnNumbers(Linear):
 
 def _arrays(processor: Processor, raws: Sequence[Any]) -> list[Numbers]:
     """Return inputs as the processor scales and checks them, each whole."""
-    return [np.concatenate(windows) for windows in processor.windows(raws)]
+    return [processor.scale(np.concatenate(w)) for w in processor.windows(raws)]
 
 
 def _describe(array: Numbers, flat: bool) -> Numbers:

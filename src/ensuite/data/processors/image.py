@@ -81,8 +81,8 @@ class Image(Processor):
         return pixels if self.size is None else images.resize(pixels, self.size)
 
     def collate(self, windows: Sequence[Window]) -> Batch:
-        pixels = torch.from_numpy(np.stack(windows)).to(torch.float32)
-        pixels = (pixels - self.smallest) / (self.largest - self.smallest)
+        pixels = torch.from_numpy(np.stack(windows)).to(torch.float32)  # bytes until here
+        pixels = pixels.sub_(self.smallest).div_(self.largest - self.smallest)
         image = pixels.view(len(windows), *self.shape).permute(0, 3, 1, 2).contiguous()
         return Batch(inputs={"image": image})
 

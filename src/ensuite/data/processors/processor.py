@@ -45,6 +45,10 @@ class Processor(ABC):
         Windows of one shape may come as one array.
         """
 
+    def scale(self, window: Window) -> Window:
+        """Return a window as a backbone reads it: by default as it is."""
+        return window
+
     def key(self, raw: Any) -> Hashable:
         """Return what makes two inputs the same."""
         return hashlib.sha256(np.asarray(raw).tobytes()).digest()  # whole series fill memory
