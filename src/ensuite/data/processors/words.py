@@ -35,10 +35,10 @@ LONGEST_WORD = 30
 """Characters of a word that are read: enough for all but addresses and other odd strings."""
 
 HIDDEN = 0.5
-"""How often a word that training has once is unknown in training (Lample et al. 2016)."""
+"""Probability that a word that occurs once in training is replaced by "unknown" while training."""
 
 PIECE = r"\d+(?:[.,]\d+)*|\w+|[^\w\s]"  # in the words of Oniguruma: \w has combining marks
-"""What a typed text is split into where no longer stretch is known: numbers, words, marks."""
+"""Pattern of the pieces that a typed text is split into: numbers, words, punctuation marks."""
 
 MOST_PIECES = 12
 """Pieces that one known word may span, as U.S.A. does six."""
@@ -99,15 +99,15 @@ class Words(Processor):
 
     Args:
         vocabulary_size: Most words that are learned, the most frequent.
-        lowercase: Whether upper and lower case are the same word; their letters still tell them.
-        letters: Whether the characters that spell each word are read too.
+        lowercase: Whether words are looked up in lower case; their characters keep their case.
+        letters: Whether the characters of each word are an input field of their own.
         vectors: File of pretrained vectors (GloVe's or word2vec's text format) to start from. Its
             words join the vocabulary, its first ones first.
         window: Longest stretch of words that is read at once.
         overlap: How much two windows of one sentence share.
         tokenizer: The words, as the tokenizers library writes them.
         alphabet: The characters, in the order of their ids.
-        once: First id of the words that training has once, and the first after them.
+        once: First id of the words that occur once in training, and the first after them.
         covered: How many of the training words the file of vectors has.
         width: Of the pretrained vectors.
         matrix: (vocabulary, width), the vectors; a saved run holds them in its weights.
@@ -226,7 +226,7 @@ class Words(Processor):
         return Batch(inputs=inputs, mask=torch.from_numpy(mask))
 
     def hide(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Make half of the words that training has once unknown, so that "unknown" is learned.
+        """Replace half of the words that occur once in training, so that "unknown" is learned.
 
         Sources:
             Lample et al. (2016), https://arxiv.org/abs/1603.01360, section 4.1
