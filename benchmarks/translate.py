@@ -30,7 +30,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from benchmarks.protocol import Effort, Found, Row, ceilings, compare, publish, timed
 from ensuite.core.batch import IGNORE
 from ensuite.data.processors import Text
-from ensuite.data.processors.writing import EDGE, Writing
+from ensuite.data.processors.tokenizer import LEARNED
+from ensuite.data.processors.writing import Writing
 from ensuite.models.seq2seq import Seq2Seq, Seq2SeqOptions
 from ensuite.nn.heads import TokenHead
 from ensuite.nn.unroll import Cell
@@ -40,6 +41,9 @@ from ensuite.training.budget import Budget
 from ensuite.training.evaluate import predict, rows_at_once
 from ensuite.training.loop import fit
 from ensuite.training.training import Training
+
+EDGE = LEARNED.end
+"""The token before the first and after the last of what is written."""
 
 
 @dataclass(frozen=True)

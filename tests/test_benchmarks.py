@@ -5,7 +5,17 @@ import sys
 
 import numpy as np
 import pytest
-from benchmarks import dense, language_model, layers, peers, protocol, stream, train, translate
+from benchmarks import (
+    dense,
+    language_model,
+    layers,
+    opening,
+    peers,
+    protocol,
+    stream,
+    train,
+    translate,
+)
 from benchmarks.layers import Size, Sizes
 from benchmarks.protocol import Contender, Effort, Found, Missing
 from hypothesis import given
@@ -138,7 +148,7 @@ def test_a_readme_without_the_markers_is_refused():
 
 def test_the_readme_has_a_place_for_every_benchmark():
     text = protocol.README.read_text(encoding="utf-8")
-    for name in ("dense", "language_model", "layers", "train"):
+    for name in ("dense", "language_model", "layers", "opening", "opening_memory", "train"):
         assert protocol.between(text, name, "table").count("table") >= 1
 
 
@@ -284,3 +294,28 @@ def test_the_plain_translator_computes_what_ours_does():
     expected = model(batch).values
     torch.testing.assert_close(peer(source, words), expected)
     torch.testing.assert_close(peer.stepwise(source, words), expected)
+
+
+def test_opening_is_measured(tmp_path):
+    for part, rows in (("train", 40), ("test", 12)):
+        texts = [
+            f"{n % 2}\tthis film is number {n} and is {('good', 'bad')[n % 2]}" for n in range(rows)
+        ]
+        (tmp_path / f"{part}.tsv").write_text("label\ttext\n" + "\n".join(texts) + "\n")
+    found, lines = opening.open_files(tmp_path / "train.tsv", tmp_path / "test.tsv", Effort(1, 0.0))
+    check(found.rows, {"open, no cache yet", "open again"})
+    assert {row.amount for row in found.rows} == {52}
+    assert len(lines) == 3
+    assert not any("failed" in line for line in lines)
+
+
+def test_a_long_text_is_trained_on_in_limited_memory():
+    line = opening.train_long_text(0.05, 2000)
+    assert line.startswith("| 20 updates on a little text, at most 2,000 MB of its own |")
+    assert "failed" not in line
+
+
+def test_a_process_that_fails_is_told():
+    process = opening.Process("train", ["no such file.txt"])
+    assert process.once().failed.endswith("There is no file no such file.txt.")
+    assert "failed: " in opening.say("train", process)

@@ -139,18 +139,18 @@ class PromptedModel(FittedModel):
         Raises:
             UsageError: If a prompt is longer than the language model can read.
         """
-        choices = self.language.writing.spell([self.template.gap + each for each in task.choices])
+        spelled = self.language.writing.spell([self.template.gap + each for each in task.choices])
+        rows = [each if each.ndim == 2 else np.stack([each, 0 * each], axis=1) for each in spelled]
+        choices = [each[:, 0].tolist() for each in rows]
         prompts = [self.prompt(task, example) for example in examples]
-        longest = max(map(len, prompts), default=0) + max(len(each.ids) for each in choices) - 1
+        longest = max(map(len, prompts), default=0) + max(map(len, choices)) - 1
         if self.context is not None and longest > self.context:
             raise UsageError(
                 f"A prompt with its answer has {longest:,} tokens, and the language model reads "
                 f"{self.context:,} at most; shorten {self.template.place}, or give fewer shots."
             )
-        scores = log_likelihoods(
-            self.fitted.language_model, prompts, [each.ids.tolist() for each in choices]
-        )
-        untold = np.array([each.untold.sum() for each in choices])
+        scores = log_likelihoods(self.fitted.language_model, prompts, choices)
+        untold = np.array([each[:, 1].sum() for each in rows])  # bytes that the ids leave open
         return task.from_choices(scores - NATS_PER_BYTE * untold)
 
     def prompt(self, task: Task[Any, Any, Any], example: Any) -> list[int]:

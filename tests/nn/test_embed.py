@@ -5,15 +5,26 @@ from ensuite.nn import Embedding
 
 
 def test_padding_is_zero_and_learns_nothing():
-    embedding = Embedding(5, 3)
+    embedding = Embedding(5, 3, padding=0)
     vectors = embedding(torch.tensor([[0, 2], [4, 0]]))
     assert vectors[0, 0].abs().max() == vectors[1, 1].abs().max() == 0
     vectors.sum().backward()
     assert embedding.weight.grad.sum(1).tolist() == [0, 0, 3, 0, 3]
 
 
+def test_any_token_may_be_padding_or_none():
+    plain, other = Embedding(5, 3), Embedding(5, 3, padding=4)
+    assert plain.weight.abs().sum(1).min() > 0
+    other.redraw(2.0)
+    assert other.weight[4].abs().max() == 0
+    assert other.weight[:4].abs().sum(1).min() > 0
+    (plain(torch.tensor([[0, 1]])) + other(torch.tensor([[0, 4]]))).sum().backward()
+    assert plain.weight.grad.sum(1).tolist() == [3, 3, 0, 0, 0]
+    assert other.weight.grad.sum(1).tolist() == [3, 0, 0, 0, 0]
+
+
 def test_vectors_start_small():
-    weight = Embedding(2000, 50).weight[1:]
+    weight = Embedding(2000, 50).weight
     assert weight.std().item() == pytest.approx(0.1, rel=0.02)  # 100 000 draws: 0.2 %
 
 

@@ -16,12 +16,13 @@ from ensuite.core.batch import Batch, Carry
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
 from ensuite.core.table import Table
-from ensuite.data.processors.writing import EDGE, Writing
+from ensuite.data.processors.writing import Writing
 from ensuite.decoding.sampling import Sampling
 from ensuite.models.recurrent import RecurrentOptions
 from ensuite.tasks.generate import Example, Generate, Prediction
 from ensuite.training.evaluate import predict
 
+EDGE = 2
 CHARACTERS = Writing(unit="characters")
 TEXTS = ["the cat sat", "on the mat", "", "and so on"]
 DOCUMENTS = [Example(text, number) for number, text in enumerate(TEXTS)]
@@ -181,9 +182,10 @@ def test_bits_are_the_negative_logarithm_of_the_probability() -> None:
 
 
 def test_what_a_token_does_not_tell_costs_eight_bits_a_byte() -> None:
-    model = build(TASK)
-    (short,) = predict(TASK, model, [Example("é", ends=False)])
-    (long,) = predict(TASK, model, [Example("€", ends=False)])
+    task = Generate(writing=Writing(unit="words")).prepare(DOCUMENTS)
+    model = build(task)
+    (short,) = predict(task, model, [Example("é", ends=False)])
+    (long,) = predict(task, model, [Example("€", ends=False)])
     assert (long.bytes, short.bytes) == (3, 2)
     assert long.bits - short.bits == pytest.approx(8, abs=1e-5)
 
@@ -233,9 +235,14 @@ def test_a_beam_finds_a_text_at_least_as_probable_as_greedy_decoding() -> None:
     assert found.bits <= greedy.bits + 1e-4 or len(texts[0]) != len(texts[1])
 
 
-def test_an_unknown_character_is_named() -> None:
-    with pytest.raises(UsageError, match='The prompt has "é", "!", which no training text has'):
-        TASK.write(build(TASK), ["été!é"], Sampling())
+def test_a_character_that_training_lacks_is_read_and_costs_what_its_bytes_cost() -> None:
+    model = build(TASK)
+    texts = write(TASK, model, ["L'été\u00a0: \U0001f600", "the"], max_new_tokens=8, seed=1)
+    assert texts[1] == write(TASK, model, ["the"], max_new_tokens=8, seed=1)[0]
+    assert not any("\ufffd" in text for text in texts)  # bytes were never learned: none is written
+    (found,) = predict(TASK, model, [Example("é\U0001f600", ends=False)])
+    assert (found.tokens, found.bytes) == (6, 6)  # each byte is a token that is foretold
+    assert 0 < found.bits < float("inf")
 
 
 def test_words_that_are_unknown_are_read_as_such() -> None:

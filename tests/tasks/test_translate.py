@@ -17,8 +17,8 @@ from ensuite.core.options import set_options
 from ensuite.core.presentation import Ledger
 from ensuite.data import readers
 from ensuite.data.processors import Text
-from ensuite.data.processors.text import SPECIAL
-from ensuite.data.processors.writing import EDGE, Writing
+from ensuite.data.processors.tokenizer import NAMES
+from ensuite.data.processors.writing import Writing
 from ensuite.tasks.translate import Example, Prediction, Translate
 from ensuite.training.evaluate import predict
 
@@ -33,6 +33,7 @@ WORDS = Translate(
     writing=Writing(unit="words"),
 )
 TASK = WORDS.prepare(PAIRS)
+EDGE = TASK.writing.start
 
 
 def read(columns: Mapping[str, Any], **given: Any) -> list[Example]:
@@ -222,7 +223,7 @@ def test_where_a_model_looked_can_be_asked_for(model: str, beam: int) -> None:
         rows = torch.tensor(answer.attention.weights)
         assert rows.shape == (len(answer.attention.written) + 1, len(answer.attention.read))
         torch.testing.assert_close(rows.sum(1), torch.ones(len(rows)))
-        words = [word for word in answer.attention.written if word not in SPECIAL]
+        words = [word for word in answer.attention.written if word not in NAMES]
         assert "".join(words) == answer.text
         assert task.records(example, answer)[0]["attention"] == answer.attention._asdict()
     quiet = predict(replace(task, return_attention=False), network, PAIRS)

@@ -195,8 +195,8 @@ class OnNumbers(Linear):
 
 
 def _arrays(processor: Processor, raws: Sequence[Any]) -> list[Numbers]:
-    """Return each whole input as the processor scales it."""
-    return [np.concatenate(windows) for windows in processor.windows(raws)]
+    """Return each whole input, scaled and checked by the processor."""
+    return [processor.scale(np.concatenate(windows)) for windows in processor.windows(raws)]
 
 
 def _describe(array: Numbers, flat: bool) -> Numbers:

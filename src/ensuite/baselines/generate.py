@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ensuite.core.baseline import Baseline
 from ensuite.core.batch import Batch, Carry
-from ensuite.tasks.generate import Chunk, Example, Generate, Prediction
+from ensuite.data.stream import Chunk
+from ensuite.tasks.generate import Example, Generate, Prediction
 
 Numbers = NDArray[Any]
 
@@ -20,6 +21,9 @@ LONGEST: Mapping[str, int] = {"characters": 6, "words": 3, "pieces": 3}
 
 MOST = 3
 """N-grams with this count or a higher one share one discount."""
+
+NONE = -1
+"""Stands before the first token of a document; no token has this id."""
 
 CONTEXT = "context"
 """Name in a carry of the last tokens, the latest last."""
@@ -105,7 +109,7 @@ class NGram(Baseline):
 
     def begin(self, batch: Batch) -> Carry:
         """Return the state before the first token."""
-        return {CONTEXT: torch.zeros(len(batch), self.longest - 1, dtype=torch.long)}
+        return {CONTEXT: torch.full((len(batch), self.longest - 1), NONE)}
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Tensor, Carry]:
         """Take one token; return the log probabilities of the next one, (batch, size)."""
@@ -129,13 +133,13 @@ class Counted(NamedTuple):
 
 
 def before(stream: Chunk, longest: int) -> list[Numbers]:
-    """Return the tokens before each target, the latest first; 0 before the document begins."""
+    """Return the tokens before each target, the latest first; none before its document begins."""
     columns = []
     for back in range(longest - 1):
-        column = np.zeros_like(stream.tokens)
+        column = np.full_like(stream.tokens, NONE)
         now, then = slice(back, None), slice(max(0, len(column) - back))
         own = stream.documents[now] == stream.documents[then]
-        column[now] = stream.tokens[then] * own
+        column[now] = np.where(own, stream.tokens[then], NONE)
         columns.append(column)
     return columns
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.baseline import Baseline
-from ensuite.data.processors.text import UNKNOWN
 from ensuite.tasks.tag import Example, Prediction, Tag
 
 
@@ -40,7 +39,7 @@ class MostFrequentTag(Baseline):
         for example, rows in zip(known, words, strict=True):
             np.add.at(counts, (rows[:, 0], task.targets(example)), 1)
         unseen = counts.sum(1) == 0
-        unseen[UNKNOWN] = True
+        unseen[task.processor.special.unknown] = True
         counts[unseen] = counts.sum(0)
         shares = counts.max(1) / counts.sum(1)
         return cls(counts.argmax(1).astype(np.int32), shares.astype(np.float32))

@@ -50,17 +50,20 @@ class Field:
 
 @dataclass(frozen=True)
 class Tokens(Field):
-    """Whole numbers below ``size``, one at each position; 0 is padding.
+    """Whole numbers below ``size``, one at each position.
 
     Args:
         size: Size of the vocabulary.
         width: Size of the pretrained vectors; None where the backbone chooses one.
         vectors: (size, width), pretrained vectors; None in a saved run, whose weights hold them.
+        pad: The id that only padding has, so that its vector may stay zero; None: there is none.
+            Which positions are padding only ``Batch.mask`` tells.
     """
 
     size: int
     width: int | None = None
     vectors: Tensor | None = field(default=None, compare=False, repr=False)
+    pad: int | None = None
     kind: ClassVar[str] = "tokens"
 
 

@@ -37,6 +37,8 @@ def to_json(value: Any, files: dict[str, str] | None = None) -> Any:
         return written
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):  # a named tuple
+        value = value._asdict()
     if isinstance(value, Mapping):
         return {str(key): to_json(item, files) for key, item in value.items()}
     if isinstance(value, tuple | list):
@@ -59,6 +61,9 @@ def from_json(kind: Any, value: Any, files: Mapping[str, str] | None = None) -> 
         return _from_union(kind, value, files)
     if isinstance(kind, type) and _is_option_class(kind):
         return _from_object(kind, value, files)
+    if isinstance(kind, type) and issubclass(kind, tuple) and isinstance(value, dict):
+        hints = get_type_hints(kind)
+        return _made(kind, **{k: from_json(hints.get(k, Any), v) for k, v in value.items()})
     if origin is tuple and isinstance(value, list):
         kinds = _kinds(kind, len(value))
         return tuple(from_json(k, item, files) for k, item in zip(kinds, value, strict=True))

@@ -167,7 +167,7 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
 
     def order(
         self, items: Sequence[Item], size: int, epoch: int = 0, seed: int | None = None
-    ) -> list[list[int]]:
+    ) -> Sequence[list[int]]:
         """Return the item numbers of each batch of an epoch.
 
         With a seed: shuffled, rows of nearly equal length together, batches in random order.

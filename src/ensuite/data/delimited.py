@@ -6,9 +6,8 @@ quoting must show itself before it is believed.
 """
 
 import csv
-import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ensuite.core.errors import DataError
@@ -114,11 +113,24 @@ def split_rows(text: str, delimiter: str) -> tuple[Rows, list[str]]:
 def parse_quoted(text: str, delimiter: str) -> Rows | None:
     """Return the cells by the rules of RFC 4180, or None where the text breaks them."""
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # 128 KiB is less than a book
-    file = io.StringIO(text, newline="\n" if "\n" in text else "")
     try:
-        return list(csv.reader(file, delimiter=delimiter, strict=True))
+        return list(csv.reader(whole_lines(text), delimiter=delimiter, strict=True))
     except csv.Error:
         return None
+
+
+def whole_lines(text: str) -> Iterator[str]:
+    r"""Yield the lines with what ends them; a ``StringIO`` would hold four bytes a character.
+
+    >>> list(whole_lines("a\r\nb")), list(whole_lines("a\rb\r"))
+    (['a\r\n', 'b'], ['a\r', 'b\r'])
+    """
+    end, start = "\n" if "\n" in text else "\r", 0
+    while (at := text.find(end, start) + 1) > 0:
+        yield text[start:at]
+        start = at
+    if start < len(text):
+        yield text[start:]
 
 
 def is_quoting(quoted: Rows, plain: Rows) -> bool:

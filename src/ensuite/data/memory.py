@@ -1,13 +1,17 @@
 """Data that is already in memory: rows, columns, a DataFrame, a datasets.Dataset."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError
 from ensuite.core.table import Table
+
+BLOCK = 8 * 1024 * 1024
+"""Bytes of an array that are hashed at once."""
 
 
 def from_memory(source: Any, name: str) -> Table:
@@ -83,11 +87,19 @@ def fingerprint(columns: Mapping[str, Any]) -> str:
     digest = hashlib.sha256()
     for name, values in columns.items():
         if isinstance(values, np.ndarray):
-            content = values.tobytes()
-            kind = f"{values.dtype.str} {values.shape}"
+            kind, size = f"{values.dtype.str} {values.shape}", values.nbytes
+            content: Iterable[bytes] = array_bytes(values)
         else:
-            content = repr(values).encode(errors="surrogatepass")
-            kind = "list"
-        digest.update(repr((name, kind, len(content))).encode(errors="surrogatepass"))
-        digest.update(content)
+            whole = repr(values).encode(errors="surrogatepass")
+            kind, size, content = "list", len(whole), [whole]
+        digest.update(repr((name, kind, size)).encode(errors="surrogatepass"))
+        for part in content:
+            digest.update(part)
     return digest.hexdigest()
+
+
+def array_bytes(array: NDArray[Any]) -> Iterator[bytes]:
+    """Yield the bytes of an array, some rows at a time: it may be larger than memory."""
+    step = max(1, BLOCK // max(1, array[:1].nbytes))
+    for start in range(0, len(array), step):
+        yield array[start : start + step].tobytes()

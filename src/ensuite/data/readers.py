@@ -20,7 +20,8 @@ import numpy as np
 
 from ensuite.core.errors import DataError, nearest
 from ensuite.core.table import Table
-from ensuite.data import conll, images
+from ensuite.data import conll, images, stretches
+from ensuite.data.arrays import fingerprint, map_file
 from ensuite.data.delimited import Parsed, lines, parse
 from ensuite.data.memory import from_memory
 
@@ -31,20 +32,23 @@ KINDS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".npy": "npy",
     ".npz": "npz",
     ".txt": "txt",
     ".raw": "txt",  # as WikiText names its files
     **dict.fromkeys((".conll", ".conllu", ".iob", ".iob2", ".bio"), "conll"),
 }
 
+BYTE_ORDER_MARK = "a byte order mark at its start was taken off"
+
 
 def read(source: Any, *, name: str | None = None, header: bool | None = None) -> Table:
     """Read columns from a path, from ``-`` (standard input), or from memory.
 
     Args:
-        source: A path to CSV, TSV, JSON, JSON lines, Parquet, ``.npz`` (arrays X and y) or plain
-            text (one a line), CoNLL (one token a line), each also as ``.gz``; or rows, columns, a
-            DataFrame, a Dataset.
+        source: A path to CSV, TSV, JSON, JSON lines, Parquet, ``.npz`` (arrays X and y), ``.npy``
+            (X alone), plain text (one a line) or CoNLL (one token a line), each also as ``.gz``; or
+            rows, columns, a DataFrame, a Dataset.
         name: What messages call it; by default the file's name. Its ending says of which kind it
             is; without one, as for standard input, that is seen from the content.
         header: Whether the first row of a CSV or TSV names the columns; None: see ``delimited``.
@@ -56,6 +60,10 @@ def read(source: Any, *, name: str | None = None, header: bool | None = None) ->
         return source
     if not isinstance(source, str | os.PathLike):
         return from_memory(source, name or "the data")
+    if source != "-" and is_long_text(Path(source), name):
+        return read_long_text(Path(source), name)
+    if source != "-" and (found := read_arrays(Path(source), name)):
+        return found
     content = sys.stdin.buffer.read() if source == "-" else read_bytes(Path(source))
     name = name or ("standard input" if source == "-" else Path(source).name)
     if name.endswith(".gz") or content.startswith(b"\x1f\x8b"):
@@ -77,6 +85,47 @@ def read(source: Any, *, name: str | None = None, header: bool | None = None) ->
         starts=parsed.starts,
         prose=kind == "txt",
     )
+
+
+def is_long_text(path: Path, name: str | None) -> bool:
+    """Say whether a file is plain text that is too large to read as a whole."""
+    if KINDS.get(Path(name or path.name).suffix.lower()) != "txt":
+        return False
+    return path.is_file() and path.stat().st_size >= stretches.LARGE
+
+
+def read_long_text(path: Path, name: str | None) -> Table:
+    """Return the lines of a large text file without reading it into memory.
+
+    Raises:
+        DataError: If it cannot be read, or is not UTF-8.
+    """
+    try:
+        found = stretches.scan(path)
+    except OSError as error:
+        raise unreadable(path, error) from None
+    notes = (BYTE_ORDER_MARK,) if found.start else ()
+    return Table(
+        name or path.name,
+        {"text": found},
+        len(found),
+        found.fingerprint,
+        has_header=False,
+        notes=notes,
+        prose=True,
+    )
+
+
+def read_arrays(path: Path, name: str | None) -> Table | None:
+    """Return the arrays of a NumPy file mapped into memory; None where that cannot be."""
+    if KINDS.get(Path(name or path.name).suffix.lower()) not in ("npy", "npz"):
+        return None
+    arrays = map_file(path) if path.is_file() else None
+    if arrays is None:
+        return None
+    columns = check_arrays(arrays, name or path.name).columns
+    rows = len(next(iter(columns.values())))
+    return Table(name or path.name, columns, rows, fingerprint(path))
 
 
 def with_files(
@@ -150,14 +199,14 @@ def parse_content(content: bytes, name: str, kind: str, header: bool | None) -> 
     """Return the columns of a file's content."""
     if kind == "parquet":
         return parse_parquet(content, name)
-    if kind == "npz":
-        return parse_npz(content, name)
+    if kind in ("npy", "npz"):
+        return check_arrays(parse_arrays(content, name, kind), name)
     if kind == "idx":
         return Parsed({"image": cast(Sequence[Any], images.parse_idx(content, name))})
     text = decode(content, name)
     notes: tuple[str, ...] = ()
     if text.startswith("\ufeff"):
-        text, notes = text[1:], ("a byte order mark at its start was taken off",)
+        text, notes = text[1:], (BYTE_ORDER_MARK,)
     if not text.strip():
         raise DataError(f"{name} is empty; give a file with rows.")
     match kind:
@@ -253,19 +302,29 @@ def parse_parquet(content: bytes, name: str) -> Parsed:
     return to_columns(frame, name)
 
 
-def parse_npz(content: bytes, name: str) -> Parsed:
-    """Return the arrays of a NumPy archive; X is one of them, and all have as many rows."""
+def parse_arrays(content: bytes, name: str, kind: str) -> dict[str, Any]:
+    """Return the arrays of a NumPy archive, or the one array of a file of it, as X."""
     try:
+        if kind == "npy":
+            if not content.startswith(b"\x93NUMPY"):  # np.load would take it for a pickle
+                raise DataError(f"{name} is not a whole .npy file; save it with numpy.save.")
+            return {"X": np.load(io.BytesIO(content), allow_pickle=False)}
         with zipfile.ZipFile(io.BytesIO(content)):  # np.load would take anything else for a pickle
             archive = np.load(io.BytesIO(content), allow_pickle=False)
-        arrays = {key: archive[key] for key in archive}
-    except ValueError:
+        return {key: archive[key] for key in archive}
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise DataError(f"{name} is not a whole .{kind} file ({error}).") from None
         raise DataError(
             f"{name} holds Python objects (pickled), which are never read; "
             "save arrays of numbers or of texts."
         ) from None
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise DataError(f"{name} is not a whole .npz file ({error}).") from None
+        raise DataError(f"{name} is not a whole .{kind} file ({error}).") from None
+
+
+def check_arrays(arrays: Mapping[str, Any], name: str) -> Parsed:
+    """Return arrays as columns; X is one of them, and all have as many rows."""
     if "X" not in arrays:
         shown = ", ".join(arrays) or "nothing"
         raise DataError(f"{name} has no array X; it has: {shown}. Save X, and y for the labels.")

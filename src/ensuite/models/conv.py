@@ -244,7 +244,9 @@ def reader(kind: Kind, options: ConvOptions) -> nn.Module:
     """Return the layer that maps a field of one kind to one vector per position."""
     if isinstance(kind, Tokens):
         width = kind.width or options.embedding
-        return Embedding(kind.size, width, dropout=options.dropout, vectors=kind.vectors)
+        return Embedding(
+            kind.size, width, dropout=options.dropout, vectors=kind.vectors, padding=kind.pad
+        )
     if isinstance(kind, Characters):
         return CharacterEncoder(kind.size, options.character_embedding, dropout=options.dropout)
     return nn.Identity()

@@ -207,6 +207,7 @@ class RecurrentBackbone(Backbone):
                 word_dropout=options.word_dropout,
                 vectors=kind.vectors,
                 init_std=options.init_std,
+                padding=kind.pad,
             )
         if isinstance(kind, Characters):
             return CharacterEncoder(

@@ -111,7 +111,9 @@ class Seq2Seq(Backbone):
         self.encoder = ENCODERS[inputs[source].kind](options, source, inputs[source])
         written = inputs[DECODER]
         assert isinstance(written, Tokens)
-        self.embed = Embedding(written.size, options.embedding, dropout=options.dropout)
+        self.embed = Embedding(
+            written.size, options.embedding, dropout=options.dropout, padding=written.pad
+        )
         fed = options.width if options.feeding else 0
         self.decoder = Recurrent(
             CELLS[options.cell],
@@ -275,7 +277,9 @@ class TokenEncoder(nn.Module):
     def __init__(self, options: Seq2SeqOptions, field: str, kind: Any) -> None:
         super().__init__()
         self.field, self.reverse = field, options.reverse
-        self.embed = Embedding(kind.size, options.embedding, dropout=options.dropout)
+        self.embed = Embedding(
+            kind.size, options.embedding, dropout=options.dropout, padding=kind.pad
+        )
         self.recurrent = Recurrent(
             CELLS[options.cell],
             options.embedding,

@@ -291,9 +291,9 @@ def input_layer(kind: Kind, width: int) -> Embedding | nn.Linear:
     """
     match kind:
         case Tokens():
-            embedding = Embedding(kind.size, width)
+            embedding = Embedding(kind.size, width, padding=kind.pad)
             # variance 1 after the multiplication by the root of the width
-            nn.init.normal_(embedding.weight[1:], std=width**-0.5)
+            embedding.redraw(width**-0.5)
             return embedding
         case Values():
             return nn.Linear(kind.features, width)

@@ -47,7 +47,7 @@ class CharacterEncoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.embed = Embedding(size, embedding, dropout=dropout)
+        self.embed = Embedding(size, embedding, dropout=dropout, padding=0)
         if method == "convolution" and reach % 2:
             self.reader: nn.Module = CharacterConvolution(embedding, width, reach)
         elif method == "lstm" and width % 2 == 0:

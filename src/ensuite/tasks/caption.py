@@ -29,7 +29,7 @@ class Caption(Writer):
 
     processor: Image = field(default_factory=Image, metadata={"options": True})
     writing: Writing = field(
-        default_factory=lambda: Writing(unit="words"),
+        default_factory=lambda: Writing(unit="words", byte_fallback=False),
         metadata={"options": True, "prefix": "target_"},
     )
 

@@ -22,8 +22,9 @@ from ensuite.core.score import Score, ratio, ratio_of_two
 from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import columns
-from ensuite.data.processors.text import UNKNOWN
-from ensuite.data.processors.writing import EDGE, Writing
+from ensuite.data.processors.writing import Writing
+from ensuite.data.stream import Chunk, Chunks, Lanes, Stream
+from ensuite.data.stretches import LongText, Stretch
 from ensuite.decoding.beam import beam_search
 from ensuite.decoding.sampling import Continued, Sampling, sample
 from ensuite.decoding.telling import Telling, cut
@@ -39,19 +40,19 @@ BEGINS = 0.05
 MOST_LANES = 64
 """Most rows of a batch, since each position holds a score for every token of the vocabulary."""
 
+MOST_SHOWN = 2000
+"""Characters of a text that are shown."""
+
 TELLING = 40
 """Bytes below which a text is too short to count as one that the model predicts badly."""
-
-BARRED = (0, UNKNOWN)
-"""Tokens that are never generated, since they stand for no text (padding, unknown)."""
 
 Numbers = NDArray[Any]
 
 
 class Example(NamedTuple):
-    """A document, or one line of it."""
+    """A part of a document: one line of it, many lines of a large file, or all."""
 
-    text: str
+    text: str | Stretch
     document: int = 0
     line: int = 0  # within the document
     ends: bool = True  # the document ends here, which is predicted as one more token
@@ -67,51 +68,6 @@ class Prediction(NamedTuple):
 
 VALIDATION_CHARACTERS = 200_000
 """Characters of the validation part that the best weights are selected by, from its start."""
-
-
-class Chunk(NamedTuple):
-    """A row of a batch: consecutive tokens of the stream of all documents."""
-
-    tokens: Numbers  # (time,) input ids
-    targets: Numbers  # (time,) the next token of each
-    documents: Numbers  # (time,) number of the document of each input token
-    examples: Numbers  # (time,) number of the example each target belongs to
-    untold: Numbers  # (time,) bytes of each target that the id does not determine (unknown ones)
-
-
-@dataclass(frozen=True)
-class Chunks(Sequence[Chunk]):
-    """The stream of all documents, cut every ``size`` tokens.
-
-    Index ``i + len(chunks)`` is chunk ``i`` read as the beginning of a text: its first token is
-    the start token, and its documents have other numbers, so that the state is reset.
-
-    Args:
-        stream: All documents as one long chunk.
-        size: Tokens of a chunk; the last may have fewer.
-    """
-
-    stream: Chunk
-    size: int
-
-    def __len__(self) -> int:
-        return -(-len(self.stream.tokens) // self.size)
-
-    def __getitem__(self, number: Any) -> Any:
-        if isinstance(number, slice):
-            return [self[each] for each in range(*number.indices(len(self)))]
-        if not 0 <= number < 2 * len(self):
-            raise IndexError(number)
-        begins, number = divmod(number, len(self))
-        part = slice(number * self.size, (number + 1) * self.size)
-        chunk = Chunk(*(column[part] for column in self.stream))
-        if not begins:
-            return chunk
-        tokens = np.concatenate([[EDGE], chunk.tokens[1:]])
-        return chunk._replace(tokens=tokens, documents=-1 - chunk.documents)
-
-    def __iter__(self) -> Iterator[Chunk]:
-        return (self[number] for number in range(len(self)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +105,9 @@ class Generate(Task[Example, Chunk, Prediction]):
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
         texts = table.columns[columns.require(table, "text", TEXT_NAMES, given)]
+        if isinstance(texts, LongText):
+            parts = enumerate(texts.stretches)
+            return replace(self, lines=True), [Example(t, line=n, ends=False) for n, t in parts]
         for row, text in enumerate(texts):
             if not isinstance(text, str):
                 raise DataError(f"{table.where(row)}: {text!r} is not a text; give one.")
@@ -166,6 +125,8 @@ class Generate(Task[Example, Chunk, Prediction]):
     def keys(self, example: Example) -> Keys:
         """A repeated line is no duplicate, nor is a blank one in the same place of two texts."""
         text, _, line, _ = example
+        if isinstance(text, Stretch):
+            return Keys(text, time=line if self.lines else None)
         identity = (text, line) if text.strip() else id(example)
         return Keys(identity, time=line if self.lines else None)
 
@@ -179,43 +140,28 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     @property
     def inputs(self) -> Inputs:
-        return {"tokens": Tokens(self.writing.size)}
+        return {"tokens": Tokens(self.writing.size, pad=self.writing.special.pad)}
 
     def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Chunk]:
-        return Chunks(self.stream(examples), self.chunk)
+        return Chunks(self._stream(examples), self.chunk)
+
+    def _stream(self, examples: Sequence[Example]) -> Stream:
+        """Return all documents one after another, still to be read."""
+        documents = np.array([e.document for e in examples])
+        begins = np.ones(len(examples), dtype=bool)
+        over = np.array([e.ends for e in examples], dtype=bool)
+        begins[1:] = over[:-1] | (documents[1:] != documents[:-1])
+        spelled = self.writing.spell([e.text for e in examples])
+        return Stream(spelled, begins, bool(over[-1:].any()), self.writing.edges)
 
     def stream(self, examples: Sequence[Example]) -> Chunk:
         """Return all documents one after another, as one long chunk."""
-        spelled = self.writing.spell(self.raws(examples))
-        parts: dict[str, list[Any]] = {"ids": [], "untold": [], "documents": [], "examples": []}
-
-        def add(number: int, ids: Any, untold: Any) -> None:
-            parts["ids"].append(ids)
-            parts["untold"].append(untold)
-            parts["documents"].append(np.full(len(ids), document))
-            parts["examples"].append(np.full(len(ids), number))
-
-        edge, document, over = np.array([EDGE]), -1, True
-        for number, (example, (ids, untold)) in enumerate(zip(examples, spelled, strict=True)):
-            if over or example.document != examples[number - 1].document:
-                document += 1
-                add(max(0, number - 1), edge, np.zeros(1, dtype=int))
-            over = example.ends
-            add(number, ids, untold)
-        if over and examples:
-            add(len(examples) - 1, edge, np.zeros(1, dtype=int))
-        whole = {name: np.concatenate([*lists, np.zeros(0, int)]) for name, lists in parts.items()}
-        return Chunk(
-            whole["ids"][:-1].astype(np.int64),
-            whole["ids"][1:].astype(np.int64),
-            whole["documents"][:-1],
-            whole["examples"][1:],
-            whole["untold"][1:],
-        )
+        stream = self._stream(examples)
+        return stream.read(0, len(stream))
 
     def order(
         self, items: Sequence[Chunk], size: int, epoch: int = 0, seed: int | None = None
-    ) -> list[list[int]]:
+    ) -> Sequence[list[int]]:
         """Give each lane a consecutive part of the stream.
 
         With a seed (training), each epoch starts at another chunk, and some chunks of one long
@@ -236,13 +182,10 @@ class Generate(Task[Example, Chunk, Prediction]):
             turn = int(np.random.default_rng((seed, epoch)).integers(count))
             runs = [range(turn + at, turn + min(at + length, count)) for at in starts]
         runs = sorted(runs, key=len, reverse=True)
-        numbers = [
-            [run[time] % count for run in runs if time < len(run)] for time in range(len(runs[0]))
-        ]
         if seed is None or not self.lines:
-            return numbers
+            return Lanes(runs, count)
         random = np.random.default_rng((seed, epoch, 1))
-        return [[n + count * bool(random.random() < BEGINS) for n in row] for row in numbers]
+        return Lanes(runs, count, random.random(sum(map(len, runs))) < BEGINS)
 
     def collate(self, items: Sequence[Chunk], generator: torch.Generator | None = None) -> Batch:
         longest = max(len(chunk.tokens) for chunk in items)
@@ -250,15 +193,16 @@ class Generate(Task[Example, Chunk, Prediction]):
 
         def pad(columns: Sequence[Numbers], empty: int) -> torch.Tensor:
             if whole:
-                return torch.from_numpy(np.stack(columns))
+                return torch.from_numpy(np.stack(columns).astype(np.int64, copy=False))
             padded = np.full((len(items), longest), empty, dtype=np.int64)
             for row, column in enumerate(columns):
                 padded[row, : len(column)] = column
             return torch.from_numpy(padded)
 
+        empty = self.writing.special.pad or 0  # any id: the mask tells what is padding
         tokens, targets, documents = (
-            pad([chunk[place] for chunk in items], empty)
-            for place, empty in ((0, 0), (1, IGNORE), (2, 0))
+            pad([chunk[place] for chunk in items], fill)
+            for place, fill in ((0, empty), (1, IGNORE), (2, 0))
         )
         return Batch(
             inputs={"tokens": tokens},
@@ -306,7 +250,7 @@ class Generate(Task[Example, Chunk, Prediction]):
             np.add.at(bits, chunk.examples, costs + 8 * chunk.untold)
             np.add.at(tokens, chunk.examples, 1)
         triples = zip(bits.tolist(), tokens.tolist(), examples, strict=True)
-        return [Prediction(cost, n, len(e.text.encode())) for cost, n, e in triples]
+        return [Prediction(cost, n, count_bytes(e.text)) for cost, n, e in triples]
 
     # Judgement
 
@@ -357,25 +301,20 @@ class Generate(Task[Example, Chunk, Prediction]):
             context: Most positions that the model reads; None: any number.
 
         Raises:
-            UsageError: If a prompt is too long, or has characters that the model does not know.
+            UsageError: If a prompt is too long.
         """
         read = [self._prompt(prompt, context) for prompt in prompts]
         longest = sampling.max_new_tokens
         most = [longest if context is None else min(longest, context - len(ids)) for ids in read]
         if sampling.beam is not None:
             return self._search(model, read, most, sampling)
-        tell = [Telling(self.writing.tell, EDGE, longest, sampling.stop) for longest in most]
-        return sample(model, read, tell, sampling, BARRED)
+        tell = [
+            Telling(self.writing.tell, self.writing.end, longest, sampling.stop) for longest in most
+        ]
+        return sample(model, read, tell, sampling, self.writing.barred)
 
     def _prompt(self, prompt: str, context: int | None) -> list[int]:
         """Return the tokens of a prompt, after the start token."""
-        (spelled,) = self.writing.spell([prompt])
-        if self.writing.unit == "characters" and spelled.untold.any():
-            unknown = ", ".join(f'"{each}"' for each in self.writing.unknown(prompt))
-            raise UsageError(
-                f"The prompt has {unknown}, which no training text has: a model of characters "
-                "cannot read it; leave it out."
-            )
         ids = self.prompt_ids(prompt)
         if context is not None and len(ids) >= context:
             raise UsageError(
@@ -385,10 +324,10 @@ class Generate(Task[Example, Chunk, Prediction]):
         return ids
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """Return the tokens of a prompt after the beginning of a text; some may be unknown."""
+        """Return the tokens of a prompt, after the beginning of a text."""
         # A line of a text follows another line.
-        parts = self.writing.spell(["\n" if self.lines else "", prompt])
-        return [EDGE, *(int(token) for part in parts for token in part.ids)]
+        before, read = self.writing.encode(["\n" if self.lines else "", prompt])
+        return [self.writing.start, *before.tolist(), *read.tolist()]
 
     def _search(
         self,
@@ -402,8 +341,8 @@ class Generate(Task[Example, Chunk, Prediction]):
         for number, (ids, most) in enumerate(zip(prompts, longest, strict=True)):
             batch = Batch(inputs={"tokens": torch.tensor([ids])})
             (found,) = beam_search(
-                Continued(model, ids, BARRED), batch,
-                start=ids[-1], end=EDGE, longest=most, beam=sampling.beam,
+                Continued(model, ids, self.writing.barred), batch,
+                start=ids[-1], end=self.writing.end, longest=most, beam=sampling.beam,
             )  # fmt: skip
             yield number, cut(self.writing.tell(found.tokens), sampling.stop, whole=True)[0]
 
@@ -425,20 +364,21 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         everything = [e for part in parts.values() for e in part]
-        size = sum(len(e.text.encode()) for e in everything)
-        tokens = sum(len(ids) for ids in self.writing.encode([e.text for e in everything]))
+        size = sum(count_bytes(e.text) for e in everything)
+        texts = [[e.text for e in part] for part in parts.values()]
+        tokens = sum(int(self.writing.encode(part).lengths.sum()) for part in texts)
         unit, chunks = self.writing.unit, len(self.items(parts["train"]))
         reading = (
             f"{chunks:,} of {self.chunk} {unit} to learn from, in lanes: the state is handed from "
             "chunk to chunk and starts anew with a document, gradients stop where a chunk ends"
         )
         return [
-            Finding("text", f"{size:,} bytes, {tokens:,} {unit} of {self.writing.size:,} kinds"),
+            Finding("text", f"{size:,} bytes, {tokens:,} {unit} of {self.writing.kinds:,} kinds"),
             Finding("chunks", reading),
         ]
 
     def show(self, example: Example) -> str:
-        return example.text.rstrip("\n")
+        return str(example.text)[:MOST_SHOWN].rstrip("\n")
 
     def describe(self, prediction: Prediction) -> tuple[str, float | None]:
         return f"{prediction.bits / max(1, prediction.bytes):.3f} bits per byte", None
@@ -451,6 +391,11 @@ class Generate(Task[Example, Chunk, Prediction]):
     def error(self, prediction: Prediction, example: Example) -> float:
         # A blank line may cost 9 bits for its one byte, which says little.
         return prediction.bits / max(TELLING, prediction.bytes)
+
+
+def count_bytes(text: str | Stretch) -> int:
+    """Return how many bytes a text has in UTF-8."""
+    return len(text) if isinstance(text, Stretch) else len(text.encode())
 
 
 def _perplexity(sums: Numbers) -> Numbers:

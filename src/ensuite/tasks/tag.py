@@ -26,7 +26,6 @@ from ensuite.data import columns
 from ensuite.data.inputs import TEXT_NAMES
 from ensuite.data.labels import Labels
 from ensuite.data.processors import Window, Words
-from ensuite.data.processors.text import UNKNOWN
 from ensuite.metrics import entities as metrics
 from ensuite.nn import crf
 from ensuite.nn.heads import SequenceHead
@@ -307,7 +306,7 @@ class Tag(Task[Example, Item, Prediction]):
 
     def _unknown(self, examples: Sequence[Example]) -> str:
         words = np.concatenate(self.processor.encode(self.raws(examples)))[:, 0]
-        share = float((words == UNKNOWN).mean())
+        share = float((words == self.processor.special.unknown).mean())
         nor = ", nor in the file of vectors" if self.processor.vectors else ""
         return f"{100 * share:.1f} % of the test words are in no training row{nor}"
 

@@ -12,7 +12,7 @@ from ensuite.core.score import Score
 from ensuite.core.table import Table
 from ensuite.data import columns
 from ensuite.data.processors import Text
-from ensuite.data.processors.text import choose_unit
+from ensuite.data.processors.tokenizer import choose_unit
 from ensuite.metrics import writing as metrics
 from ensuite.tasks.writer import Example, Prediction, Writer, read_texts
 

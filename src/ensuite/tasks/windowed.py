@@ -13,8 +13,9 @@ from torch import Tensor
 from ensuite.core.backbone import BackboneOptions, Pretrained
 from ensuite.core.batch import Batch
 from ensuite.core.model import Model
-from ensuite.core.stacked import column, stack
+from ensuite.core.stacked import column
 from ensuite.core.task import Task
+from ensuite.data.encoded import rows_of_windows
 from ensuite.data.processors import Processor, Text, Window
 
 Numbers = NDArray[Any]
@@ -71,13 +72,7 @@ class Windowed(Task[Example, Item, Prediction], ABC):
     def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Item]:
         targets = self.encode_targets(examples)
         cut = self.processor.windows(self.raws(examples))
-        return stack(
-            [
-                Item(number, window, targets[number])
-                for number, windows in enumerate(cut)
-                for window in windows
-            ]
-        )
+        return rows_of_windows(Item, cut, targets)
 
     def length(self, item: Item) -> int:
         return len(item.window)

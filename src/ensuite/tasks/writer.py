@@ -20,8 +20,9 @@ from ensuite.core.presentation import Finding
 from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import inputs
+from ensuite.data.encoded import Rows, Windows
 from ensuite.data.processors import Processor, Window
-from ensuite.data.processors.writing import EDGE, Writing
+from ensuite.data.processors.writing import Writing
 from ensuite.decoding.beam import beam_search
 from ensuite.decoding.greedy import greedy
 from ensuite.decoding.written import Written, looks
@@ -93,7 +94,8 @@ class Writer(Task[Example, Item, Prediction], ABC):
 
     processor: Processor = field(metadata={"options": True})
     writing: Writing = field(
-        default_factory=Writing, metadata={"options": True, "prefix": "target_"}
+        default_factory=lambda: Writing(byte_fallback=False),
+        metadata={"options": True, "prefix": "target_"},
     )
     beam: int = 1
     length_penalty: float = 0.6
@@ -135,14 +137,19 @@ class Writer(Task[Example, Item, Prediction], ABC):
 
     @property
     def inputs(self) -> Inputs:
-        return {**super().inputs, DECODER: Tokens(self.writing.size, reader="decoder")}
+        decoder = Tokens(self.writing.size, pad=self.writing.special.pad, reader="decoder")
+        return {**super().inputs, DECODER: decoder}
 
     def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Item]:
         windows = self.processor.windows(self.raws(examples))
-        known = [number for number, e in enumerate(examples) if e.target is not None]
-        texts = self.writing.encode([cast(str, examples[number].target) for number in known])
-        targets = dict(zip(known, texts, strict=True))
-        return [Item(n, window[0], targets.get(n)) for n, window in enumerate(windows)]
+        texts = [e.target for e in examples if e.target is not None]
+        targets: Sequence[Window | None] = self.writing.encode(texts)
+        if len(texts) < len(examples):
+            known = iter(targets)
+            targets = [None if e.target is None else next(known) for e in examples]
+        if isinstance(windows, Windows):
+            return Rows(Item, windows, targets)
+        return [Item(n, window[0], targets[n]) for n, window in enumerate(windows)]
 
     def length(self, item: Item) -> int:
         return len(item.source) + (0 if item.target is None else len(item.target))
@@ -150,14 +157,15 @@ class Writer(Task[Example, Item, Prediction], ABC):
     def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
         batch = self.processor.collate([item.source for item in items])
         longest = max(0 if item.target is None else len(item.target) for item in items) + 1
-        decoder = np.zeros((len(items), longest), dtype=np.int64)
+        empty = self.writing.special.pad or 0  # any id: targets tell what is padding
+        decoder = np.full((len(items), longest), empty, dtype=np.int64)
         targets = np.full((len(items), longest), IGNORE, dtype=np.int64)
-        decoder[:, 0] = EDGE
+        decoder[:, 0] = self.writing.start
         for row, item in enumerate(items):
             if item.target is not None:
                 end = len(item.target)
                 decoder[row, 1 : end + 1] = targets[row, :end] = item.target
-                targets[row, end] = EDGE
+                targets[row, end] = self.writing.end
         return replace(
             batch,
             inputs={**batch.inputs, DECODER: torch.from_numpy(decoder)},
@@ -199,7 +207,8 @@ class Writer(Task[Example, Item, Prediction], ABC):
         return Loss({"token": Part(total)})
 
     def predict(self, model: Model, batch: Batch) -> list[Piece]:
-        how: dict[str, Any] = {"start": EDGE, "end": EDGE, "longest": self.writing.limit}
+        writing = self.writing
+        how: dict[str, Any] = {"start": writing.start, "end": writing.end, "longest": writing.limit}
         if self.beam == 1:
             written = greedy(model, batch, **how)
         else:
@@ -207,7 +216,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
             written = beam_search(model, batch, **how)
         seen: Any = None
         if self.return_attention:
-            seen = looks(model, batch, [each.tokens for each in written], start=EDGE)
+            seen = looks(model, batch, [each.tokens for each in written], start=writing.start)
         if seen and batch.mask is not None:  # without the padding of the source
             seen = [row[:, real] for row, real in zip(seen, batch.mask, strict=True)]
         return [Piece(*pair) for pair in zip(written, seen or [None] * len(batch), strict=True)]
@@ -245,9 +254,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         everything = [e for part in parts.values() for e in part]
         findings = super().check(parts)
-        lengths = np.array(
-            [len(ids) for ids in self.writing.encode([cast(str, e.target) for e in everything])]
-        )
+        lengths = self.writing.encode([cast(str, e.target) for e in everything]).lengths
         middle, most = np.quantile(lengths, [0.5, 0.95], method="higher")
         sentence = (
             f"median {middle:,} {self.writing.unit}, 95 % within {most:,}, longest "

@@ -154,7 +154,7 @@ class Training:
         self.carry: Carry | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.say: Callable[[str], None] = _say_nothing
-        self._order: tuple[int, list[list[int]]] | None = None
+        self._order: tuple[int, Sequence[list[int]]] | None = None
 
     @classmethod
     def start(
@@ -183,7 +183,7 @@ class Training:
         return self.share >= 1 or self.state.busy or self.out_of_patience
 
     @property
-    def order(self) -> list[list[int]]:
+    def order(self) -> Sequence[list[int]]:
         """Item numbers of each batch of the current epoch."""
         if self._order is None or self._order[0] != self.state.epoch:
             size, epoch = self.recipe.batch_size, self.state.epoch

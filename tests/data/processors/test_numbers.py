@@ -8,6 +8,7 @@ from hypothesis import strategies as some
 
 from ensuite.core.batch import Values
 from ensuite.core.errors import DataError
+from ensuite.data.processors import numbers
 from ensuite.data.processors.numbers import Columns, Series
 
 FINITE = some.floats(-1e6, 1e6)
@@ -16,7 +17,8 @@ FINITE = some.floats(-1e6, 1e6)
 @given(some.lists(some.tuples(FINITE, FINITE), min_size=2, max_size=9))
 def test_training_columns_have_mean_0_and_deviation_1(rows: list[tuple[float, float]]) -> None:
     raws = [np.array(row) for row in rows]
-    scaled = np.stack([window for (window,) in Columns().prepare(raws).windows(raws)])
+    columns = Columns().prepare(raws)
+    scaled = columns.scale(np.stack([window for (window,) in columns.windows(raws)]))
     assert np.isfinite(scaled).all()
     for column, given_ in zip(scaled.T, np.stack(raws).T, strict=True):
         assert column.mean() == pytest.approx(0, abs=1e-3)
@@ -47,9 +49,38 @@ def test_a_batch_holds_each_series_scaled_and_zeros_after_it(lengths: list[int])
     assert batch.mask.sum(1).tolist() == lengths
     for raw, values, real in zip(raws, batch.inputs["values"], batch.mask, strict=True):
         scaled = torch.from_numpy((raw - series.mean) / np.array(series.deviation)).float()
-        torch.testing.assert_close(values[real], scaled, rtol=0, atol=0)
+        torch.testing.assert_close(values[real], scaled, rtol=0, atol=1e-6)  # of float32
         assert real[: len(raw)].all()
         assert not values[~real].any()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.float64])
+def test_numbers_stay_as_they_are_until_a_batch_needs_them(kind: type) -> None:
+    whole = np.arange(24, dtype=kind).reshape(4, 3, 2)
+    series = Series().prepare(list(whole))
+    windows = [window for (window,) in series.windows(list(whole))]
+    assert all(window.dtype == kind and np.shares_memory(window, whole) for window in windows)
+    values = series.collate(windows).inputs["values"]
+    assert values.dtype == torch.float32
+    assert values.mean((0, 1)).tolist() == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_times_keep_their_digits() -> None:
+    rows = [np.array([1.7e9 + second]) for second in range(4)]
+    scaled = Columns().prepare(rows).scale(np.stack(rows))
+    assert np.diff(scaled[:, 0]).tolist() == pytest.approx([1 / np.std([0, 1, 2, 3])] * 3)
+
+
+@given(some.lists(some.integers(1, 5), min_size=1, max_size=6), some.integers(1, 8))
+def test_moments_do_not_depend_on_the_blocks(lengths: list[int], size: int) -> None:
+    random = np.random.default_rng(0)
+    raws = [random.normal(5, 3, (length, 2)) for length in lengths]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbers, "BLOCK", size)
+        mean, deviation = numbers.moments(raws)
+    whole = np.concatenate(raws)
+    np.testing.assert_allclose(mean, whole.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(deviation, whole.std(0), rtol=1e-9, atol=1e-12)
 
 
 def test_nothing_asked_makes_no_windows() -> None:

@@ -1,5 +1,6 @@
 """Texts to ids: nothing is lost unsaid, nothing depends on neighbours."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,10 +13,14 @@ from ensuite.core.backbone import Pretrained
 from ensuite.core.errors import RunError
 from ensuite.core.options import from_json, to_json
 from ensuite.core.presentation import Ledger
-from ensuite.data.processors.text import SEPARATOR, UNKNOWN, Text, choose_unit, load_tokenizer
+from ensuite.data.encoded import Ids, flat
+from ensuite.data.encoded import cut as split
+from ensuite.data.processors.text import Text, TextCoder
+from ensuite.data.processors.tokenizer import choose_unit, load_tokenizer
 
 TEXTS = ["The good, the bad and the ugly.", "the good film and the bad film"] * 2
 WORDS = Text(unit="words", min_frequency=1).prepare(TEXTS)
+UNKNOWN, SEPARATOR = WORDS.special.unknown, WORDS.special.separator
 ANY = some.text(some.characters(exclude_categories=["Cs"]), max_size=30)
 
 
@@ -35,9 +40,8 @@ def test_ids_are_known_and_do_not_depend_on_neighbours(
 def test_windows_read_every_id_and_overlap_as_said(window: int, data: some.DataObject) -> None:
     overlap = data.draw(some.integers(0, window - 1))
     length = data.draw(some.integers(1, 60))
-    text = Text(window=window, overlap=overlap)
     ids = np.arange(length, dtype=np.int32)
-    cut = text._cut(ids)
+    (cut,) = split(flat([ids]), window, overlap)
     assert np.array_equal(np.unique(np.concatenate(cut)), ids)
     assert all(len(each) <= window for each in cut)
     assert all(b[0] == a[-1] + 1 - overlap for a, b in pairwise(cut))
@@ -121,3 +125,32 @@ def test_a_tokenizer_learned_elsewhere_is_kept(unit: str, tmp_path: Path) -> Non
 def test_a_checkpoint_without_a_tokenizer_has_one_learned(tmp_path: Path) -> None:
     for pretrained in (Pretrained(tokenizer=tmp_path), Pretrained()):
         assert Text(unit="words").prepare(TEXTS, pretrained) == Text(unit="words").prepare(TEXTS)
+
+
+def test_check_ledger_windows_and_a_second_preparation_encode_each_text_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    encode = TextCoder.__call__
+
+    def count(self: TextCoder, texts: Sequence[str]) -> list[Ids]:
+        asked.extend(texts)
+        return encode(self, texts)
+
+    monkeypatch.setattr(TextCoder, "__call__", count)
+    texts = [f"once and only once number {number}" for number in range(30)]
+    for _ in range(2):  # as two candidates do
+        text = Text(unit="words", min_frequency=1, window=4, overlap=0).prepare(texts)
+        text.check(texts)
+        text.windows(texts[:20])
+        text.windows(texts[20:])
+        text.ledger(texts)
+    assert sorted(asked) == sorted(texts)
+
+
+def test_offsets_are_those_of_the_original_text() -> None:
+    text = "The  bad café"
+    (places,) = WORDS.offsets([text])
+    assert [text[start:end] for start, end in places] == ["The", "bad", "café"]
+    assert len(places) == WORDS.encode([text]).lengths[0]
+    assert WORDS.offsets([""])[0].tolist() == [[0, 0]]

@@ -13,8 +13,8 @@ from hypothesis import strategies as some
 
 from ensuite.core.options import from_json, to_json
 from ensuite.core.presentation import Finding
-from ensuite.data.processors.text import UNKNOWN, load_tokenizer
-from ensuite.data.processors.words import LONGEST_WORD, Sentence, Words, composed
+from ensuite.data.processors.tokenizer import load_tokenizer
+from ensuite.data.processors.words import LONGEST_WORD, UNKNOWN, Sentence, Words, composed
 
 SENTENCES: list[Sentence] = [
     ("Marie", "lives", "in", "the", "U.S.", "."),

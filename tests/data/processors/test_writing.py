@@ -1,6 +1,7 @@
 """Texts that are written: back to the letter, by their own tokenizer or one that was learned."""
 
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -22,20 +23,48 @@ def writing(unit: str, **options: int) -> Writing:
 @pytest.mark.parametrize("unit", UNITS)
 def test_what_was_learned_is_read_and_told_to_the_letter(unit: str) -> None:
     learned = writing(unit)
-    for text, (ids, untold) in zip(TEXTS, learned.spell(TEXTS), strict=True):
+    for text, ids in zip(TEXTS, learned.encode(TEXTS), strict=True):
         assert learned.tell(ids.tolist()) == text
-        assert not untold.any()
+    spelled = learned.spell(TEXTS).ids
+    assert spelled.ndim == (2 if unit == "words" else 1)
+    assert unit != "words" or not spelled[:, 1].any()
+
+
+@pytest.mark.parametrize("unit", ["characters", "pieces"])
+@given(text=ANY)
+def test_every_text_is_told_to_the_letter_by_characters_and_pieces(unit: str, text: str) -> None:
+    learned = {"characters": CHARACTERS, "pieces": PIECES}[unit]
+    ids = learned.encode([text])[0].tolist()
+    assert learned.tell(ids) == normalize("NFC", text)
+    assert not set(ids) & set(learned.special)
 
 
 @given(ANY)
-def test_pieces_tell_every_text_and_characters_say_what_they_leave_out(text: str) -> None:
-    pieces, characters = PIECES.spell([text])[0], CHARACTERS.spell([text])[0]
-    assert not pieces.untold.any()
-    assert characters.untold.sum() <= len(text.encode())
-    assert (characters.untold > 0).sum() == (characters.ids == 1).sum()
+def test_words_say_how_many_bytes_they_leave_out(text: str) -> None:
+    spelled = WORDS.spell([text])[0]
+    assert spelled[:, 1].sum() <= len(text.encode())
+    assert ((spelled[:, 1] > 0) == (spelled[:, 0] == WORDS.special.unknown)).all()
 
 
-PIECES, CHARACTERS = writing("pieces"), writing("characters")
+PIECES, CHARACTERS, WORDS = writing("pieces"), writing("characters"), writing("words")
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_text_that_spells_a_special_token_is_text(unit: str) -> None:
+    learned = writing(unit)
+    ids = learned.encode(["[SEP] and [PAD]"])[0].tolist()
+    assert not set(ids) & {learned.special.pad, learned.special.separator}
+
+
+def test_the_bytes_come_after_the_characters_and_are_written_only_where_they_were_learned() -> None:
+    learned = sorted({*"".join(TEXTS)})
+    assert (CHARACTERS.kinds, CHARACTERS.size) == (3 + len(learned), 3 + len(learned) + 256)
+    assert max(CHARACTERS.encode(TEXTS)[0]) < CHARACTERS.kinds
+    assert {*range(CHARACTERS.kinds, CHARACTERS.size)} < {*CHARACTERS.barred}
+    few = writing("characters", vocabulary_size=5)  # some characters of training are in bytes
+    assert few.spelled
+    assert few.tell(few.encode(TEXTS)[0].tolist()) == TEXTS[0]
+    assert few.barred == (0, 1)
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -70,7 +70,7 @@ class Image(Processor):
         return [[self._pixels(raw)] for raw in raws]
 
     def _pixels(self, raw: Any) -> Window:
-        """Return a picture as it is, of the learned shape: bytes take little memory."""
+        """Return a picture in the learned shape and in its own type: a batch converts it."""
         found = self._resized(_shape(raw), self.size)
         self._require(raw, found)
         if _is_file(raw):
@@ -81,8 +81,8 @@ class Image(Processor):
         return pixels if self.size is None else images.resize(pixels, self.size)
 
     def collate(self, windows: Sequence[Window]) -> Batch:
-        pixels = torch.from_numpy(np.stack(windows)).to(torch.float32)
-        pixels = (pixels - self.smallest) / (self.largest - self.smallest)
+        pixels = torch.from_numpy(np.stack(windows)).to(torch.float32)  # bytes until here
+        pixels = pixels.sub_(self.smallest).div_(self.largest - self.smallest)
         image = pixels.view(len(windows), *self.shape).permute(0, 3, 1, 2).contiguous()
         return Batch(inputs={"image": image})
 
@@ -111,7 +111,7 @@ class Image(Processor):
         return found if size is None else found._replace(height=size, width=size)
 
     def _require(self, raw: Any, found: Shape) -> None:
-        """Refuse a picture that is not as those of training; files become grey or coloured."""
+        """Refuse a picture of another size than in training; a file may have other channels."""
         wanted = Shape(*self.shape)
         if found[:2] == wanted[:2] and (_is_file(raw) or found == wanted):
             return

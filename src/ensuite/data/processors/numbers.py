@@ -1,8 +1,7 @@
 """Series of numbers and rows of numbers to scaled tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,7 +19,16 @@ Numbers = NDArray[Any]
 LEARNED = {"learned": True}
 
 STEADY = 1e-12
-"""Deviation, beside the size of the numbers, that is rounding: the column never changes."""
+"""Deviation, relative to the size of the numbers, that is rounding: the column never changes."""
+
+FAR = 100.0
+"""Deviations that a mean may be from 0 for float32 to hold the differences from it well enough."""
+
+NARROW = 1e-30, 1e30
+"""Deviations between which float32 neither loses digits nor overflows."""
+
+BLOCK = 4_000_000
+"""Numbers that are converted to float64 at once."""
 
 MOST_NAMES = 12
 """Columns that the data check names."""
@@ -28,7 +36,10 @@ MOST_NAMES = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Scaled(Processor):
-    """What series and rows share: every column brought to mean 0 and deviation 1.
+    """What series and rows share: every column is brought to mean 0 and deviation 1.
+
+    Numbers stay in the type of the file, and in the file where that is mapped into memory, until
+    a batch needs them.
 
     Args:
         mean: Of each column over the training rows, learned.
@@ -41,13 +52,12 @@ class Scaled(Processor):
     deviation: tuple[float, ...] = field(default=(), metadata=LEARNED)
 
     def prepare(self, raws: Sequence[Numbers], pretrained: Pretrained | None = None) -> Self:
-        values = np.concatenate([np.atleast_2d(raw) for raw in raws]).astype(np.float64)
-        mean, deviation = values.mean(0), values.std(0)
+        mean, deviation = moments(raws)
         deviation[deviation < STEADY * np.maximum(1, np.abs(mean))] = 1.0
         return replace(self, mean=tuple(mean.tolist()), deviation=tuple(deviation.tolist()))
 
     def windows(self, raws: Sequence[Numbers]) -> list[list[Window]]:
-        """Scale all at once; a window is a view of the whole."""
+        """Return each input whole and as it is; ``collate`` scales it."""
         arrays = [np.asarray(raw) for raw in raws]
         for array in arrays:
             if array.shape[-1] != len(self.mean):
@@ -55,19 +65,22 @@ class Scaled(Processor):
                     f"An input has {array.shape[-1]} columns, but the model was trained on "
                     f"{len(self.mean)}; give the same columns in the same order."
                 )
-        scaled = self._scale([array.reshape(-1, len(self.mean)) for array in arrays])
-        starts = np.cumsum([0, *(array.size // len(self.mean) for array in arrays)])
-        pairs = zip(arrays, pairwise(starts), strict=True)
-        return [[scaled[a:b].reshape(array.shape)] for array, (a, b) in pairs]
+            if array.dtype.kind not in "bui" and not np.isfinite(array).all():
+                raise DataError(
+                    "An input has a number that is NaN or infinite; give finite numbers."
+                )
+        return [[array] for array in arrays]
 
-    def _scale(self, arrays: Sequence[Numbers]) -> Window:
-        """Return all rows below each other, (rows, columns)."""
-        values = np.concatenate(arrays, dtype=np.float64) if arrays else np.empty((0, 1))
-        if not np.isfinite(values).all():
-            raise DataError("An input has a number that is NaN or infinite; give finite numbers.")
-        scaled = (values - np.array(self.mean)) / np.array(self.deviation)
-        narrow: Window = scaled.astype(np.float32)
-        return narrow
+    def scale(self, window: Window) -> Window:
+        """Return numbers, (..., columns), at mean 0 and deviation 1, as float32."""
+        mean, deviation = np.array(self.mean), np.array(self.deviation)
+        # Times and other large numbers lose their digits in float32 before the mean is taken off.
+        fine = (np.abs(mean) <= FAR * deviation) & (deviation > NARROW[0]) & (deviation < NARROW[1])
+        kind = np.float32 if fine.all() else np.float64
+        scaled: NDArray[Any] = np.array(window, dtype=kind)
+        np.subtract(scaled, mean.astype(kind), out=scaled)
+        np.divide(scaled, deviation.astype(kind), out=scaled)
+        return scaled.astype(np.float32, copy=False)
 
     def show(self, raw: Numbers) -> str:
         flat = np.asarray(raw).reshape(-1)
@@ -96,13 +109,13 @@ class Series(Scaled):
 
     def collate(self, windows: Sequence[Window]) -> Batch:
         if isinstance(windows, np.ndarray):  # all of one length
-            values = torch.from_numpy(windows)
+            values = torch.from_numpy(self.scale(windows))
             mask = torch.ones(values.shape[:2], dtype=torch.bool)
             return Batch(inputs={"values": values}, mask=mask)
         lengths = np.array([len(series) for series in windows])
         real = np.arange(lengths.max()) < lengths[:, None]
         padded = np.zeros((*real.shape, len(self.mean)), dtype=np.float32)
-        padded[real] = np.concatenate(windows)
+        padded[real] = self.scale(np.concatenate(windows))
         return Batch(inputs={"values": torch.from_numpy(padded)}, mask=torch.from_numpy(real))
 
     def check(self, raws: Sequence[Numbers]) -> list[Finding]:
@@ -125,7 +138,7 @@ class Columns(Scaled):
         return {"row": Row(len(self.mean))}
 
     def collate(self, windows: Sequence[Window]) -> Batch:
-        return Batch(inputs={"row": torch.from_numpy(np.asarray(windows))})
+        return Batch(inputs={"row": torch.from_numpy(self.scale(np.asarray(windows)))})
 
     def check(self, raws: Sequence[Numbers]) -> list[Finding]:
         shown = ", ".join(self.names[:MOST_NAMES])
@@ -133,3 +146,36 @@ class Columns(Scaled):
         named = f": {shown}{more}" if shown else ""
         numbers = "1 number" if len(raws[0]) == 1 else f"{len(raws[0])} numbers"
         return [Finding("row", f"{numbers} each{named}")]
+
+
+def moments(raws: Sequence[Numbers]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and deviation of each column over all rows, converted block by block.
+
+    Source:
+        Chan, Golub & LeVeque (1983), https://doi.org/10.1080/00031305.1983.10483115, equation 2.1
+    """
+    rows, mean, squares = 0, np.zeros(1), np.zeros(1)
+    for block in blocks(raws):
+        own, count = block.mean(0), len(block)
+        away = own - mean
+        squares = squares + count * block.var(0) + away**2 * (rows * count / (rows + count))
+        mean = own if not rows else mean + away * (count / (rows + count))
+        rows += count
+    return mean, np.sqrt(squares / max(1, rows))
+
+
+def blocks(raws: Sequence[Numbers]) -> Iterator[NDArray[np.float64]]:
+    """Yield the rows of all inputs, (rows, columns), so many at a time as memory easily holds."""
+    waiting: list[Numbers] = []
+    size = 0
+    for raw in raws:
+        rows = np.atleast_2d(raw)
+        step = max(1, BLOCK // max(1, rows.shape[1]))
+        for start in range(0, len(rows), step):
+            waiting.append(rows[start : start + step])
+            size += waiting[-1].size
+            if size >= BLOCK:
+                yield np.concatenate(waiting, dtype=np.float64)
+                waiting, size = [], 0
+    if waiting:
+        yield np.concatenate(waiting, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""What stands between a user's raw input and tensors, learned from the training rows."""
+"""Processors turn raw inputs into tensors, by what they learned from the training rows."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from ensuite.core.batch import Batch, Inputs
 from ensuite.core.presentation import Finding, Ledger
 
 Window = NDArray[Any]
-"""What one row of a batch is made of: (time,) ids, (time, features) values, (features,) a row."""
+"""Content of one row of a batch: (time,) ids, (time, features) values, or (features,) numbers."""
 
 
 class Processor(ABC):
@@ -27,15 +27,15 @@ class Processor(ABC):
 
     @abstractmethod
     def prepare(self, raws: Sequence[Any], pretrained: Pretrained | None = None) -> Self:
-        """Learn vocabulary or scales from the training inputs."""
+        """Learn a vocabulary or scales from the training inputs; return a prepared copy."""
 
     @property
     @abstractmethod
     def inputs(self) -> Inputs:
-        """What a backbone is told of the tensors."""
+        """The input fields of a batch, and the kind and size of each."""
 
     @abstractmethod
-    def windows(self, raws: Sequence[Any]) -> list[list[Window]]:
+    def windows(self, raws: Sequence[Any]) -> Sequence[Sequence[Window]]:
         """Return the windows of each input: one, or several that overlap where it is long."""
 
     @abstractmethod
@@ -45,8 +45,12 @@ class Processor(ABC):
         Windows of one shape may come as one array.
         """
 
+    def scale(self, window: Window) -> Window:
+        """Return a window as a backbone reads it: by default as it is."""
+        return window
+
     def key(self, raw: Any) -> Hashable:
-        """Return what makes two inputs the same."""
+        """Return a hashable value that is equal for equal inputs."""
         return hashlib.sha256(np.asarray(raw).tobytes()).digest()  # whole series fill memory
 
     @abstractmethod
@@ -54,17 +58,17 @@ class Processor(ABC):
         """Return an input as a line of text."""
 
     def picture(self, raw: Any) -> bytes | None:
-        """Return what an input looks like, as PNG; None where words show it."""
+        """Return an input as a PNG image; None where ``show`` is enough."""
         return None
 
     def tell(self, window: Window) -> tuple[str, ...]:
-        """Return the token at each position; none where positions hold none (a picture)."""
+        """Return the token at each position of a window; empty for inputs that are no text."""
         return ()
 
     def check(self, raws: Sequence[Any]) -> list[Finding]:
-        """Return what a person should know of the inputs before training."""
+        """Return findings about the inputs for the data check."""
         return []
 
     def ledger(self, raws: Sequence[Any]) -> Ledger:
-        """Count what reading these inputs leaves out."""
+        """Count the tokens that are cut off when these inputs are read."""
         return Ledger()

@@ -1,38 +1,70 @@
 """Texts to ids: words, characters or byte-pair pieces, by the tokenizers library."""
 
-import json
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 
 from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Inputs, Tokens
-from ensuite.core.errors import RunError
+from ensuite.core.errors import UsageError
 from ensuite.core.presentation import Finding, Ledger
+from ensuite.core.special import Special
+from ensuite.data.encoded import Encoded, Ids, Windows, cut, encode, flat
+from ensuite.data.processors.checkpoint import Frame, Token, kept_tokenizer, read_frames
 from ensuite.data.processors.processor import Processor, Window
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+from ensuite.data.processors.tokenizer import (
+    LEARNED,
+    Recipe,
+    choose_unit,
+    each_token,
+    learn_tokenizer,
+    load_tokenizer,
+    vocabulary_size,
+)
 
 RawText = str | tuple[str, str]
 
-SPECIAL = ("[PAD]", "[UNK]", "[SEP]")
-UNKNOWN, SEPARATOR = 1, 2
+SEGMENTS = "segments"
+"""The input field that tells the first text of a pair, 0, from the second, 1."""
 
-CHARACTER = "(?m)."  # in the words of Oniguruma: the end of a line too
-"""What a text is cut into where an id stands for a character."""
 
-FEW_WORDS = 4
-"""Texts of fewer words (median) are read by characters: names, codes, single words."""
+@dataclass(frozen=True)
+class TextCoder:
+    """Turns single texts into the ids of their tokens, without special tokens.
+
+    Args:
+        tokenizer: As JSON.
+        empty: The token that stands for a text without any; None: it has none.
+    """
+
+    tokenizer: str
+    empty: int | None = None
+
+    columns: ClassVar[tuple[int, ...]] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of what the ids depend on."""
+        return sha256(f"text {self.empty} {self.tokenizer}".encode()).hexdigest()
+
+    def __call__(self, texts: Sequence[str]) -> list[Ids]:
+        tokenizer = load_tokenizer(self.tokenizer)
+        encoded = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        nothing = [] if self.empty is None else [self.empty]
+        return [np.array(each.ids or nothing, dtype=np.int32) for each in encoded]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Text(Processor):
     """Read texts, or pairs of texts, as ids.
+
+    A published checkpoint's tokenizer says how a text is framed ([CLS] ... [SEP]); every window is
+    framed so, and has as much less of the text.
 
     Args:
         unit: What an id stands for; auto takes characters where texts have fewer than four words.
@@ -40,11 +72,13 @@ class Text(Processor):
             words or characters, 4,000 pieces.
         min_frequency: Words seen fewer times than this in training are unknown.
         lowercase: Whether upper and lower case are the same; auto: yes for words alone.
-        window: Longest stretch that is read at once.
-        overlap: How much two windows of one text share.
+        window: Most tokens that are read at once, special tokens included.
+        overlap: How many tokens of the text two neighbouring windows share.
         truncation: How texts longer than the window are read: windows reads everything in several
             windows and merges the answers; head and tail keep one window and report what is cut.
         tokenizer: The learned tokenizer, as its library writes it.
+        special: Its special tokens.
+        pairs: Whether inputs were pairs of texts in training.
     """
 
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
@@ -55,54 +89,171 @@ class Text(Processor):
     overlap: int = 64
     truncation: Literal["windows", "head", "tail"] = "windows"
     tokenizer: str = field(default="", metadata={"learned": True, "file": "tokenizer.json"})
+    special: Special = field(default=LEARNED, metadata={"learned": True})
+    pairs: bool = field(default=False, metadata={"learned": True})
 
     kind: ClassVar[str] = "text"
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.window:
             raise ValueError("window must be 1 or more, and overlap from 0 to less than window")
-        if self.vocabulary_size is not None and self.vocabulary_size <= len(SPECIAL):
-            raise ValueError(f"vocabulary_size must be more than {len(SPECIAL)}")
+        fewest = 1 + max(number for number in LEARNED if number is not None)
+        if self.vocabulary_size is not None and self.vocabulary_size <= fewest:
+            raise ValueError(f"vocabulary_size must be more than {fewest}")
 
     def prepare(self, raws: Sequence[RawText], pretrained: Pretrained | None = None) -> Self:
+        pairs = any(isinstance(raw, tuple) for raw in raws)
         if pretrained and (kept := kept_tokenizer(pretrained, "tokenizer.json")):
-            return replace(self, **kept._asdict())
+            return replace(self, **kept._asdict(), pairs=pairs)._within(pretrained.length)
         unit = self.unit if self.unit != "auto" else choose_unit(raws)
         lowercase = unit == "words" if self.lowercase is None else self.lowercase
         most = self.vocabulary_size or (4_000 if unit == "pieces" else 25_000)
-        prepared = replace(self, unit=unit, lowercase=lowercase, vocabulary_size=most)
-        return replace(prepared, tokenizer=learn_tokenizer(prepared, raws).to_str())
+        learned = learn_tokenizer(Recipe(unit, most, self.min_frequency, lowercase), raws)
+        prepared = replace(
+            self, unit=unit, lowercase=lowercase, vocabulary_size=most, tokenizer=learned
+        )
+        length = None if pretrained is None else pretrained.length
+        return replace(prepared, special=LEARNED, pairs=pairs)._within(length)
+
+    def _within(self, longest: int | None) -> Self:
+        """Return the processor with windows that a checkpoint can read.
+
+        Raises:
+            UsageError: If the special tokens around a text leave no room for it.
+        """
+        window = min(self.window, longest or self.window)
+        room = window - self.frame.size
+        if room < 1:
+            raise UsageError(
+                f"A window of {window} tokens has no room for a text beside the special tokens "
+                f"of this tokenizer; give --set window={self.frame.size + 1} or more."
+            )
+        return replace(self, window=window, overlap=min(self.overlap, room - 1))
+
+    @property
+    def frame(self) -> Frame:
+        """The special tokens around a text, or around and between two."""
+        return read_frames(self.tokenizer)[self.pairs]
+
+    @property
+    def room(self) -> int:
+        """How many tokens of a text a window has room for."""
+        return self.window - self.frame.size
+
+    @property
+    def segmented(self) -> bool:
+        """Whether the two texts of a pair are told apart by an input field of their own."""
+        return self.pairs and self.frame.tells_segments
 
     @property
     def inputs(self) -> Inputs:
-        return {"tokens": Tokens(load_tokenizer(self.tokenizer).get_vocab_size())}
+        tokens = Tokens(vocabulary_size(self.tokenizer), pad=self.special.pad)
+        if not self.segmented:
+            return {"tokens": tokens}
+        return {"tokens": tokens, SEGMENTS: Tokens(1 + max(self.frame.segments))}
 
-    def encode(self, raws: Sequence[RawText]) -> list[Window]:
-        """Return the ids of each whole text; an empty one is a single unknown."""
-        tokenizer = load_tokenizer(self.tokenizer)
-        encoded = tokenizer.encode_batch_fast(list(raws), add_special_tokens=True)
-        return [np.array(each.ids or [UNKNOWN], dtype=np.int32) for each in encoded]
+    # From texts to tensors
 
-    def windows(self, raws: Sequence[RawText]) -> list[list[Window]]:
-        return [self._cut(ids) for ids in self.encode(raws)]
+    @property
+    def coder(self) -> TextCoder:
+        """What encodes a single text; one without a token has a stand-in if nothing frames it."""
+        return TextCoder(self.tokenizer, None if self.frame.size else self._stand_in)
 
-    def _cut(self, ids: Window) -> list[Window]:
-        if len(ids) <= self.window:
-            return [ids]
-        if self.truncation == "head":
-            return [ids[: self.window]]
+    @property
+    def _stand_in(self) -> int:
+        """The token of a text without tokens."""
+        special = self.special
+        usual = (special.unknown, special.end, special.start, special.separator, special.pad)
+        return next((token for token in usual if token is not None), 0)
+
+    def encode(self, raws: Sequence[RawText]) -> Encoded:
+        """Return the ids of each whole text, or pair of texts with what stands between them.
+
+        What frames a window is not among them. Where segments are told apart, each token has two
+        numbers: its id and its segment.
+        """
+        if not self.pairs and not any(isinstance(raw, tuple) for raw in raws):
+            return encode(self.coder, raws)
+        pairs = [(raw, "") if isinstance(raw, str) else raw for raw in raws]
+        coder = TextCoder(self.tokenizer)
+        first, second = (encode(coder, [pair[side] for pair in pairs]) for side in (0, 1))
+        ids = [self._join(*each) for each in zip(first, second, strict=True)]
+        return flat(ids, (2,) if self.segmented else ())
+
+    def _join(self, first: Ids, second: Ids) -> Ids:
+        """Return the ids of two texts with what stands between them."""
+        frame = read_frames(self.tokenizer).pair
+        usual = (self.special.separator, self.special.end)
+        middle = frame.between or tuple(Token(token) for token in usual if token is not None)[:1]
+        ids = np.concatenate([first, np.array([t.id for t in middle], dtype=np.int32), second])
+        if not self.segmented:
+            return ids
+        segments = np.repeat(
+            np.array([frame.segments[0], *(t.segment for t in middle), frame.segments[1]]),
+            [len(first), *[1] * len(middle), len(second)],
+        )
+        return np.stack([ids, segments.astype(np.int32)], axis=1)
+
+    def offsets(self, raws: Sequence[str]) -> list[Window]:
+        """Return where each token of each text begins and ends in it, in characters: (time, 2).
+
+        The tokens are those of ``encode``; a stand-in, where a text has none, is at (0, 0).
+        """
+        encoded = load_tokenizer(self.tokenizer).encode_batch(list(raws), add_special_tokens=False)
+        none = [] if self.coder.empty is None else [(0, 0)]
+        places = [np.array(each.offsets or none, dtype=np.int64) for each in encoded]
+        return [each.reshape(-1, 2) for each in places]
+
+    def windows(self, raws: Sequence[RawText]) -> Windows:
+        """Return the windows of each text without their frame, which ``collate`` adds."""
+        encoded = self.encode(raws)
+        if self.truncation == "windows":
+            return cut(encoded, self.room, self.overlap)
+        lengths = np.minimum(encoded.lengths, self.room)
+        starts, ends = encoded.starts, encoded.starts + lengths
         if self.truncation == "tail":
-            return [ids[-self.window :]]
-        stride = self.window - self.overlap
-        starts = range(0, len(ids) - self.overlap, stride)
-        return [ids[start : start + self.window] for start in starts]
+            starts, ends = encoded.ends - lengths, encoded.ends
+        return Windows(Encoded(encoded.ids, starts, ends), np.arange(len(encoded) + 1))
 
     def collate(self, windows: Sequence[Window]) -> Batch:
-        lengths = np.array([len(ids) for ids in windows])
-        tokens = np.zeros((len(windows), lengths.max()), dtype=np.int64)
+        before, after = len(self.frame.before), len(self.frame.after)
+        lengths = np.array([len(ids) for ids in windows]) + before + after
         mask = np.arange(lengths.max()) < lengths[:, None]
-        tokens[mask] = np.concatenate(windows)
-        return Batch(inputs={"tokens": torch.from_numpy(tokens)}, mask=torch.from_numpy(mask))
+        inside = mask.copy()
+        inside[:, :before] = False
+        if after:
+            places = lengths[:, None] - np.arange(after, 0, -1)
+            inside[np.arange(len(windows))[:, None], places] = False
+        whole = np.concatenate(windows)
+        inputs = {"tokens": self._filled(mask, inside, whole if whole.ndim == 1 else whole[:, 0])}
+        if self.segmented:
+            inputs[SEGMENTS] = self._filled(mask, inside, whole[:, 1], "segment", 0)
+        tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
+        return Batch(inputs=tensors, mask=torch.from_numpy(mask))
+
+    def _filled(
+        self, mask: Window, inside: Window, values: Window, part: str = "id", pad: int | None = None
+    ) -> Window:
+        """Return one field of a batch, (batch, time): the frame, the text, and what fills the end.
+
+        Args:
+            mask: (batch, time), True at real positions.
+            inside: (batch, time), True at those of the text.
+            values: The numbers of all texts, one after another.
+            part: Which number of a frame's token is meant.
+            pad: What fills the end; None: the token for it.
+        """
+        empty = self.special.pad or 0 if pad is None else pad  # any id: the mask tells
+        filled = np.full(mask.shape, empty, dtype=np.int64)
+        filled[inside] = values
+        for place, token in enumerate(self.frame.before):
+            filled[:, place] = getattr(token, part)
+        rows, lengths = np.arange(len(mask)), mask.sum(1)
+        for place, token in enumerate(reversed(self.frame.after), 1):
+            filled[rows, lengths - place] = getattr(token, part)
+        return filled
+
+    # What a person sees
 
     def key(self, raw: RawText) -> Hashable:
         return raw
@@ -111,148 +262,46 @@ class Text(Processor):
         return raw if isinstance(raw, str) else " | ".join(raw)
 
     def tell(self, window: Window) -> tuple[str, ...]:
-        return each_token(self.tokenizer, window)
+        """Return the token at each position of a window, those of its frame included."""
+        ids = window if window.ndim == 1 else window[:, 0]
+        around = [[token.id for token in side] for side in (self.frame.before, self.frame.after)]
+        return each_token(self.tokenizer, [*around[0], *ids.tolist(), *around[1]])
 
     def check(self, raws: Sequence[RawText]) -> list[Finding]:
-        lengths = np.array([len(ids) for ids in self.encode(raws)])
-        unit = "pieces" if self.unit == "pieces" else self.unit
+        lengths = self.encode(raws).lengths
         middle, most = np.quantile(lengths, [0.5, 0.95], method="higher")
         sentence = (
-            f"median {middle:,} {unit}, 95 % within {most:,}, longest {lengths.max():,}; "
+            f"median {middle:,} {self.unit}, 95 % within {most:,}, longest {lengths.max():,}; "
             f"{self._fate(lengths)}"
         )
         findings = [Finding("text", sentence)]
-        if empty := sum(not "".join(raw).strip() for raw in raws):
+        if empty := sum(map(_is_blank, raws)):
             findings.append(Finding("empty", f"{empty:,} texts are empty or blank"))
         return findings
 
-    def _fate(self, lengths: Window) -> str:
-        long = int((lengths > self.window).sum())
+    def _fate(self, lengths: Any) -> str:
+        """Say what becomes of texts that are longer than a window."""
+        long = int((lengths > self.room).sum())
         if not long:
             return "nothing will be cut"
         share = f"{long:,} ({long / len(lengths):.1%})".replace("%", " %")
         if self.truncation == "windows":
             return f"{share} are read in windows of {self.window}, nothing is cut"
-        lost = int((lengths - self.window).clip(0).sum()) / int(lengths.sum())
-        cut = f"{self.truncation} {self.window}"
-        return f"{share} are cut to the {cut}: {lost * 100:.1f} % of all text"
+        lost = int((lengths - self.room).clip(0).sum()) / int(lengths.sum())
+        return (
+            f"{share} are cut to the {self.truncation} {self.room}: {lost * 100:.1f} % of all text"
+        )
 
     def ledger(self, raws: Sequence[RawText]) -> Ledger:
-        lengths = np.array([len(ids) for ids in self.encode(raws)])
+        lengths = self.encode(raws).lengths
         if self.truncation == "windows":
             return Ledger(0, 0, int(lengths.sum()))
-        over = (lengths - self.window).clip(0)
+        over = (lengths - self.room).clip(0)
         return Ledger(int((over > 0).sum()), int(over.sum()), int(lengths.sum()))
 
 
-class Kept(NamedTuple):
-    """A tokenizer that was learned elsewhere, and what it says of itself."""
-
-    tokenizer: str
-    unit: Literal["words", "characters", "pieces"]
-    vocabulary_size: int
-
-
-def kept_tokenizer(pretrained: Pretrained, name: str) -> Kept | None:
-    """Return the tokenizer of a checkpoint or of another run; None where it has none.
-
-    Args:
-        pretrained: Names its folder.
-        name: Of the file that is taken where there are several.
-    """
-    if pretrained.tokenizer is None:
-        return None
-    found = sorted(pretrained.tokenizer.glob("*tokenizer.json"), key=lambda path: path.name != name)
-    if not found:
-        return None
-    text = found[0].read_text(encoding="utf-8")
-    return Kept(text, unit_of(text), load_tokenizer(text).get_vocab_size())
-
-
-def unit_of(tokenizer: str) -> Literal["words", "characters", "pieces"]:
-    """Return what an id of a tokenizer stands for."""
-    described = json.loads(tokenizer)
-    if described["model"]["type"] != "WordLevel":
-        return "pieces"
-    cut = described["pre_tokenizer"] or {}
-    return "characters" if cut.get("pattern") == {"Regex": CHARACTER} else "words"
-
-
-def choose_unit(raws: Sequence[RawText]) -> Literal["words", "characters"]:
-    """Take words where texts have some, characters where they are names or codes."""
-    words = np.median([len("".join(raw).split()) for raw in raws]) if raws else 0
-    return "words" if words >= FEW_WORDS else "characters"
-
-
-def learn_tokenizer(options: Text, raws: Sequence[RawText], *, spaced: bool = False) -> "Tokenizer":
-    """Learn a vocabulary from texts: [PAD] is 0, [UNK] is 1, [SEP] stands between two texts.
-
-    Args:
-        options: Unit, size of the vocabulary and the like.
-        raws: What to learn from.
-        spaced: Whether a word brings the space before it along, so that ids give the text back.
-    """
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, trainers
-    from tokenizers import pre_tokenizers as cut
-    from tokenizers import processors as frame
-
-    words, pieces = options.unit == "words", options.unit == "pieces"
-    assert options.vocabulary_size is not None, "prepare settles it"
-    tokenizer = Tokenizer(models.BPE() if pieces else models.WordLevel(unk_token="[UNK]"))
-    # Composed accents, so that é is one character however it was typed.
-    steps = [normalizers.NFC(), *([normalizers.Lowercase()] if options.lowercase else [])]
-    tokenizer.normalizer = normalizers.Sequence(steps)
-    trainer: Any
-    if pieces:
-        tokenizer.pre_tokenizer = cut.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=options.vocabulary_size,
-            initial_alphabet=cut.ByteLevel.alphabet(),
-            special_tokens=list(SPECIAL),
-            show_progress=False,
-        )
-    else:
-        if words and not spaced:
-            tokenizer.pre_tokenizer = cut.Whitespace()
-        else:
-            one = r" ?\w+| ?[^\w\s]+|\s" if words else CHARACTER
-            tokenizer.pre_tokenizer = cut.Split(Regex(one), "isolated")
-            tokenizer.decoder = decoders.Fuse()
-        trainer = trainers.WordLevelTrainer(
-            vocab_size=options.vocabulary_size,
-            min_frequency=options.min_frequency if words else 1,
-            special_tokens=list(SPECIAL),
-            show_progress=False,
-        )
-    tokenizer.train_from_iterator(_each_text(raws), trainer, length=len(raws))
-    tokenizer.post_processor = frame.TemplateProcessing(
-        single="$A", pair="$A [SEP] $B", special_tokens=[("[SEP]", SEPARATOR)]
+def _is_blank(raw: RawText) -> bool:
+    """Say whether an input has nothing but white space."""
+    return not any(
+        text and not text.isspace() for text in ((raw,) if isinstance(raw, str) else raw)
     )
-    return tokenizer
-
-
-def _each_text(raws: Sequence[RawText]) -> Iterator[str]:
-    for raw in raws:
-        yield from (raw,) if isinstance(raw, str) else raw
-
-
-@lru_cache(maxsize=8)
-def load_tokenizer(text: str) -> "Tokenizer":
-    """Return the tokenizer that ``text`` describes.
-
-    Raises:
-        RunError: If it describes none.
-    """
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_str(text)
-    except Exception as error:  # the library raises nothing more precise
-        raise RunError(f"tokenizer.json is missing or damaged: {error}") from error
-
-
-def each_token(tokenizer: str, ids: Sequence[int] | Window) -> tuple[str, ...]:
-    """Return each id as the text it stands for; half a character is shown as unknown."""
-    singly = [[int(token)] for token in ids]
-    return tuple(load_tokenizer(tokenizer).decode_batch(singly, skip_special_tokens=False))

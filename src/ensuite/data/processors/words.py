@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,27 +18,77 @@ from torch import Tensor
 from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Characters, Inputs, Tokens
 from ensuite.core.presentation import Finding
+from ensuite.core.special import Special
+from ensuite.data.encoded import Encoded, Windows, cut, encode
 from ensuite.data.processors.processor import Processor, Window
-from ensuite.data.processors.text import UNKNOWN, load_tokenizer
+from ensuite.data.processors.tokenizer import load_tokenizer
 from ensuite.data.vectors import read_vectors
 
 Sentence = tuple[str, ...]
 
-SPECIAL = ("[PAD]", "[UNK]")
+NAMES = ("[PAD]", "[UNK]")
+"""The special tokens of words and of their characters, in the order of their ids."""
+
+PAD, UNKNOWN = range(len(NAMES))
 
 LONGEST_WORD = 30
 """Characters of a word that are read: enough for all but addresses and other odd strings."""
 
 HIDDEN = 0.5
-"""How often a word that training has once is unknown in training (Lample et al. 2016)."""
+"""Probability that a word that occurs once in training is replaced by "unknown" while training."""
 
 PIECE = r"\d+(?:[.,]\d+)*|\w+|[^\w\s]"  # in the words of Oniguruma: \w has combining marks
-"""What a typed text is split into where no longer stretch is known: numbers, words, marks."""
+"""Pattern of the pieces that a typed text is split into: numbers, words, punctuation marks."""
 
 MOST_PIECES = 12
 """Pieces that one known word may span, as U.S.A. does six."""
 
 LEARNED = {"learned": True}
+
+
+@dataclass(frozen=True)
+class WordCoder:
+    """Turns sentences into the ids of their words and of the characters that spell them.
+
+    Args:
+        tokenizer: The words, as JSON.
+        alphabet: The characters, in the order of their ids.
+        longest: Characters of a word that are read.
+    """
+
+    tokenizer: str
+    alphabet: str
+    longest: int
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """How many numbers each word has: its id, and those of its characters."""
+        return (1 + self.longest,)
+
+    @property
+    def key(self) -> str:
+        """Hash of what the ids depend on."""
+        parts = f"words {self.longest} {self.alphabet} {self.tokenizer}"
+        return sha256(parts.encode(errors="surrogatepass")).hexdigest()
+
+    def __call__(self, sentences: Sequence[Sentence]) -> list[Window]:
+        sentences = [sentence or ("",) for sentence in sentences]
+        numbers: dict[str, int] = {}
+        places = [numbers.setdefault(w, len(numbers)) for w in chain.from_iterable(sentences)]
+        table = self._spell(list(numbers))[places]
+        ends = np.cumsum([len(sentence) for sentence in sentences])
+        return list(np.split(table, ends))[:-1]
+
+    def _spell(self, words: Sequence[str]) -> NDArray[np.int32]:
+        """Return a row for each word: its id, then those of its characters."""
+        known = read_vocabulary(self.tokenizer)
+        numbers = {letter: number for number, letter in enumerate(self.alphabet, len(NAMES))}
+        table = np.full((len(words), 1 + self.longest), PAD, dtype=np.int32)
+        for row, word in zip(table, map(composed, words), strict=True):
+            row[0] = known.get(word) or known.get(word.lower(), UNKNOWN)
+            spelled = [numbers.get(letter, UNKNOWN) for letter in word[: self.longest]]
+            row[1 : 1 + len(spelled)] = spelled
+        return table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +99,15 @@ class Words(Processor):
 
     Args:
         vocabulary_size: Most words that are learned, the most frequent.
-        lowercase: Whether upper and lower case are the same word; their letters still tell them.
-        letters: Whether the characters that spell each word are read too.
+        lowercase: Whether words are looked up in lower case; their characters keep their case.
+        letters: Whether the characters of each word are an input field of their own.
         vectors: File of pretrained vectors (GloVe's or word2vec's text format) to start from. Its
             words join the vocabulary, its first ones first.
         window: Longest stretch of words that is read at once.
         overlap: How much two windows of one sentence share.
         tokenizer: The words, as the tokenizers library writes them.
         alphabet: The characters, in the order of their ids.
-        once: First id of the words that training has once, and the first after them.
+        once: First id of the words that occur once in training, and the first after them.
         covered: How many of the training words the file of vectors has.
         width: Of the pretrained vectors.
         matrix: (vocabulary, width), the vectors; a saved run holds them in its weights.
@@ -78,12 +129,13 @@ class Words(Processor):
     )
 
     kind: ClassVar[str] = "tokens"
+    special: ClassVar[Special] = Special(pad=PAD, unknown=UNKNOWN)
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.window:
             raise ValueError("window must be 1 or more, and overlap from 0 to less than window")
-        if self.vocabulary_size <= len(SPECIAL):
-            raise ValueError(f"vocabulary_size must be more than {len(SPECIAL)}")
+        if self.vocabulary_size <= len(NAMES):
+            raise ValueError(f"vocabulary_size must be more than {len(NAMES)}")
 
     # Learning from the training sentences
 
@@ -93,13 +145,13 @@ class Words(Processor):
         words: Counter[str] = Counter()
         for word, count in counts.items():
             words[self._form(word)] += count
-        ordered = sorted(words.keys() - {*SPECIAL}, key=lambda word: (-words[word], word))
-        ordered = ordered[: self.vocabulary_size - len(SPECIAL)]
+        ordered = sorted(words.keys() - {*NAMES}, key=lambda word: (-words[word], word))
+        ordered = ordered[: self.vocabulary_size - len(NAMES)]
         repeated = sum(words[word] > 1 for word in ordered)
         prepared = replace(
             self,
             alphabet="".join(letters),
-            once=(len(SPECIAL) + repeated, len(SPECIAL) + len(ordered)),
+            once=(len(NAMES) + repeated, len(NAMES) + len(ordered)),
         )
         return prepared._with_words(ordered) if self.vectors is None else prepared._join(ordered)
 
@@ -112,11 +164,11 @@ class Words(Processor):
     def _join(self, words: Sequence[str]) -> Self:
         """Add the words of the file of vectors, and start every word from its vector there."""
         assert self.vectors is not None
-        room = self.vocabulary_size - len(SPECIAL) - len(words)
+        room = self.vocabulary_size - len(NAMES) - len(words)
         wanted = {form for word in words for form in (word, word.lower())}
         found = read_vectors(self.vectors, wanted, first=self.vocabulary_size)
         theirs = {self._form(word): row for row, word in enumerate(found.words)}
-        known = {*words, *SPECIAL}
+        known = {*words, *NAMES}
         every = [*words, *[word for word in theirs if word not in known][:room]]
         place = theirs | {word: row for row, word in enumerate(found.words)}
         rows = [place.get(word, place.get(word.lower(), -1)) for word in every]
@@ -135,40 +187,23 @@ class Words(Processor):
 
     @property
     def inputs(self) -> Inputs:
-        tokens: Inputs = {"tokens": Tokens(self.size, self.width, self.matrix)}
+        tokens: Inputs = {"tokens": Tokens(self.size, self.width, self.matrix, pad=PAD)}
         if not self.letters:
             return tokens
-        return {**tokens, "characters": Characters(len(self.alphabet) + len(SPECIAL))}
+        return {**tokens, "characters": Characters(len(self.alphabet) + len(NAMES))}
 
     # From sentences to tensors
 
-    def encode(self, raws: Sequence[Sentence]) -> list[Window]:
+    def encode(self, raws: Sequence[Sentence]) -> Encoded:
         """Return (time, 1 + letters) of each sentence: a word's id, then those of its characters.
 
         An empty sentence is a single unknown word.
         """
-        sentences = [raw or ("",) for raw in raws]
-        numbers: dict[str, int] = {}
-        places = [numbers.setdefault(w, len(numbers)) for w in chain.from_iterable(sentences)]
-        table = self._spell(list(numbers))[places]
-        ends = np.cumsum([len(sentence) for sentence in sentences])
-        return list(np.split(table, ends))[:-1]
-
-    def _spell(self, words: Sequence[str]) -> NDArray[np.int32]:
-        """Return a row for each word: its id, then those of its characters."""
-        known = read_vocabulary(self.tokenizer)
-        numbers = {letter: number for number, letter in enumerate(self.alphabet, len(SPECIAL))}
         longest = LONGEST_WORD if self.letters else 0
-        table = np.zeros((len(words), 1 + longest), dtype=np.int32)
-        for row, word in zip(table, map(composed, words), strict=True):
-            row[0] = known.get(word) or known.get(word.lower(), UNKNOWN)
-            spelled = [numbers.get(letter, UNKNOWN) for letter in word[:longest]]
-            row[1 : 1 + len(spelled)] = spelled
-        return table
+        return encode(WordCoder(self.tokenizer, self.alphabet, longest), list(map(tuple, raws)))
 
-    def windows(self, raws: Sequence[Sentence]) -> list[list[Window]]:
-        encoded = self.encode(raws)
-        return [[rows[start:end] for start, end in self.spans(len(rows))] for rows in encoded]
+    def windows(self, raws: Sequence[Sentence]) -> Windows:
+        return cut(self.encode(raws), self.window, self.overlap)
 
     def spans(self, length: int) -> list[tuple[int, int]]:
         """Return where the windows of a sentence start and end."""
@@ -181,7 +216,7 @@ class Words(Processor):
     def collate(self, windows: Sequence[Window]) -> Batch:
         lengths = np.array([len(rows) for rows in windows])
         mask = np.arange(lengths.max()) < lengths[:, None]
-        padded = np.zeros((*mask.shape, windows[0].shape[1]), dtype=np.int64)
+        padded = np.full((*mask.shape, windows[0].shape[1]), PAD, dtype=np.int64)
         padded[mask] = np.concatenate(windows)
         inputs = {"tokens": torch.from_numpy(np.ascontiguousarray(padded[..., 0]))}
         if self.letters:
@@ -191,7 +226,7 @@ class Words(Processor):
         return Batch(inputs=inputs, mask=torch.from_numpy(mask))
 
     def hide(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Make half of the words that training has once unknown, so that "unknown" is learned.
+        """Replace half of the words that occur once in training, so that "unknown" is learned.
 
         Sources:
             Lample et al. (2016), https://arxiv.org/abs/1603.01360, section 4.1
@@ -246,7 +281,7 @@ class Words(Processor):
             said = f"only the first {LONGEST_WORD} characters of a word are read ({longer})"
             findings.append(Finding("characters", said))
         if self.vectors is not None:
-            words = self.once[1] - len(SPECIAL)
+            words = self.once[1] - len(NAMES)
             said = f"{self.vectors.name} has {self.covered:,} of the {words:,} training words"
             findings.append(Finding("vectors", f"{said}; {self.width} numbers each"))
         return findings
@@ -260,10 +295,10 @@ def composed(word: str) -> str:
 def start_vectors(matrix: NDArray[np.float32], rows: NDArray[np.intp]) -> Tensor:
     """Return the vectors of the special words and then of every row; small noise where it is -1."""
     generator = torch.Generator().manual_seed(0)
-    size = len(SPECIAL) + len(rows)
+    size = len(NAMES) + len(rows)
     vectors = torch.randn(size, matrix.shape[1], generator=generator) * float(matrix.std())
     found = np.flatnonzero(rows >= 0)
-    vectors[found + len(SPECIAL)] = torch.from_numpy(matrix[rows[found]])
+    vectors[found + len(NAMES)] = torch.from_numpy(matrix[rows[found]])
     return vectors
 
 
@@ -272,8 +307,8 @@ def write_tokenizer(words: Sequence[str], *, lowercase: bool) -> str:
     from tokenizers import Regex, Tokenizer, models, normalizers
     from tokenizers import pre_tokenizers as cut
 
-    vocabulary = {word: number for number, word in enumerate((*SPECIAL, *words))}
-    tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=SPECIAL[UNKNOWN]))
+    vocabulary = {word: number for number, word in enumerate((*NAMES, *words))}
+    tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=NAMES[UNKNOWN]))
     steps: list[Any] = [normalizers.NFC(), *([normalizers.Lowercase()] if lowercase else [])]
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = cut.Sequence(
@@ -286,4 +321,4 @@ def write_tokenizer(words: Sequence[str], *, lowercase: bool) -> str:
 def read_vocabulary(tokenizer: str) -> dict[str, int]:
     """Return the number of every word; a word written like [PAD] or [UNK] is none."""
     vocabulary: dict[str, int] = load_tokenizer(tokenizer).get_vocab()
-    return {word: number for word, number in vocabulary.items() if word not in SPECIAL}
+    return {word: number for word, number in vocabulary.items() if word not in NAMES}

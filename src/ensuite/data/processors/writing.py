@@ -2,34 +2,64 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, Self
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ensuite.core.backbone import Pretrained
-from ensuite.data.processors.text import (
-    SEPARATOR,
-    UNKNOWN,
-    Text,
+from ensuite.core.special import Special
+from ensuite.data.encoded import Encoded, Ids, encode
+from ensuite.data.processors.checkpoint import kept_tokenizer
+from ensuite.data.processors.text import TextCoder
+from ensuite.data.processors.tokenizer import (
+    LEARNED,
+    Recipe,
+    Unit,
+    byte_ids,
     choose_unit,
     each_token,
-    kept_tokenizer,
     learn_tokenizer,
+    leaves_out,
     load_tokenizer,
+    vocabulary_size,
 )
 
-EDGE = SEPARATOR
-"""The token before the first and after the last: a text that is to come begins as one ends."""
 
-Ids = NDArray[np.int32]
+@dataclass(frozen=True)
+class UntoldCoder:
+    """Turns texts into ids and, beside each, how many bytes of the text it leaves out.
 
+    Args:
+        tokenizer: As JSON.
+        unknown: The token that leaves them out.
+    """
 
-class Spelled(NamedTuple):
-    """A text as ids, and how many bytes of each are not told by its id: those of the unknown."""
+    tokenizer: str
+    unknown: int
 
-    ids: Ids
-    untold: Ids
+    columns: ClassVar[tuple[int, ...]] = (2,)
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of what the ids depend on."""
+        return sha256(f"untold {self.unknown} {self.tokenizer}".encode()).hexdigest()
+
+    def __call__(self, texts: Sequence[str]) -> list[Ids]:
+        encoded = load_tokenizer(self.tokenizer).encode_batch(list(texts), add_special_tokens=False)
+        return [self._beside(*pair) for pair in zip(texts, encoded, strict=True)]
+
+    def _beside(self, text: str, encoded: Any) -> Ids:
+        """Return (time, 2): the ids of a text, and the bytes that each leaves out."""
+        ids = np.array(encoded.ids, dtype=np.int32)
+        both = np.stack([ids, np.zeros_like(ids)], axis=1)
+        if (places := np.flatnonzero(ids == self.unknown)).size:
+            offsets = encoded.offsets
+            for place in places:
+                first, last = offsets[place]
+                both[place, 1] = len(text[first:last].encode())
+        return both
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,22 +68,29 @@ class Writing:
 
     Args:
         unit: What a token stands for; auto takes characters where texts have fewer than four
-            words, else byte-pair pieces. Words bring the space before them along, so that whatever
-            is written can be read again as it was.
-        vocabulary_size: Most tokens that are learned.
+            words, else byte-pair pieces. A word includes the space before it, so that whatever is
+            written can be read again as it was.
+        vocabulary_size: Most tokens that are learned, besides the 256 bytes.
         min_frequency: Words seen fewer times than this in training are unknown.
+        byte_fallback: Whether a character that was not learned is spelled in the bytes of its
+            UTF-8, 256 more tokens; else it is unknown. Pieces spell every text anyway.
         longest: Tokens after which a text is cut off; None: not while training, and twice the
             longest of training where the model writes.
-        most: The longest of training, learned.
+        most: Tokens of the longest text of training, learned.
+        spelled: Whether a training text has a character that is spelled in bytes, learned.
         tokenizer: The learned tokenizer, as its library writes it.
+        special: Its special tokens.
     """
 
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
     vocabulary_size: int = 4000
     min_frequency: int = 1
+    byte_fallback: bool = True
     longest: int | None = None
     most: int = field(default=0, metadata={"learned": True})
+    spelled: bool = field(default=False, metadata={"learned": True})
     tokenizer: str = field(default="", metadata={"learned": True, "file": "written-tokenizer.json"})
+    special: Special = field(default=LEARNED, metadata={"learned": True})
 
     def __post_init__(self) -> None:
         if self.longest is not None and self.longest < 1:
@@ -61,54 +98,95 @@ class Writing:
         if self.vocabulary_size < 4 or self.min_frequency < 1:
             raise ValueError("vocabulary_size must be 4 or more, min_frequency 1 or more")
 
-    def prepare(self, texts: Sequence[str], pretrained: Pretrained | None = None) -> Self:
+    def prepare(self, texts: Sequence[Any], pretrained: Pretrained | None = None) -> Self:
         """Learn a vocabulary from the texts to be written, or keep that of a checkpoint or run."""
         if pretrained and (kept := kept_tokenizer(pretrained, "written-tokenizer.json")):
             return replace(self, **kept._asdict())._measured(texts)
-        unit = self.unit
-        if unit == "auto":
-            unit = "characters" if choose_unit(texts) == "characters" else "pieces"
-        return replace(self, unit=unit, tokenizer=self._learn(unit, texts))._measured(texts)
-
-    def _measured(self, texts: Sequence[str]) -> Self:
-        return replace(self, most=max(map(len, self.encode(texts)), default=0))
-
-    def _learn(self, unit: Literal["words", "characters", "pieces"], texts: Sequence[str]) -> str:
-        options = Text(
-            unit=unit,
-            vocabulary_size=self.vocabulary_size,
-            min_frequency=self.min_frequency,
-            lowercase=False,
+        unit: Unit = "pieces"
+        if self.unit != "auto":
+            unit = self.unit
+        elif choose_unit(texts) == "characters":
+            unit = "characters"
+        recipe = Recipe(
+            unit, self.vocabulary_size, self.min_frequency, False, True, self.byte_fallback
         )
-        return learn_tokenizer(options, texts, spaced=True).to_str()
+        learned = learn_tokenizer(recipe, texts)
+        return replace(self, unit=unit, tokenizer=learned, special=LEARNED)._measured(texts)
+
+    def _measured(self, texts: Sequence[Any]) -> Self:
+        encoded = self.encode(texts)
+        longest = int(encoded.lengths.max(initial=0))
+        is_byte = np.zeros(self.size, dtype=bool)
+        is_byte[list(byte_ids(self.tokenizer))] = True
+        # Where others learned pieces, they learned their bytes too.
+        spelled = self.unit != "characters" or any(is_byte[ids].any() for ids in encoded)
+        return replace(self, most=longest, spelled=spelled)
 
     @property
     def size(self) -> int:
         """How many tokens there are."""
-        return load_tokenizer(self.tokenizer).get_vocab_size()
+        return vocabulary_size(self.tokenizer)
+
+    @property
+    def kinds(self) -> int:
+        """How many tokens there are besides the bytes that spell what was not learned."""
+        return self.size - (len(byte_ids(self.tokenizer)) if self.unit == "characters" else 0)
+
+    @property
+    def start(self) -> int:
+        """The token before the first."""
+        return self._first(self.special.start, self.special.cls, self.special.end)
+
+    @property
+    def end(self) -> int:
+        """The token after the last."""
+        return self._first(self.special.end, self.special.separator, self.special.start)
+
+    def _first(self, *tokens: int | None) -> int:
+        """Return the first token that there is; of a vocabulary without any, the last id."""
+        return next((token for token in tokens if token is not None), self.size - 1)
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        """What stands between two texts: the end of one and the start of the next, or one token."""
+        return (self.end,) if self.start == self.end else (self.end, self.start)
+
+    @property
+    def barred(self) -> tuple[int, ...]:
+        """The tokens that are never written: those that stand for no text.
+
+        So are single bytes where training had none: their vectors were never learned.
+        """
+        silent = {token for token in self.special if token is not None} - {self.end}
+        return tuple(sorted(silent | set(() if self.spelled else byte_ids(self.tokenizer))))
 
     @property
     def limit(self) -> int:
         """After how many tokens a text that is written is cut off."""
         return self.longest or 2 * max(1, self.most)
 
-    def encode(self, texts: Sequence[str]) -> list[Ids]:
-        """Return the ids of each text, without its edges, cut off at ``longest`` if that is set."""
-        encoded = load_tokenizer(self.tokenizer).encode_batch_fast(list(texts))
-        return [np.array(each.ids[: self.longest], dtype=np.int32) for each in encoded]
+    @property
+    def coder(self) -> TextCoder | UntoldCoder:
+        """What encodes a text; where some are unknown, with the bytes that they leave untold."""
+        if leaves_out(self.tokenizer) and self.special.unknown is not None:
+            return UntoldCoder(self.tokenizer, self.special.unknown)
+        return TextCoder(self.tokenizer)
 
-    def spell(self, texts: Sequence[str]) -> list[Spelled]:
-        """Return the ids of each whole text, and what they leave out of it, in bytes."""
-        encoded = load_tokenizer(self.tokenizer).encode_batch(list(texts))
-        spelled = []
-        for text, each in zip(texts, encoded, strict=True):
-            ids = np.array(each.ids, dtype=np.int32)
-            untold = np.zeros(len(ids), dtype=np.int32)
-            for place in np.flatnonzero(ids == UNKNOWN):
-                first, last = each.offsets[place]
-                untold[place] = len(text[first:last].encode())
-            spelled.append(Spelled(ids, untold))
-        return spelled
+    def spell(self, texts: Sequence[Any]) -> Encoded:
+        """Return the ids of each whole text.
+
+        Where some may be unknown that is (time, 2): each id, and the bytes that it leaves untold.
+        """
+        return encode(self.coder, texts)
+
+    def encode(self, texts: Sequence[Any]) -> Encoded:
+        """Return the ids of each text, without its edges, cut off at ``longest`` if that is set."""
+        spelled = self.spell(texts)
+        ids = spelled.ids if spelled.ids.ndim == 1 else spelled.ids[:, 0]
+        lengths = spelled.lengths
+        if self.longest is not None:
+            lengths = np.minimum(lengths, self.longest)
+        return Encoded(ids, spelled.starts, spelled.starts + lengths)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the text of each sequence of ids."""
@@ -121,11 +199,3 @@ class Writing:
     def each(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return the text of each token."""
         return each_token(self.tokenizer, ids)
-
-    def unknown(self, text: str) -> list[str]:
-        """Return what of a text no token stands for, each once."""
-        encoded = load_tokenizer(self.tokenizer).encode(text)
-        parts = zip(encoded.ids, encoded.offsets, strict=True)
-        return list(
-            dict.fromkeys(text[slice(*place)] for token, place in parts if token == UNKNOWN)
-        )
