@@ -141,7 +141,7 @@ def test_a_task_without_choices_cannot_be_prompted_for(language: Path) -> None:
     with pytest.raises(UsageError, match="regress has no fixed choices"):
         open_spec(f"{language}:template=template.txt", open_problem("regress", numbers))
     several = [{"text": row["text"], "label": [row["label"]]} for row in ROWS]
-    with pytest.raises(UsageError, match="asked for one label of each example"):
+    with pytest.raises(UsageError, match="prompted for one label of each example"):
         open_spec(f"{language}:template=template.txt", open_problem("classify", several))
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import mkdtemp
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -103,8 +104,11 @@ def test_the_figures_of_a_task_are_drawn_from_the_answers(
         right = sum(p.label == e.label for p, e in zip(predictions, examples, strict=True))
         return [Figure(title=f"{right} right", caption="", words=(), data=(), layout={})]
 
+    answers = problem.task.predictions(np.array([[0.9, 0.1], [0.1, 0.9], [0.9, 0.1], [0.9, 0.1]]))
+    predictor = SimpleNamespace(task=problem.task, predict_examples=lambda examples: answers)
+    monkeypatch.setattr(Trial, "predictor", predictor)
     monkeypatch.setattr(Classify, "figures", draw)
-    (figure,) = figures(problem, answering(problem, 0.1, 0.9, 0.1, 0.1))
+    (figure,) = figures(problem, saved(problem, answers))
     assert figure.title == "3 right"
 
 

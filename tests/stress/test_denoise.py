@@ -11,10 +11,11 @@ from ensuite.core.backbone import Backbone
 from ensuite.core.batch import Batch, Row, States
 from ensuite.core.loss import Loss, Part
 from ensuite.laws import same_answer_in_any_batch
+from ensuite.network import Network
 from ensuite.predictor import Predictor
 from ensuite.training.evaluate import predict, validation_loss
 from ensuite.training.loop import fit
-from stress.harness import SummaryHead, Toy, check, starter
+from stress.harness import Made, SummaryHead, Toy, check, starter
 
 FEATURES, NOISE = 6, 0.5
 
@@ -97,9 +98,9 @@ def test_toy(tmp_path):
 
 
 def test_an_answer_does_not_depend_on_the_batch_it_is_in():
-    model = start().model
+    network = Network(start().model, Made(make=Perceptron))
     kept, lost = (
-        same_answer_in_any_batch(Predictor("toy", "toy", task, model), curve(20))
+        same_answer_in_any_batch(Predictor("toy", "toy", task, network), curve(20))
         for task in (Denoise(), NoiseOfTheBatch())
     )
     assert kept.holds

@@ -15,8 +15,8 @@ from tokenizers import pre_tokenizers as cut
 from ensuite.core.backbone import Pretrained
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.options import from_json, to_json
+from ensuite.core.presentation import Ledger
 from ensuite.core.special import Special
-from ensuite.core.task import Ledger
 from ensuite.data.processors.checkpoint import (
     Frame,
     Token,
