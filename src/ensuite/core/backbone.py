@@ -103,6 +103,12 @@ class BackboneOptions(ABC):
     def tiny(self) -> Self:
         """Return the same architecture at the smallest useful size, for tests."""
 
+    @property
+    def context(self) -> int | None:
+        """Most positions that a backbone of these options reads at once; None: any number."""
+        pretrained = self.pretrained()
+        return None if pretrained is None else pretrained.length
+
     def recipe(self) -> Recipe:
         """Return the hyper-parameters of training that the papers of the family use."""
         return Recipe()

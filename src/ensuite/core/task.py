@@ -44,7 +44,6 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
 
     Attributes:
         needs: The traits that a backbone must offer.
-        carries: Whether the state at the end of a batch is where the next batch starts.
         roles: The roles that a column can be given (``--column ROLE=NAME``), beside ``group`` and
             ``time``, which split, and ``ignore``. A task that names one of these two reads the
             column as well.
@@ -54,10 +53,14 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
     """
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
-    carries: ClassVar[bool] = False
     roles: ClassVar[tuple[str, ...]] = ()
     fields: ClassVar[tuple[str, ...]] = ()
     calibration_share: ClassVar[float] = 0.0
+
+    @property
+    def carries(self) -> bool:
+        """Whether the state at the end of a batch is where the next batch starts."""
+        return False
 
     # Data: from a file to batches
 

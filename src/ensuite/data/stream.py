@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ensuite.core.batch import IGNORE
 from ensuite.data.encoded import Encoded
 
 Numbers = NDArray[Any]
@@ -23,8 +24,8 @@ class Chunk(NamedTuple):
     tokens: Numbers  # (time,) what is read
     targets: Numbers  # (time,) what comes next
     documents: Numbers  # (time,) number of the document of each token read
-    examples: Numbers  # (time,) number of the example each target belongs to
-    untold: Numbers  # (time,) bytes of each target that its id does not tell
+    examples: Numbers  # (targets,) number of the example each target belongs to
+    untold: Numbers  # (targets,) bytes of each target that its id does not tell
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +125,7 @@ class Chunks(Sequence[Chunk]):
             raise IndexError(number)
         begins, number = divmod(number, len(self))
         start, stop = number * self.chunk, min((number + 1) * self.chunk, len(self.stream))
-        if self._whole is None:
-            chunk = self.stream.read(start, stop)
-        else:
-            chunk = Chunk(*(column[start:stop] for column in self._whole))
+        chunk = self.read(start, stop)
         if not begins:
             return chunk
         tokens = np.concatenate([self.stream.edges[-1:], chunk.tokens[1:]])
@@ -135,6 +133,52 @@ class Chunks(Sequence[Chunk]):
 
     def __iter__(self) -> Iterator[Chunk]:
         return (self[number] for number in range(len(self)))
+
+    def read(self, start: int, stop: int) -> Chunk:
+        """Return the tokens from ``start`` to ``stop`` as one chunk."""
+        if self._whole is None:
+            return self.stream.read(start, stop)
+        return Chunk(*(column[start:stop] for column in self._whole))
+
+
+@dataclass(frozen=True, eq=False)
+class Independent(Chunks):
+    """Chunks for a model that does not carry a state from one chunk to the next.
+
+    The index ``number + shift * len(chunks)`` is the chunk of that number, moved by ``shift``
+    tokens.
+
+    Args:
+        before: The first tokens of each chunk that only give context: their targets belong to the
+            chunk before. 0 in training.
+    """
+
+    before: int = 0
+
+    @property
+    def step(self) -> int:
+        """Tokens from the start of one chunk to that of the next."""
+        return self.chunk - self.before
+
+    def __len__(self) -> int:
+        return -(-len(self.stream) // self.step)
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [self[each] for each in range(*number.indices(len(self)))]
+        if number < 0 or not len(self):
+            raise IndexError(number)
+        shift, number = divmod(number, len(self))
+        start = min(number * self.step + shift, len(self.stream) - 1)
+        first = max(0, start - self.before)
+        chunk = self.read(first, min(start + self.step, len(self.stream)))
+        seen = start - first
+        if not seen:
+            return chunk
+        targets = np.concatenate([np.full(seen, IGNORE), chunk.targets[seen:]])
+        return chunk._replace(
+            targets=targets, examples=chunk.examples[seen:], untold=chunk.untold[seen:]
+        )
 
 
 @dataclass(frozen=True, eq=False)

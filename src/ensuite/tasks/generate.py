@@ -23,7 +23,7 @@ from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import columns
 from ensuite.data.processors.writing import Writing
-from ensuite.data.stream import Chunk, Chunks, Lanes, Stream
+from ensuite.data.stream import Chunk, Chunks, Independent, Lanes, Stream
 from ensuite.data.stretches import LongText, Stretch
 from ensuite.decoding.beam import beam_search
 from ensuite.decoding.sampling import Continued, Sampling, sample
@@ -82,6 +82,9 @@ class Generate(Task[Example, Chunk, Prediction]):
         writing: Turns a text into tokens, and tokens into a text.
         chunk: Tokens of a row of a batch, which is as far back as gradients go.
         lines: Whether the rows of the file are the lines of one text.
+        lanes: Whether a state is carried from chunk to chunk. Otherwise chunks have the length
+            that the model reads, and are read in random order; in evaluation each begins with the
+            second half of the one before it, as context.
 
     Source:
         Mikolov et al. (2010), https://www.isca-archive.org/interspeech_2010/mikolov10_interspeech.html
@@ -90,14 +93,18 @@ class Generate(Task[Example, Chunk, Prediction]):
     writing: Writing = field(default_factory=Writing, metadata={"options": True})
     chunk: int = 64
     lines: bool = field(default=False, metadata={"learned": True})
+    lanes: bool = field(default=True, metadata={"learned": True})
 
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.SEQUENCE, Trait.CAUSAL, Trait.STEPS})
-    carries: ClassVar[bool] = True
     roles: ClassVar[tuple[str, ...]] = ("text",)
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
             raise ValueError("chunk must be 1 or more")
+
+    @property
+    def carries(self) -> bool:
+        return self.lanes
 
     # Data
 
@@ -136,14 +143,20 @@ class Generate(Task[Example, Chunk, Prediction]):
         options: BackboneOptions | None = None,
         pretrained: Pretrained | None = None,
     ) -> Self:
-        return replace(self, writing=self.writing.prepare(self.raws(examples), pretrained))
+        task = replace(self, writing=self.writing.prepare(self.raws(examples), pretrained))
+        if options is None or Trait.CARRIES in options.traits:
+            return task
+        return replace(task, lanes=False, chunk=options.context or self.chunk)
 
     @property
     def inputs(self) -> Inputs:
         return {"tokens": Tokens(self.writing.size, pad=self.writing.special.pad)}
 
     def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Chunk]:
-        return Chunks(self._stream(examples), self.chunk)
+        stream = self._stream(examples)
+        if self.lanes:
+            return Chunks(stream, self.chunk)
+        return Independent(stream, self.chunk, before=self.chunk // 2 if asking else 0)
 
     def _stream(self, examples: Sequence[Example]) -> Stream:
         """Return all documents one after another, still to be read."""
@@ -162,7 +175,7 @@ class Generate(Task[Example, Chunk, Prediction]):
     def order(
         self, items: Sequence[Chunk], size: int, epoch: int = 0, seed: int | None = None
     ) -> Sequence[list[int]]:
-        """Give each lane a consecutive part of the stream.
+        """Give each lane a consecutive part of the stream; without lanes, chunks in random order.
 
         With a seed (training), each epoch starts at another chunk, and some chunks of one long
         text are read as its beginning, so that the model learns to start from an empty state.
@@ -172,6 +185,8 @@ class Generate(Task[Example, Chunk, Prediction]):
         count = len(items)
         if not count:
             return []
+        if not self.lanes:
+            return self._shuffled(count, size, epoch, seed)
         chunks = 2 if seed is not None else 10  # of a lane at least, so that few are read twice
         lanes = min(size, MOST_LANES, max(1, count // chunks))
         length = -(-count // lanes)
@@ -186,6 +201,14 @@ class Generate(Task[Example, Chunk, Prediction]):
             return Lanes(runs, count)
         random = np.random.default_rng((seed, epoch, 1))
         return Lanes(runs, count, random.random(sum(map(len, runs))) < BEGINS)
+
+    def _shuffled(self, count: int, size: int, epoch: int, seed: int | None) -> Sequence[list[int]]:
+        """Return chunks in random order, which start at other tokens in every epoch."""
+        numbers = np.arange(count)
+        if seed is not None:
+            random = np.random.default_rng((seed, epoch))
+            numbers = random.permutation(count) + count * int(random.integers(self.chunk))
+        return [numbers[i : i + size].tolist() for i in range(0, count, size)]
 
     def collate(self, items: Sequence[Chunk], generator: torch.Generator | None = None) -> Batch:
         longest = max(len(chunk.tokens) for chunk in items)
@@ -204,11 +227,12 @@ class Generate(Task[Example, Chunk, Prediction]):
             pad([chunk[place] for chunk in items], fill)
             for place, fill in ((0, empty), (1, IGNORE), (2, 0))
         )
+        lengths = torch.tensor([len(chunk.tokens) for chunk in items])
         return Batch(
             inputs={"tokens": tokens},
-            mask=targets != IGNORE,
+            mask=torch.arange(longest) < lengths[:, None],
             targets={"token": targets},
-            counts={"token": sum(len(chunk.tokens) for chunk in items)},
+            counts={"token": sum(len(chunk.examples) for chunk in items)},
             documents=documents,
         )
 
@@ -237,9 +261,9 @@ class Generate(Task[Example, Chunk, Prediction]):
         targets = batch.targets["token"]
         values, known = outputs.values.float(), targets.clamp(min=0)[..., None]
         bits = (values.logsumexp(-1) - values.gather(-1, known)[..., 0]) / math.log(2)
-        counts = (targets != IGNORE).sum(1).tolist()
-        rows = zip(bits.cpu().numpy(), counts, strict=True)
-        return [row[:count].astype(np.float64) for row, count in rows]
+        counted = (targets != IGNORE).cpu().numpy()
+        rows = zip(bits.cpu().numpy(), counted, strict=True)
+        return [row[known].astype(np.float64) for row, known in rows]
 
     def merge(
         self, examples: Sequence[Example], items: Sequence[Chunk], pieces: Sequence[Numbers]
