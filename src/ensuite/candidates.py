@@ -572,9 +572,12 @@ def open_trained(
         checkpoint = words.folder if is_checkpoint(words.folder) else None
         start = None if checkpoint else Start.open(words.folder)
     options = set_options(options, settings.model, f"the model {name}")
-    refuse_misfit(name, options, problem)
     recipe = set_options(options.recipe(), settings.recipe, "the recipe")
-    return Trained(name, name, options, recipe, start, device, checkpoint)
+    candidate = Trained(name, name, options, recipe, start, device, checkpoint)
+    # A checkpoint's own tokenizer decides which fields the task has.
+    task = problem.task if checkpoint is None else candidate.prepare(problem)
+    refuse_misfit(name, options, problem, task)
+    return candidate
 
 
 def label(name: str, options: BackboneOptions, standard: BackboneOptions) -> str:
@@ -651,13 +654,15 @@ def why_not(task: Task[Any, Any, Any], traits: Set[str], reads: Set[str]) -> str
     return misfit(task.needs, kinds, traits, reads, writes=DECODER in task.inputs)
 
 
-def refuse_misfit(name: str, options: BackboneOptions, problem: Problem) -> None:
-    """Refuse a model that cannot do the task.
+def refuse_misfit(
+    name: str, options: BackboneOptions, problem: Problem, task: Task[Any, Any, Any]
+) -> None:
+    """Refuse a model that cannot do the task as it is prepared for it.
 
     Raises:
         UsageError: Gives the reason, and the models that can.
     """
-    if reason := why_not(problem.task, options.traits, options.reads):
+    if reason := why_not(task, options.traits, options.reads):
         fit_here = ", ".join(fitting(problem.task)) or "none"
         raise UsageError(
             f"The model {name} does not fit {problem.name} here: {reason}. What fits: {fit_here}."

@@ -134,3 +134,25 @@ def test_toy(tmp_path, monkeypatch):
         n.startswith(("bert.", "head.")) for n in read_tensors(theirs.folder / "model.safetensors")
     )
     assert theirs.predict(["a poorish film"])[0].label == "down"
+
+
+def test_it_tags_words_by_their_first_pieces(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    row = Row(
+        target="stress.test_bert:BertOptions", caption="a toy", reads=("tokens",),
+        traits=("sequence", "two-sided"), default=False, model_types=("toy-bert",),
+    )  # fmt: skip
+    monkeypatch.setitem(catalog.backbones.rows, "toy-bert", row)
+    publish(tmp_path / "tiny-bert")
+    rows = []
+    for number in range(40):
+        for word, label in LABELS.items():
+            pairs = [("a", "O"), (f"{word}ish", label), ("film", "O"), (str(number), "O")]
+            pairs = pairs[number % 4 :] + pairs[: number % 4]  # no tag belongs to a position
+            rows.append({"tokens": [t for t, _ in pairs], "tags": [tag for _, tag in pairs]})
+    for crf in (False, True):
+        settings = {"crf": crf, "recipe.learning_rate": 1e-2}
+        how = {"budget": "60steps", "settings": settings, "out": f"run-{crf}"}
+        run = ensuite.train("tag", rows, model="tiny-bert", **how)
+        answer = run.predict([["A", "poorish", "film", "goodish"]])[0]
+        assert answer.tags == ("O", "down", "O", "up")

@@ -156,7 +156,7 @@ def test_windows_are_joined_where_each_word_is_far_from_an_edge(
 ) -> None:
     overlap = data.draw(some.integers(0, window - 1))
     length = data.draw(some.integers(1, 40))
-    spans = Words(window=window, overlap=overlap).spans(length)
+    spans = Words(window=window, overlap=overlap).spans(("x",) * length)
     places: list[tuple[int, NDArray[Any]]] = [(s, np.arange(s, e)) for s, e in spans]
     assert join(places).tolist() == list(range(length))
     numbers = join([(s, np.full(e - s, n)) for n, (s, e) in enumerate(spans)])

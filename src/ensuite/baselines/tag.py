@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.baseline import Baseline
+from ensuite.data.processors import Words
 from ensuite.tasks.tag import Example, Prediction, Tag
 
 
@@ -33,7 +34,7 @@ class MostFrequentTag(Baseline):
 
     @classmethod
     def fit(cls, task: Tag, train: Sequence[Example], valid: Sequence[Example], seed: int) -> Self:
-        counts = np.zeros((task.processor.size, len(task.labels)), dtype=np.int64)
+        counts = np.zeros((cast(Words, task.processor).size, len(task.labels)), dtype=np.int64)
         known = [example for example in train if example.tags]
         words = task.processor.encode(task.raws(known))
         for example, rows in zip(known, words, strict=True):

@@ -26,6 +26,8 @@ from ensuite.data import columns
 from ensuite.data.inputs import TEXT_NAMES
 from ensuite.data.labels import Labels
 from ensuite.data.processors import Window, Words
+from ensuite.data.processors.checkpoint import kept_tokenizer
+from ensuite.data.processors.pieces import STARTS, Pieces, word_places
 from ensuite.metrics import entities as metrics
 from ensuite.nn import crf
 from ensuite.nn.heads import SequenceHead
@@ -96,7 +98,8 @@ class Tag(Task[Example, Item, Prediction]):
     Args:
         crf: Whether the tags of a sentence are chosen jointly, by a conditional random field, or
             each on its own; auto: jointly if the tags mark entities (BIO, BIOES).
-        processor: Turns words into tensors.
+        processor: Turns words into tensors: each word an id and its characters, or the pieces of a
+            checkpoint's tokenizer.
         labels: The tags, in the order of the outputs.
         entities: Whether the tags mark entities.
 
@@ -105,7 +108,7 @@ class Tag(Task[Example, Item, Prediction]):
     """
 
     crf: bool | None = None
-    processor: Words = field(default_factory=Words, metadata={"options": True})
+    processor: Words | Pieces = field(default_factory=Words, metadata={"options": True})
     labels: Labels = field(default_factory=Labels, metadata={"learned": True})
     entities: bool = field(default=False, metadata={"learned": True})
 
@@ -160,8 +163,9 @@ class Tag(Task[Example, Item, Prediction]):
             only = f'the single tag "{labels.names[0]}"' if labels.names else "no tag"
             raise DataError(f"The training rows have {only}: at least two are needed to choose.")
         entities = metrics.is_bio(labels.names)
+        chosen = replace(self, processor=choose_processor(self.processor, pretrained))
         return replace(
-            super().prepare(examples, options, pretrained),
+            super(Tag, chosen).prepare(examples, options, pretrained),
             crf=entities if self.crf is None else self.crf,
             labels=labels,
             entities=entities,
@@ -176,7 +180,7 @@ class Tag(Task[Example, Item, Prediction]):
         items = []
         for place, (example, windows) in enumerate(zip(examples, cut, strict=True)):
             tags = self.targets(example)
-            spans = self.processor.spans(len(tags))
+            spans = self.processor.spans(example.tokens)
             for (start, end), window in zip(spans, windows, strict=True):
                 items.append(Item(place, start, window, tags[start:end]))
         return items
@@ -194,9 +198,10 @@ class Tag(Task[Example, Item, Prediction]):
 
     def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
         batch = self.processor.collate([item.window for item in items])
-        assert batch.mask is not None
-        tags = torch.full(batch.mask.shape, IGNORE)
-        tags[batch.mask] = torch.from_numpy(np.concatenate([item.tags for item in items]))
+        lengths = torch.tensor([len(item.tags) for item in items])
+        tags = torch.full((len(items), int(lengths.max())), IGNORE)
+        real = torch.arange(tags.shape[1]) < lengths[:, None]
+        tags[real] = torch.from_numpy(np.concatenate([item.tags for item in items]))
         return replace(batch, targets={"tag": tags}, counts={"tag": int((tags >= 0).sum())})
 
     # Model
@@ -213,17 +218,32 @@ class Tag(Task[Example, Item, Prediction]):
 
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         tags = batch.targets["tag"]
+        values, mask = self.at_words(outputs.values, batch)
         if not self.crf:
-            return Loss({"tag": Part(cross_entropy(outputs.values, tags))})
-        scores: crf.Chain = outputs.values
-        return Loss({"tag": Part(crf.negative_log_likelihood(*scores, tags, batch.mask))})
+            return Loss({"tag": Part(cross_entropy(values, tags))})
+        scores: crf.Chain = values
+        return Loss({"tag": Part(crf.negative_log_likelihood(*scores, tags, mask))})
+
+    def at_words(self, values: Any, batch: Batch) -> tuple[Any, Tensor]:
+        """Return the values at the first piece of each word, (batch, words, tag), and a mask.
+
+        Where each position is a word they are as they were.
+        """
+        assert batch.mask is not None
+        if STARTS not in batch.inputs:
+            return values, batch.mask
+        places, mask = word_places(batch.inputs[STARTS])
+        emissions = values.emissions if self.crf else values
+        index = places[..., None].expand(-1, -1, emissions.shape[-1])
+        emissions = emissions.gather(1, index)
+        return values._replace(emissions=emissions) if self.crf else emissions, mask
 
     def predict(self, model: Model, batch: Batch) -> list[Piece]:
-        assert batch.mask is not None
         outputs: Outputs = model(batch)
-        tags, shares = self.decode(outputs.values, batch.mask)
+        values, mask = self.at_words(outputs.values, batch)
+        tags, shares = self.decode(values, mask)
         probabilities = shares.gather(1, tags[:, None])[:, 0]
-        ends = np.cumsum(batch.mask.sum(1).tolist())[:-1]
+        ends = np.cumsum(mask.sum(1).tolist())[:-1]
         each = (np.split(tensor.cpu().numpy(), ends) for tensor in (tags, probabilities.double()))
         return [Piece(*pair) for pair in zip(*each, strict=True)]
 
@@ -300,7 +320,7 @@ class Tag(Task[Example, Item, Prediction]):
         if orphans := sum(metrics.count_orphans(e.tags or ()) for e in everything):
             said = f"tags that go on with no entity: {orphans:,}; each begins one (conlleval)"
             findings.append(Finding("orphans", said))
-        if parts.get("test"):
+        if parts.get("test") and isinstance(self.processor, Words):
             findings.append(Finding("unknown", self._unknown(parts["test"])))
         return findings
 
@@ -367,3 +387,11 @@ def join(windows: Sequence[tuple[int, NDArray[Any]]]) -> NDArray[Any]:
             for (start, values), (low, high) in zip(windows, bounds, strict=True)
         ]
     )
+
+
+def choose_processor(words: Words | Pieces, pretrained: Pretrained | None) -> Words | Pieces:
+    """Return what reads sentences: pieces where a checkpoint brings a tokenizer of pieces."""
+    kept = kept_tokenizer(pretrained or Pretrained(), "tokenizer.json")
+    if kept is None or kept.unit != "pieces" or isinstance(words, Pieces):
+        return words
+    return Pieces(window=words.window)

@@ -205,8 +205,9 @@ class Words(Processor):
     def windows(self, raws: Sequence[Sentence]) -> Windows:
         return cut(self.encode(raws), self.window, self.overlap)
 
-    def spans(self, length: int) -> list[tuple[int, int]]:
+    def spans(self, raw: Sentence) -> list[tuple[int, int]]:
         """Return where the windows of a sentence start and end."""
+        length = max(1, len(raw))
         if length <= self.window:
             return [(0, length)]
         stride = self.window - self.overlap
@@ -225,7 +226,7 @@ class Words(Processor):
             inputs["characters"] = torch.from_numpy(letters)
         return Batch(inputs=inputs, mask=torch.from_numpy(mask))
 
-    def hide(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def hide(self, inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Replace half of the words that occur once in training, so that "unknown" is learned.
 
         Sources:
@@ -285,6 +286,19 @@ class Words(Processor):
             said = f"{self.vectors.name} has {self.covered:,} of the {words:,} training words"
             findings.append(Finding("vectors", f"{said}; {self.width} numbers each"))
         return findings
+
+
+def split_typed(text: str) -> Sentence:
+    """Split a text into numbers, words and punctuation marks.
+
+    >>> split_typed("It's 3,5 km.")
+    ('It', "'", 's', '3,5', 'km', '.')
+    """
+    from tokenizers import Regex
+    from tokenizers import pre_tokenizers as cut
+
+    steps = cut.Sequence([cut.WhitespaceSplit(), cut.Split(Regex(PIECE), "isolated")])
+    return tuple(word for word, _ in steps.pre_tokenize_str(composed(text)))
 
 
 def composed(word: str) -> str:
