@@ -22,8 +22,10 @@ from ensuite.core.backbone import BackboneOptions
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import hold, write_text
 from ensuite.core.model import Model
+from ensuite.core.runs import find_run, require_apart
+from ensuite.core.seed import require_seed
 from ensuite.core.task import rank
-from ensuite.predictor import RUN, Predictor, find_run
+from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem, find_task, open_problem, task_options
 from ensuite.report.card import comparison_card, run_card
 from ensuite.report.page import comparison_html, run_html
@@ -73,13 +75,14 @@ def compare_models(
     callback, amount, where = callback or Callback(), Budget.parse(budget), choose_device(device)
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: give 1 or more.")
+    require_apart(out, [data, how.get("test"), how.get("valid")])
     problem, mine = open_sorted(task, data, models, settings, **how)
     start = find_run(Path(init_from)) if init_from else None
     require_metric(problem)
     entrants = [*choose(models, problem, mine, where, start), *baselines(problem)]
     for finding in problem.findings:
         callback.say(f"{finding.topic:12s} {finding.sentence}")
-    folder = choose_folder(problem, out)
+    folder = Path(out) if out is not None else choose_folder(problem, entrants, amount, seeds)
     comparison = run_comparison(
         problem, entrants, budget=amount, seeds=seeds, folder=folder, callback=callback
     )
@@ -123,14 +126,18 @@ def train_model(
 ) -> tuple[Trial, Problem]:
     """Train one model, and write its run folder."""
     callback, amount, where = callback or Callback(), Budget.parse(budget), choose_device(device)
+    require_seed(seed)
+    require_apart(out, [data, how.get("test"), how.get("valid")])
     problem, mine = open_sorted(task, data, [model], settings, **how)
     start = find_run(Path(init_from)) if init_from else None
     require_metric(problem)
     candidate = choose([model], problem, mine, where, start)[0]
     for finding in problem.findings:
         callback.say(f"{finding.topic:12s} {finding.sentence}")
-    folder = choose_folder(problem, out)
+    folder = Path(out) if out is not None else choose_folder(problem)
     with hold(folder):
+        if resume and not (folder / RUN).exists():
+            callback.say(f"resume       {folder} holds no run yet: it starts from the beginning")
         claim(folder, identity(candidate, problem, amount, seed), problem, resume)
         trial = run_trial(candidate, problem, amount, seed, folder, callback)
         if isinstance(candidate, Trained) and isinstance(trial.predictor.model, Model):

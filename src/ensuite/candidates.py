@@ -19,8 +19,9 @@ from ensuite.core.files import read_tensors, write_text
 from ensuite.core.options import differences, option_names, set_options, to_json
 from ensuite.core.recipe import Recipe
 from ensuite.core.registry import load, misfit
+from ensuite.core.runs import find_run
 from ensuite.core.task import Task, rank
-from ensuite.predictor import WEIGHTS, Predictor, find_run
+from ensuite.predictor import WEIGHTS, Predictor
 from ensuite.problem import Problem, verify
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
@@ -332,10 +333,7 @@ def model_options(spec: str, task: str = "") -> tuple[str, BackboneOptions]:
         UsageError: For an unknown model or option; names the nearest.
     """
     name, _, rest = spec.partition(":")
-    if name not in catalog.backbones and name.lower() in catalog.ELSEWHERE:
-        raise UsageError(f'"{name}" is `{catalog.ELSEWHERE[name.lower()]}` here.')
-    listing = f"`ensuite models{f' --task {task}' if task else ''}` lists them"
-    row = catalog.backbones.find(name, f"{listing}.")
+    row = catalog.require_model(name, task)
     standard = row.load()(**row.preset)
     given = dict(part.partition("=")[::2] for part in rest.split(",") if part)
     options = set_options(standard, given, f"the model {name}")

@@ -17,13 +17,17 @@ from ensuite.core.errors import EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors, write_text
 from ensuite.core.model import Model
 from ensuite.core.options import from_json, set_options, to_json
+from ensuite.core.runs import CONFIG, find_run
+from ensuite.core.seed import require_seed
+from ensuite.core.table import Table
 from ensuite.core.task import Task
+from ensuite.data.sound import check_typed
 from ensuite.decoding.sampling import Sampling
 from ensuite.decoding.written import Steps
 from ensuite.tasks.generate import Generate
 from ensuite.training.evaluate import predict
 
-WEIGHTS, CONFIG, TASK, RUN = "model.safetensors", "config.json", "task.json", "run.json"
+WEIGHTS, TASK, RUN = "model.safetensors", "task.json", "run.json"
 
 
 class Stretch(NamedTuple):
@@ -57,6 +61,10 @@ class Predictor:
 
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
         """Answer raw inputs (texts, arrays, mappings of fields) or examples, in order."""
+        if isinstance(inputs, str):  # one text is a list of one, not of its letters
+            inputs = [inputs]
+        for raw in inputs:
+            check_typed(raw)
         return self.predict_examples([self.task.ask(raw) for raw in inputs])
 
     def predict_examples(self, examples: Sequence[Any]) -> list[Any]:
@@ -75,8 +83,14 @@ class Predictor:
         Raises:
             DataError: If they are not of the kind the model was trained on, or a label is unknown.
         """
-        tables = problem.open_tables(data)
-        table = tables.get("test", tables["train"])
+        return self.read_table(
+            problem.open_part(data, given or {}, asking=asking), given, asking=asking
+        )
+
+    def read_table(
+        self, table: Table, given: Mapping[str, str] | None = None, *, asking: bool
+    ) -> list[Any]:
+        """Make examples of a table, as :func:`ensuite.problem.open_part` opens it."""
         _, examples = self.task.read(*problem.settle(table, given or {}), asking=asking)
         if not asking:
             problem.verify(self.task, examples, "given", table)
@@ -158,6 +172,7 @@ class Predictor:
                 f"{self.name} was trained to {self.task_name}, not to go on with texts; "
                 "`ensuite train generate` makes a model that does."
             )
+        require_seed(options.get("seed", 0))
         context = None if isinstance(self.model, Baseline) else self.model.eval().backbone.context
         model = cast(Steps, self.model)
         return self.task.write(model, prompts, Sampling(**options), context)
@@ -210,22 +225,6 @@ class Predictor:
         if isinstance(model, Model):
             model.to(device).eval()
         return cls(config["name"], described["task"], task, model, options, folder)
-
-
-def find_run(path: Path) -> Path:
-    """Return the folder of a run: the folder itself, or the winner of a comparison's.
-
-    Raises:
-        RunError: If it is neither.
-    """
-    for folder in (path, path / "best"):
-        if (folder / CONFIG).exists():
-            return folder
-    if not path.exists():
-        raise RunError(
-            f"There is no run at {path}; `ensuite train` and `ensuite compare` make them."
-        )
-    raise RunError(f"{path} is not a run: it has no {CONFIG}.")
 
 
 def _target(kind: type) -> str:

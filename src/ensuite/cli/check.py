@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ensuite.cli import early
 from ensuite.cli import options as words
 
 
@@ -16,11 +17,13 @@ def command(
     json: words.Json = False,
 ) -> None:
     """Check that a run obeys the laws: padding changes nothing, saved is loaded, ..."""
+    given = words.pairs(column, "--column")
+    early.check_run(run)
+    early.check_data(data)
     from ensuite import laws
     from ensuite.predictor import Predictor
 
     predictor = Predictor.load(run)
-    given = words.pairs(column, "--column")
     examples = predictor.read(data, given, asking=True) if data else None
     verdicts = list(laws.check(predictor, examples))
     if json:

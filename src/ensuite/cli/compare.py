@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ensuite.cli import early
 from ensuite.cli import options as words
 
 
@@ -30,17 +31,21 @@ def command(
     json: words.Json = False,
 ) -> None:
     """Train models under one budget, beside simple baselines, and say which to take."""
+    given = words.data_options(test, valid, split, column, metric)
+    named = [name for name in (models or "").split(",") if name] + (model or [])
+    early.check_training(
+        task, named, (data, test, valid), budget, set_, split, device, out, init_from
+    )
     from ensuite.api import compare_models
     from ensuite.cli.progress import TerminalProgress
     from ensuite.report.table import terminal_table
 
     callback = TerminalProgress(quiet=json)
-    named = [name for name in (models or "").split(",") if name] + (model or [])
     try:
         comparison, problem = compare_models(
             task, data, models=named, seeds=seeds, budget=budget, settings=set_ or [],
             init_from=init_from, out=out, device=device, callback=callback,
-            **words.data_options(test, valid, split, column, metric),
+            **given,
         )  # fmt: skip
     except KeyboardInterrupt:
         callback.close()

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ensuite.cli import early
 from ensuite.cli import options as words
 
 if TYPE_CHECKING:
@@ -28,10 +29,12 @@ def command(
     json: words.Json = False,
 ) -> None:
     """Judge a trained run on labelled data."""
+    given = words.pairs(column, "--column")
+    early.check_run(run)
+    early.check_data(data)
     from ensuite.predictor import Predictor
 
     predictor = Predictor.load(run)
-    given = words.pairs(column, "--column")
     examples = predictor.read(data, given, asking=False)
     if by_length:
         show_by_length(predictor, examples, by_length, data, json=json)

@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
+from ensuite.cli import early
 from ensuite.cli import options as words
 from ensuite.core.errors import UsageError
+from ensuite.core.printable import printable
+from ensuite.core.seed import LARGEST_SEED, require_seed
 
 
 def command(
@@ -37,16 +40,21 @@ def command(
         int | None, typer.Option(help="Find a probable text instead: beginnings that are kept.")
     ] = None,
     count: Annotated[int, typer.Option(help="How many texts; each has the next seed.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of what is drawn.")] = 0,
     json: words.Json = False,
 ) -> None:
     """Go on with a text, with a run of the task generate."""
     from ensuite.cli.predict import content
-    from ensuite.predictor import Predictor
 
     if count < 1:
         raise UsageError(f"--count {count}: give 1 or more.")
-    predictor, prompt = Predictor.load(run), content(prompt)
+    require_seed(seed + count - 1)
+    early.check_run(run)
+    prompt = content(prompt)
+    from ensuite.predictor import Predictor
+
+    predictor = Predictor.load(run)
+    show = printable if sys.stdout.isatty() else str
     sampling = {
         "max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k,
         "top_p": top_p, "min_p": min_p, "repetition_penalty": repetition_penalty,
@@ -60,9 +68,9 @@ def command(
             continue
         if number > seed:
             print(f"\n--- {number}")
-        sys.stdout.write(prompt)
+        sys.stdout.write(show(prompt))
         for piece in pieces:
-            sys.stdout.write(piece)
+            sys.stdout.write(show(piece))
             sys.stdout.flush()
         print()
     if json:

@@ -1,12 +1,14 @@
 """The options that several commands share, and how their words are read."""
 
 import json
+import re
 import sys
 from typing import Annotated, Any
 
 import typer
 
 from ensuite.core.errors import UsageError
+from ensuite.core.seed import LARGEST_SEED
 
 Set = Annotated[
     list[str] | None,
@@ -23,6 +25,7 @@ Budget = Annotated[
     str | None,
     typer.Option("--budget", help="A number and one of s, m, h, steps, epochs, tokens: 60s."),
 ]
+Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of weights, order and dropout.")]
 Metric = Annotated[str | None, typer.Option("--metric", help="What ranks, if not the usual one.")]
 Out = Annotated[str | None, typer.Option("--out", help="Folder to write; runs/TASK-DATA-N.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
@@ -37,7 +40,9 @@ Data = Annotated[
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or a comparison's.")]
 
 
-def pairs(words: list[str] | None, option: str) -> dict[str, str]:
+def pairs(
+    words: list[str] | None, option: str, advice: str = "write it as name=value."
+) -> dict[str, str]:
     """Return what 'name=value' words say.
 
     Raises:
@@ -47,7 +52,7 @@ def pairs(words: list[str] | None, option: str) -> dict[str, str]:
     for word in words or []:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise UsageError(f"{option} {word}: write it as name=value.")
+            raise UsageError(f"{option} {word}: {advice}")
         found[name] = value
     return found
 
@@ -82,4 +87,6 @@ def print_json(value: Any) -> None:
     """Print one document; a number that JSON lacks is null."""
     text = json.dumps(value, ensure_ascii=False)
     clean = json.loads(text, parse_constant=lambda _: None)
-    sys.stdout.write(json.dumps(clean, indent=2, ensure_ascii=False) + "\n")
+    document = json.dumps(clean, indent=2, ensure_ascii=False)
+    escaped = re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", document)
+    sys.stdout.write(escaped + "\n")

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ensuite.predictor import CONFIG, TASK, WEIGHTS, Predictor
+from ensuite.core.runs import CONFIG
+from ensuite.predictor import TASK, WEIGHTS, Predictor
 
 ASKED_ALONE = 30
 """Inputs whose single answer is timed."""

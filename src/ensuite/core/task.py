@@ -245,6 +245,10 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         word, sure = self.describe(prediction)
         return {"answer": word} | ({} if sure is None else {"probability": sure})
 
+    def distribution(self, prediction: Prediction) -> Mapping[str, float]:
+        """Return the probability of every answer that was possible; empty where none is told."""
+        return {}
+
     def error(self, prediction: Prediction, example: Example) -> float:
         """Return how wrong an answer is, 0 where it is right; among wrong ones, surer is worse."""
         word, sure = self.describe(prediction)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ensuite.core.errors import DataError, UsageError, nearest
+from ensuite.core.errors import DataError, UsageError
+from ensuite.core.printable import printable
+from ensuite.data.walk import exists, is_file, near, unreadable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Opened
@@ -22,11 +24,14 @@ Pixels = NDArray[Any]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
-GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B")
+GREY = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B")
 """Pillow's names for what has one channel, with or without alpha."""
 
 IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+BITS_PER_SAMPLE = 258
+"""The tag of a TIFF file that says how large its numbers may be."""
 
 TURNED = range(5, 9)
 """EXIF orientations whose height and width change places."""
@@ -101,7 +106,7 @@ def idx_labels(path: Path) -> Path | None:
         return None
     name = re.sub(r"idx\d", "idx1", path.name.replace("images", "labels")).removesuffix(".gz")
     beside = (path.with_name(name), path.with_name(f"{name}.gz"))
-    return next((each for each in beside if each.exists()), None)
+    return next((each for each in beside if exists(each)), None)
 
 
 def located(
@@ -116,10 +121,10 @@ def located(
     pictures: list[Path] = []
     for name, cells in columns.items():
         first = [folder / cell for cell in cells[:LOOKED_AT] if is_picture(cell)]
-        if any(path.is_file() for path in first):
+        if any(map(is_file, first)):
             found[name] = [str(folder / cell) if is_picture(cell) else cell for cell in cells]
             pictures += [Path(cell) for cell in found[name] if is_picture(cell)]
-    return found, [path for path in pictures if path.is_file()]
+    return found, [path for path in pictures if is_file(path)]
 
 
 def shape(path: str) -> Shape:
@@ -180,17 +185,18 @@ def _stamp(path: str) -> int:
     """Return when a file was written, so that a changed one is read again."""
     try:
         return Path(path).stat().st_mtime_ns
-    except OSError as error:
-        folder = Path(path).parent
-        beside = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-        hint = nearest(Path(path).name, beside) if isinstance(error, FileNotFoundError) else ""
-        raise DataError(f"There is no picture {path}{hint or '.'}") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and not Path(path).is_symlink():
+            hint = near(Path(path)) or "."
+            raise DataError(f"There is no picture {printable(path)}{hint}") from None
+        raise unreadable(Path(path), error) from None
 
 
 @lru_cache(maxsize=KEPT)
 def _shape(path: str, stamp: int) -> Shape:
     with _open(path) as picture:
         _load(picture, path)
+        _to_bytes(picture, path)
         width, height = picture.size
         if picture.getexif().get(0x0112) in TURNED:
             width, height = height, width
@@ -204,8 +210,8 @@ def _decode(path: str, stamp: int, channels: int, size: int | None) -> Pixels:
     with _open(path) as opened:
         _load(opened, path)
         picture: Any = ImageOps.exif_transpose(opened)
-        if picture.mode.startswith("I"):  # 16 bits, whatever Pillow keeps them in
-            picture = Image.fromarray((np.asarray(picture) // 256).clip(0, 255).astype(np.uint8))
+        if picture.mode[0] in "IF":
+            picture = Image.fromarray(_to_bytes(picture, path, opened))
         if picture.has_transparency_data:
             white = Image.new("RGBA", picture.size, "white")
             picture = Image.alpha_composite(white, picture.convert("RGBA"))
@@ -215,7 +221,7 @@ def _decode(path: str, stamp: int, channels: int, size: int | None) -> Pixels:
 
 def _open(path: str) -> "Opened":
     try:
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise UsageError(
             'Pictures are read by Pillow, which is not installed: pip install "ensuite[images]"'
@@ -223,10 +229,19 @@ def _open(path: str) -> "Opened":
     try:
         return Image.open(path)
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path} is too large ({error}); give a smaller picture.") from None
-    except (OSError, SyntaxError, ValueError):
         raise DataError(
-            f"{path} is not a picture that can be read; mend it, or take it out."
+            f"{printable(path)} is too large ({error}); give a smaller picture."
+        ) from None
+    except UnidentifiedImageError:
+        raise DataError(
+            f"{printable(path)} is not a picture that can be read; mend it, or take it out."
+        ) from None
+    except OSError as error:
+        raise unreadable(Path(path), error) from None
+    except Exception as error:  # each format has its own ways to be damaged
+        raise DataError(
+            f"{printable(path)} is not a picture that can be read ({error}); mend it, or take it "
+            "out."
         ) from None
 
 
@@ -235,4 +250,46 @@ def _load(picture: "Opened", path: str) -> None:
     try:
         picture.load()
     except Exception as error:  # each format has its own ways to be damaged
-        raise DataError(f"{path} is damaged ({error}); mend it, or take it out.") from None
+        reason = printable(error)
+        raise DataError(
+            f"{printable(path)} is damaged ({reason}); mend it, or take it out."
+        ) from None
+
+
+def _to_bytes(picture: Any, path: str, opened: Any = None) -> Any:
+    """Return the pixels of a greyscale picture of more than 8 bits, scaled to bytes.
+
+    Args:
+        picture: Decoded; of another mode nothing is done.
+        path: What messages call it.
+        opened: The picture as it was opened, where ``picture`` was turned since.
+
+    Raises:
+        DataError: If the file does not tell which number is white.
+    """
+    if picture.mode[0] not in "IF":
+        return None
+    pixels = np.asarray(picture)
+    white = _white(opened or picture, pixels)
+    if white is None:
+        raise DataError(
+            f"{printable(path)} has numbers from {pixels.min():g} to {pixels.max():g} for pixels, "
+            "and does not tell which is white; save it with 8 or 16 bits, or give arrays (.npz)."
+        )
+    return (
+        (pixels * (256 / (white + 1))).astype(np.uint8)
+        if white > 1
+        else ((pixels * 255).round().astype(np.uint8))
+    )
+
+
+def _white(opened: Any, pixels: Pixels) -> float | None:
+    """Return the number that is white: of its bits the largest, of fractions 1; None: not told."""
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0 and np.isfinite(high)):
+        return None
+    if opened.mode == "F":
+        return 1.0 if high <= 1 else None
+    bits = opened.tag_v2.get(BITS_PER_SAMPLE, (16,)) if hasattr(opened, "tag_v2") else (16,)
+    white = 2.0 ** (bits[0] if isinstance(bits, tuple) else bits) - 1
+    return white if high <= white < 2**17 else None

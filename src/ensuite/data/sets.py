@@ -3,12 +3,17 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ensuite.core.errors import UsageError, nearest
 from ensuite.core.table import Table
 from ensuite.data import built_in
 from ensuite.data.memory import from_memory
+from ensuite.data.walk import exists
+
+LARGEST = 1_000_000
+"""What an option of a set may be at most: rows, words, or the seed of what is drawn."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,10 @@ class BuiltIn:
             if value < 0 or (option == "rows" and value < 1):
                 raise UsageError(
                     f"The option {option} of {self.name} is {value}; give a larger number."
+                )
+            if value > LARGEST:
+                raise UsageError(
+                    f"The option {option} of {self.name} is {value:,}; give {LARGEST:,} at most."
                 )
         made = self.make(**options)
         parts = made if "train" in made else {"train": made}
@@ -163,6 +172,27 @@ def names() -> list[str]:
     return list(SETS)
 
 
+def is_set(data: Any) -> bool:
+    """Say whether data is named as a built-in set is: no file is there, and none is meant."""
+    if not isinstance(data, str) or data in ("", "-"):
+        return False
+    return not Path(data).suffix and not exists(data)
+
+
+def require(spec: str) -> None:
+    """Refuse the name of a set that is not there.
+
+    Raises:
+        UsageError: Names the nearest.
+    """
+    name = spec.partition(":")[0]
+    if name not in SETS:
+        raise UsageError(
+            f'There is no built-in set "{name[:60]}"{nearest(name, SETS) or "."} '
+            f"They are: {', '.join(SETS)}."
+        )
+
+
 def settings(spec: str) -> Mapping[str, str]:
     """Return the options of the task that a set is read with; none where it is no set."""
     found = SETS.get(spec.partition(":")[0])
@@ -176,11 +206,7 @@ def load(spec: str) -> dict[str, Table]:
         UsageError: If there is no such set or option, or its value is not a whole number.
     """
     name, _, rest = spec.partition(":")
-    if name not in SETS:
-        raise UsageError(
-            f'There is no built-in set "{name}"{nearest(name, SETS) or "."} '
-            f"They are: {', '.join(SETS)}."
-        )
+    require(spec)
     options = {}
     for item in filter(None, rest.split(",")):
         option, _, value = item.partition("=")

@@ -19,7 +19,7 @@ from ensuite.core.model import Model
 from ensuite.core.score import Score, ratio
 from ensuite.core.table import Table
 from ensuite.core.task import Finding, Task
-from ensuite.data import columns
+from ensuite.data import columns, passages
 from ensuite.data.processors.text import UNKNOWN
 from ensuite.data.processors.writing import EDGE, Writing
 from ensuite.decoding.beam import beam_search
@@ -157,7 +157,7 @@ class Generate(Task[Example, Chunk, Prediction]):
             if not isinstance(text, str):
                 raise DataError(f"{table.where(row)}: {text!r} is not a text; give one.")
         if table.prose:
-            examples = [Example(f"{t}\n", line=line, ends=False) for line, t in enumerate(texts)]
+            examples = [Example(t, line=n, ends=False) for n, t in enumerate(passages.cut(texts))]
         else:
             examples = [Example(text, number) for number, text in enumerate(texts)]
         return replace(self, lines=table.prose), examples

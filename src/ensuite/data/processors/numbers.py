@@ -66,7 +66,13 @@ class Scaled(Processor):
         if not np.isfinite(values).all():
             raise DataError("An input has a number that is NaN or infinite; give finite numbers.")
         scaled = (values - np.array(self.mean)) / np.array(self.deviation)
-        narrow: Window = scaled.astype(np.float32)
+        with np.errstate(over="ignore"):
+            narrow: Window = scaled.astype(np.float32)
+        if not np.isfinite(narrow).all():
+            raise DataError(
+                "An input has a number that is far larger than any the model was trained on; "
+                "mend it."
+            )
         return narrow
 
     def show(self, raw: Numbers) -> str:
