@@ -22,6 +22,7 @@ from ensuite.core.backbone import BackboneOptions
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import hold, write_text
 from ensuite.core.model import Model
+from ensuite.core.printable import printable
 from ensuite.core.runs import find_run, require_apart
 from ensuite.core.seed import require_seed
 from ensuite.core.task import rank
@@ -88,7 +89,7 @@ def compare_models(
     )
     page = comparison_page(comparison, problem)
     write_text(folder / "report.html", comparison_html(page))
-    write_text(folder / "README.md", comparison_card(page))
+    write_text(folder / "README.md", printable(comparison_card(page)))
     return comparison, problem
 
 
@@ -149,7 +150,7 @@ def train_model(
         row = make_row(candidate, [trial], metric, "", folder)
         page = run_page(problem, trial, row, metric, str(amount))
         write_text(folder / "report.html", run_html(page))
-        write_text(folder / "README.md", run_card(page))
+        write_text(folder / "README.md", printable(run_card(page)))
     return trial, problem
 
 

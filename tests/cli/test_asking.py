@@ -144,6 +144,14 @@ def test_control_codes_of_labels_and_texts_reach_no_terminal(
     ):  # fmt: skip
         done = works(line)
         assert "\x1b" not in done.out + done.err
+    assert "\x1b" not in (tmp_path / "one/README.md").read_text(encoding="utf-8")
+
+
+def test_labels_in_a_file_to_answer_are_not_asked_for(
+    run: str, reviews: Path, works: Command, refused: Refused
+) -> None:
+    assert works(f"predict {run} --file reviews.csv").out.count("\n") == 60
+    refused(f"evaluate {run} reviews.csv", 1, "row 1 of reviews.csv", "in no training row")
 
 
 def test_arrays_are_answered_without_their_columns(tmp_path: Path, works: Command) -> None:

@@ -1,6 +1,7 @@
 """Labels keep their names, and their numbers keep one order."""
 
 import re
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -140,3 +141,10 @@ def test_long_numbers_are_words() -> None:
 def test_labels_that_look_alike_are_told(names: list[str], why: str) -> None:
     assert why in look_alike([*names, "other"])
     assert not look_alike([names[0], "other"])
+
+
+def test_an_object_is_no_name() -> None:
+    with pytest.raises(DataError, match=r"row 2 of a.csv has <object .* which is no name"):
+        read(cells("a", object()), "label")
+    day = date(2024, 3, 1)
+    assert read(cells(day, b"a", np.int64(3)), "label") == (["2024-03-01", "a", "3"], False)

@@ -102,6 +102,8 @@ def claim(problem: Problem, folder: Path) -> None:
                 f"{folder} compares on other data or options: {problem.data} has changed, or they "
                 "have. Choose another --out."
             )
+    elif any(not each.name.startswith(".") for each in folder.iterdir()):
+        raise RunError(f"{folder} is not empty and holds no comparison; choose another --out.")
     write_json(folder / COMPARISON, mine)
 
 

@@ -4,8 +4,11 @@ import ast
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date, time, timedelta
+from enum import Enum
+from numbers import Number
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +19,9 @@ from ensuite.core.printable import printable
 from ensuite.core.table import Table
 
 Label = str | tuple[str, ...]
+
+NAMES = (str, bytes, Number, np.generic, date, time, timedelta, Enum)
+"""What a label may be: anything that has one way to be written."""
 
 LONGEST_NUMBER = 18
 """Digits of a label up to which it is sorted as a number."""
@@ -154,7 +160,7 @@ def one(cell: Any, where: str, *, among: bool = False) -> str:
         if among:
             raise DataError(f"{where} has an empty label among its labels; take that one out.")
         raise DataError(f"{where} has no label; give it one, or take the row out.")
-    if isinstance(cell, Mapping) or is_list(cell) or is_written_list(cell):
+    if not isinstance(cell, NAMES) or is_written_list(cell):
         shown = printable(str(cell)[:60])
         raise DataError(
             f"{where} has {shown} for a label, which is no name; give one name or number, or "

@@ -111,7 +111,7 @@ class Classify(Task[Example, Item, Prediction]):
         label = find(table, "label", LABEL_NAMES, given)
         but = [label] if label else []
         raws, processor = inputs.read(table, given, self.input, self.processor, but=but)
-        if label is None:
+        if label is None or asking:
             return replace(self, processor=processor), [Example(raw) for raw in raws]
         names, several = labels.read(table, label, self.separator, lists=self.several)
         task = replace(self, processor=processor, several=several)
