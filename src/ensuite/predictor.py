@@ -173,6 +173,7 @@ class Predictor:
                 "`ensuite train generate` makes a model that does."
             )
         require_seed(options.get("seed", 0))
+        check_typed(list(prompts))
         context = None if isinstance(self.model, Baseline) else self.model.eval().backbone.context
         model = cast(Steps, self.model)
         return self.task.write(model, prompts, Sampling(**options), context)

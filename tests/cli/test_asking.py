@@ -5,9 +5,11 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
+import polars
 import pytest
 
 import ensuite as package
@@ -162,6 +164,17 @@ def test_arrays_are_answered_without_their_columns(tmp_path: Path, works: Comman
     lines = (tmp_path / "b.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[1])["y"] == 1
     assert len(lines) == 30
+
+
+def test_days_and_gaps_of_a_file_are_kept(run: str, tmp_path: Path, works: Command) -> None:
+    columns = {"text": ["a film", "b"], "day": [date(2024, 3, 1), None], "n": [float("nan"), 1.5]}
+    polars.DataFrame(columns).write_parquet(tmp_path / "a.parquet")
+    works(f"predict {run} --file a.parquet --out b.jsonl")
+    lines = (tmp_path / "b.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [(row["day"], row["n"]) for row in rows] == [("2024-03-01", None), (None, 1.5)]
+    works(f"predict {run} --file a.parquet --out b.csv")
+    assert json.loads(works(f"predict {run} --file a.parquet --json").out) == rows
 
 
 def test_one_text_is_a_list_of_one(run: str) -> None:

@@ -45,11 +45,14 @@ def command(
 ) -> None:
     """Go on with a text, with a run of the task generate."""
     from ensuite.cli.predict import content
+    from ensuite.data.walk import is_file
 
     if count < 1:
         raise UsageError(f"--count {count}: give 1 or more.")
     require_seed(seed + count - 1)
     early.check_run(run)
+    if prompt and " " not in prompt and is_file(prompt):
+        raise UsageError(f"{prompt} is a file: to go on with what stands in it, @{prompt}")
     prompt = content(prompt)
     from ensuite.predictor import Predictor
 

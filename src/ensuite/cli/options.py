@@ -84,9 +84,16 @@ def metric_line(name: str, value: float) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print one document; a number that JSON lacks is null."""
-    text = json.dumps(value, ensure_ascii=False)
+    """Print one document."""
+    sys.stdout.write(to_json(value, indent=2) + "\n")
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return a document; a number that JSON lacks is null, a day or the like is a text.
+
+    Control codes that JSON allows, and a terminal obeys, are written as their codes.
+    """
+    text = json.dumps(value, ensure_ascii=False, default=str)
     clean = json.loads(text, parse_constant=lambda _: None)
-    document = json.dumps(clean, indent=2, ensure_ascii=False)
-    escaped = re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", document)
-    sys.stdout.write(escaped + "\n")
+    document = json.dumps(clean, indent=indent, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", document)

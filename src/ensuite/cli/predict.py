@@ -238,12 +238,10 @@ def show(
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Write answers as CSV or JSON lines, by the file's ending."""
-    import json
-
     from ensuite.core.files import write_text
 
     if path.suffix == ".jsonl":
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        write_text(path, "".join(words.to_json(row) + "\n" for row in rows))
     else:
         write_text(path, to_csv(rows))
 
@@ -283,12 +281,10 @@ def safe(value: Any) -> Any:
     >>> safe("=1+2"), safe("-3.5"), safe(-3.5), safe("@x"), safe("a-b")
     ("'=1+2", '-3.5', -3.5, "'@x", 'a-b')
     """
-    import json
-
     from ensuite.data.header import is_number
 
     if isinstance(value, list | tuple | dict):
-        return json.dumps(value, ensure_ascii=False)
+        return words.to_json(value)
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return value if is_number(value) else f"'{value}"
     return value

@@ -70,8 +70,10 @@ def strings(cells: Iterable[Any]) -> Iterator[str]:
 
 
 def too_large(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Say of each number whether its square would overflow."""
-    found: NDArray[np.bool_] = np.abs(values.astype(np.float64, copy=False)) > LARGEST
+    """Say of each number whether its square would overflow; no smaller type has such numbers."""
+    if values.dtype.kind != "f" or values.dtype.itemsize < 8:
+        return np.zeros(values.shape, dtype=np.bool_)
+    found: NDArray[np.bool_] = (values > LARGEST) | (values < -LARGEST)
     return found
 
 
