@@ -231,10 +231,13 @@ WAYS: tuple[Callable[[bytes, list[bytes], Random], bytes], ...] = (
 
 
 def open_file(path: Path, task: str) -> None:
-    """Open a file as a user does who is about to train."""
-    from ensuite.problem import open_problem
+    """Open a file as a user does who is about to train, up to a batch; then ask its rows."""
+    from ensuite.problem import open_part, open_problem, settle
 
-    open_problem(task, str(path), settings={"size": "8"} if path.is_dir() else {})
+    problem = open_problem(task, str(path), settings={"size": "8"} if path.is_dir() else {})
+    items = problem.task.items(problem.parts["train"])
+    problem.task.collate([items[number] for number in range(min(4, len(items)))])
+    problem.task.read(*settle(open_part(str(path), {}, asking=True), {}), asking=True)
 
 
 def write(folder: Path, name: str, content: bytes) -> Path:
