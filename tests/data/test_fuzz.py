@@ -49,7 +49,7 @@ def test_what_goes_wrong_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     assert fuzz.attempt(path, "classify", 0) is None  # refused with a sentence
     monkeypatch.setattr(fuzz, "HANG", 1)
-    for wrong, word in ((fails, "KeyError"), (hangs, "TimeoutError"), (floods, "MB for 0 bytes")):
+    for wrong, word in ((fails, "KeyError"), (hangs, "Hang"), (floods, "MB for 0 bytes")):
         monkeypatch.setattr(fuzz, "open_file", wrong)
         found = fuzz.attempt(path, "classify", 0)
         assert found is not None

@@ -3,7 +3,9 @@
 import math
 import re
 import struct
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.printable import printable
+from ensuite.data import shades
 from ensuite.data.walk import exists, is_file, near, unreadable
 
 if TYPE_CHECKING:
@@ -30,11 +33,11 @@ GREY = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B")
 IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
-BITS_PER_SAMPLE = 258
-"""The tag of a TIFF file that says how large its numbers may be."""
-
 TURNED = range(5, 9)
 """EXIF orientations whose height and width change places."""
+
+MOST_PIXELS_A_BYTE = 100
+"""Pixels in a byte of a file, above which a very large picture is made to fill memory."""
 
 LOOKED_AT = 20
 """Cells of a column that say whether it names pictures."""
@@ -194,9 +197,9 @@ def _stamp(path: str) -> int:
 
 @lru_cache(maxsize=KEPT)
 def _shape(path: str, stamp: int) -> Shape:
-    with _open(path) as picture:
-        _load(picture, path)
-        _to_bytes(picture, path)
+    with _open(path) as picture, _decoding(path):
+        picture.load()
+        shades.to_bytes(picture, picture)
         width, height = picture.size
         if picture.getexif().get(0x0112) in TURNED:
             width, height = height, width
@@ -207,11 +210,9 @@ def _shape(path: str, stamp: int) -> Shape:
 def _decode(path: str, stamp: int, channels: int, size: int | None) -> Pixels:
     from PIL import Image, ImageOps
 
-    with _open(path) as opened:
-        _load(opened, path)
-        picture: Any = ImageOps.exif_transpose(opened)
-        if picture.mode[0] in "IF":
-            picture = Image.fromarray(_to_bytes(picture, path, opened))
+    with _open(path) as opened, _decoding(path):
+        opened.load()
+        picture: Any = shades.to_bytes(ImageOps.exif_transpose(opened), opened)
         if picture.has_transparency_data:
             white = Image.new("RGBA", picture.size, "white")
             picture = Image.alpha_composite(white, picture.convert("RGBA"))
@@ -221,75 +222,48 @@ def _decode(path: str, stamp: int, channels: int, size: int | None) -> Pixels:
 
 def _open(path: str) -> "Opened":
     try:
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
     except ImportError:
         raise UsageError(
             'Pictures are read by Pillow, which is not installed: pip install "ensuite[images]"'
         ) from None
     try:
-        return Image.open(path)
-    except Image.DecompressionBombError as error:
-        raise DataError(
-            f"{printable(path)} is too large ({error}); give a smaller picture."
-        ) from None
-    except UnidentifiedImageError:
-        raise DataError(
-            f"{printable(path)} is not a picture that can be read; mend it, or take it out."
-        ) from None
+        with _decoding(path):
+            picture = Image.open(path)
     except OSError as error:
         raise unreadable(Path(path), error) from None
-    except Exception as error:  # each format has its own ways to be damaged
+    pixels, size = math.prod(picture.size), Path(path).stat().st_size
+    if pixels > (Image.MAX_IMAGE_PIXELS or pixels) and pixels > MOST_PIXELS_A_BYTE * size:
+        picture.close()
         raise DataError(
-            f"{printable(path)} is not a picture that can be read ({error}); mend it, or take it "
-            "out."
-        ) from None
+            f"{printable(path)} is too large ({pixels:,} pixels in {size:,} bytes); give a smaller "
+            "picture."
+        )
+    return picture
 
 
-def _load(picture: "Opened", path: str) -> None:
-    """Decode the whole of a picture."""
+@contextmanager
+def _decoding(path: str) -> Iterator[None]:
+    """Tell of whatever goes wrong within: each format has its own ways to be damaged.
+
+    Pillow's warnings are left out, since it goes on to read what it warns of, or fails.
+    """
     try:
-        picture.load()
-    except Exception as error:  # each format has its own ways to be damaged
-        reason = printable(error)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = printable(str(error).replace(repr(path), "it"))
+        if "DecompressionBomb" in type(error).__name__:
+            raise DataError(
+                f"{printable(path)} is too large ({reason}); give a smaller picture."
+            ) from None
+        if "Unidentified" in type(error).__name__:
+            raise DataError(
+                f"{printable(path)} is not a picture that can be read; mend it, or take it out."
+            ) from None
         raise DataError(
             f"{printable(path)} is damaged ({reason}); mend it, or take it out."
         ) from None
-
-
-def _to_bytes(picture: Any, path: str, opened: Any = None) -> Any:
-    """Return the pixels of a greyscale picture of more than 8 bits, scaled to bytes.
-
-    Args:
-        picture: Decoded; of another mode nothing is done.
-        path: What messages call it.
-        opened: The picture as it was opened, where ``picture`` was turned since.
-
-    Raises:
-        DataError: If the file does not tell which number is white.
-    """
-    if picture.mode[0] not in "IF":
-        return None
-    pixels = np.asarray(picture)
-    white = _white(opened or picture, pixels)
-    if white is None:
-        raise DataError(
-            f"{printable(path)} has numbers from {pixels.min():g} to {pixels.max():g} for pixels, "
-            "and does not tell which is white; save it with 8 or 16 bits, or give arrays (.npz)."
-        )
-    return (
-        (pixels * (256 / (white + 1))).astype(np.uint8)
-        if white > 1
-        else ((pixels * 255).round().astype(np.uint8))
-    )
-
-
-def _white(opened: Any, pixels: Pixels) -> float | None:
-    """Return the number that is white: of its bits the largest, of fractions 1; None: not told."""
-    low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= 0 and np.isfinite(high)):
-        return None
-    if opened.mode == "F":
-        return 1.0 if high <= 1 else None
-    bits = opened.tag_v2.get(BITS_PER_SAMPLE, (16,)) if hasattr(opened, "tag_v2") else (16,)
-    white = 2.0 ** (bits[0] if isinstance(bits, tuple) else bits) - 1
-    return white if high <= white < 2**17 else None
