@@ -252,6 +252,8 @@ def _decoding(path: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except DataError as error:
+        raise DataError(f"{printable(path)}: {error}") from None
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ensuite.core.errors import DataError
+
 BITS_PER_SAMPLE = 258
 """The tag of a TIFF file that says how large its numbers may be."""
 
@@ -19,7 +21,7 @@ def to_bytes(picture: Any, opened: Any) -> Any:
         opened: The file it is from, before it was turned, which has the tags.
 
     Raises:
-        ValueError: If nothing tells which number is white.
+        DataError: If nothing tells which number is white.
     """
     from PIL import Image
 
@@ -28,9 +30,9 @@ def to_bytes(picture: Any, opened: Any) -> Any:
     pixels = np.asarray(picture)
     white = find_white(opened, pixels)
     if white is None:
-        raise ValueError(
+        raise DataError(
             f"its pixels are numbers from {pixels.min():g} to {pixels.max():g}, and nothing tells "
-            "which is white: save it with 8 or 16 bits, or give arrays"
+            "which is white; save it with 8 or 16 bits, or give arrays (.npz)."
         )
     if opened.mode == "F":
         return Image.fromarray((pixels * 255).round().astype(np.uint8))
