@@ -275,7 +275,7 @@ class TestShades:
             self.open(tmp_path, pixels)
         table = tmp_path / "a.csv"
         table.write_text("image,label\na.tif,x\n", encoding="utf-8")
-        with pytest.raises(DataError, match=r"row 1 of a\.csv: .*a\.tif .* which is white"):
+        with pytest.raises(DataError, match=r"row 1 of a\.csv: .*a\.tif: .* which is white"):
             open_problem("classify", str(table))
 
     def test_a_small_file_of_very_many_pixels_is_refused(

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ensuite.core.errors import UsageError, nearest
+from ensuite.core.seed import LARGEST_SEED
 from ensuite.core.table import Table
 from ensuite.data import built_in
 from ensuite.data.memory import from_memory
 from ensuite.data.walk import exists
 
 LARGEST = 1_000_000
-"""What an option of a set may be at most: rows, words, or the seed of what is drawn."""
+"""What an option of a set may be at most: rows, or words."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,10 @@ class BuiltIn:
                 raise UsageError(
                     f"The option {option} of {self.name} is {value}; give a larger number."
                 )
-            if value > LARGEST:
+            most = LARGEST_SEED if option == "seed" else LARGEST
+            if value > most:
                 raise UsageError(
-                    f"The option {option} of {self.name} is {value:,}; give {LARGEST:,} at most."
+                    f"The option {option} of {self.name} is {value:,}; give {most:,} at most."
                 )
         made = self.make(**options)
         parts = made if "train" in made else {"train": made}
