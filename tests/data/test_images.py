@@ -281,7 +281,8 @@ class TestShades:
     def test_a_small_file_of_very_many_pixels_is_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60_000)
+        monkeypatch.setattr(images, "MOST_PIXELS", 60_000)
+        monkeypatch.setattr(images, "MOST_PIXELS_A_BYTE", 100)
         Image.new("L", (300, 300)).save(tmp_path / "bomb.png")
         with pytest.raises(DataError, match="too large"):
             images.shape(str(tmp_path / "bomb.png"))

@@ -36,8 +36,8 @@ IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 TURNED = range(5, 9)
 """EXIF orientations whose height and width change places."""
 
-MOST_PIXELS_A_BYTE = 100
-"""Pixels in a byte of a file, above which a very large picture is made to fill memory."""
+MOST_PIXELS, MOST_PIXELS_A_BYTE = 2**25, 1000
+"""Pixels, in all and in a byte of the file, above both of which a picture is to fill memory."""
 
 LOOKED_AT = 20
 """Cells of a column that say whether it names pictures."""
@@ -233,7 +233,7 @@ def _open(path: str) -> "Opened":
     except OSError as error:
         raise unreadable(Path(path), error) from None
     pixels, size = math.prod(picture.size), Path(path).stat().st_size
-    if pixels > (Image.MAX_IMAGE_PIXELS or pixels) and pixels > MOST_PIXELS_A_BYTE * size:
+    if pixels > MOST_PIXELS and pixels > MOST_PIXELS_A_BYTE * size:
         picture.close()
         raise DataError(
             f"{printable(path)} is too large ({pixels:,} pixels in {size:,} bytes); give a smaller "

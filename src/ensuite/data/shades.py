@@ -34,9 +34,13 @@ def to_bytes(picture: Any, opened: Any) -> Any:
             f"its pixels are numbers from {pixels.min():g} to {pixels.max():g}, and nothing tells "
             "which is white; save it with 8 or 16 bits, or give arrays (.npz)."
         )
-    if opened.mode == "F":
-        return Image.fromarray((pixels * 255).round().astype(np.uint8))
-    return Image.fromarray((pixels * (256 / (white + 1))).astype(np.uint8))  # the upper bits
+    shades = np.empty(pixels.shape, np.uint8)
+    for row, numbers in enumerate(pixels):  # one after the other, so that little is held twice
+        if opened.mode == "F":
+            shades[row] = (numbers * 255).round()
+        else:
+            shades[row] = numbers * (256 / (white + 1))  # the upper bits
+    return Image.fromarray(shades)
 
 
 def find_white(opened: Any, pixels: NDArray[Any]) -> float | None:
