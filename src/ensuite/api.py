@@ -22,7 +22,7 @@ from ensuite.core.backbone import BackboneOptions
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import hold, write_text
 from ensuite.core.model import Model
-from ensuite.core.printable import printable
+from ensuite.core.printable import one_line, printable
 from ensuite.core.runs import find_run, require_apart
 from ensuite.core.seed import require_seed
 from ensuite.core.task import rank
@@ -82,7 +82,7 @@ def compare_models(
     require_metric(problem)
     entrants = [*choose(models, problem, mine, where, start), *baselines(problem)]
     for finding in problem.findings:
-        callback.say(f"{finding.topic:12s} {finding.sentence}")
+        callback.say(one_line(f"{finding.topic:12s} {finding.sentence}"))
     folder = Path(out) if out is not None else choose_folder(problem, entrants, amount, seeds)
     comparison = run_comparison(
         problem, entrants, budget=amount, seeds=seeds, folder=folder, callback=callback
@@ -134,7 +134,7 @@ def train_model(
     require_metric(problem)
     candidate = choose([model], problem, mine, where, start)[0]
     for finding in problem.findings:
-        callback.say(f"{finding.topic:12s} {finding.sentence}")
+        callback.say(one_line(f"{finding.topic:12s} {finding.sentence}"))
     folder = Path(out) if out is not None else choose_folder(problem)
     with hold(folder):
         if resume and not (folder / RUN).exists():

@@ -7,7 +7,7 @@ import typer
 from ensuite import catalog
 from ensuite.cli import early
 from ensuite.cli import options as words
-from ensuite.core.printable import printable
+from ensuite.core.printable import one_line
 
 
 def command(
@@ -42,7 +42,7 @@ def command(
         words.print_json([finding._asdict() for finding in problem.findings])
     else:
         for finding in problem.findings:
-            print(printable(f"{finding.topic:12s} {finding.sentence}"))
+            print(one_line(f"{finding.topic:12s} {finding.sentence}"))
     return None
 
 

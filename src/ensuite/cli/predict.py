@@ -168,7 +168,7 @@ def cells(table: "Table") -> list[dict[str, Any]] | None:
     columns = {
         name: values.tolist() if isinstance(values, np.ndarray) else values
         for name, values in table.columns.items()
-        if np.ndim(values) == 1 or not isinstance(values, np.ndarray)
+        if not isinstance(values, np.ndarray) or values.ndim == 1
     }
     if any(isinstance(value[0], np.ndarray) for value in columns.values()) or not columns:
         return None

@@ -19,6 +19,15 @@ def printable(text: Any) -> str:
     return UNPRINTABLE.sub(lambda match: _escape(match[0]), str(text))
 
 
+def one_line(text: Any) -> str:
+    r"""Return a printable text that stays on its line: names of columns may have several.
+
+    >>> one_line("Rating\n(1 to 5)")
+    'Rating\\n(1 to 5)'
+    """
+    return printable(text).replace("\n", "\\n")
+
+
 def _escape(character: str) -> str:
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:  # a byte of a path that is no UTF-8
