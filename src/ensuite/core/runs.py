@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ensuite.core.errors import RunError, UsageError
-from ensuite.core.printable import printable
 
 CONFIG = "config.json"
 """The file by which a folder is known to be a run."""
@@ -24,13 +23,12 @@ def find_run(path: Path) -> Path:
                 return folder
         there = path.exists()
     except OSError as error:
-        raise RunError(f"{printable(path)} cannot be read ({error.strerror}).") from None
+        raise RunError(f"{path} cannot be read ({error.strerror}).") from None
     if not there:
         raise RunError(
-            f"There is no run at {printable(path)}; `ensuite train` and `ensuite compare` make "
-            "them."
+            f"There is no run at {path}; `ensuite train` and `ensuite compare` make them."
         )
-    raise RunError(f"{printable(path)} is not a run: it has no {CONFIG}.")
+    raise RunError(f"{path} is not a run: it has no {CONFIG}.")
 
 
 def require_apart(out: str | Path | None, inputs: Sequence[Any]) -> None:
@@ -49,9 +47,7 @@ def require_apart(out: str | Path | None, inputs: Sequence[Any]) -> None:
         raise UsageError("--out is empty; give a path.")
     for source in inputs:
         if isinstance(source, str | PathLike) and is_same(out, source):
-            raise UsageError(
-                f"--out {printable(out)} is the input {printable(source)}; choose another --out."
-            )
+            raise UsageError(f"--out {out} is the input {source}; choose another --out.")
 
 
 def is_same(one: str | Path, other: str | PathLike[str]) -> bool:

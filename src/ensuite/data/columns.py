@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError, UsageError, nearest
-from ensuite.core.printable import printable
 from ensuite.core.table import Table
 from ensuite.data.sound import say_too_large, too_large
 
@@ -72,7 +71,7 @@ def named(table: Table, column: str, role: str) -> str:
     if column.isdecimal() and len(column) < 10 and int(column) < len(columns):
         return columns[int(column)]
     raise DataError(
-        f'{table.name} has no column "{printable(column[:80])}" for the '
+        f'{table.name} has no column "{column[:80]}" for the '
         f"{role}{nearest(column, columns) or '.'} "
         f"It has: {listed(table)}."
     )
@@ -97,9 +96,9 @@ def listed(table: Table) -> str:
     Where a file names none, they are numbers, and their first cells tell which is which.
     """
     columns = [
-        f'{name} ("{printable(cells[0][:20])}")'
+        f'{name} ("{cells[0][:20]}")'
         if name.isdecimal() and not table.has_header and isinstance(cells[0], str)
-        else printable(name)
+        else name
         for name, cells in table.columns.items()
     ]
     more = f", ... ({len(columns)} in all)" if len(columns) > 12 else ""
@@ -162,7 +161,7 @@ def numbers(table: Table, column: str, *, empty: bool = False) -> NDArray[np.flo
         return cells.numbers
     row = int(wrong.argmax())
     value = table.columns[column][row]
-    shown = f'"{printable(str(value)[:40])}"'
+    shown = f'"{str(value)[:40]}"'
     allowed = ", or leave the cell empty" if empty else ""
     if cells.empty[row]:
         problem = f"the cell in the column {column} is empty. Give a number"

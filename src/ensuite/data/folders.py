@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ensuite.core.errors import DataError
-from ensuite.core.printable import printable
+from ensuite.core.printable import one_line
 from ensuite.core.table import Table
 from ensuite.data import images, readers, walk
 
@@ -38,21 +38,16 @@ def read(folder: Path) -> dict[str, Table]:
     for name, path in _parts(folder):
         split = SPLITS.get(name.lower(), name)
         if split in found:
-            raise DataError(
-                f"{printable(folder)} has two parts called {printable(split)}; move one away."
-            )
-        shown = printable(folder.name if split == "train" else f"{folder.name}/{name}")
+            raise DataError(f"{folder} has two parts called {split}; move one away.")
+        shown = one_line(folder.name if split == "train" else f"{folder.name}/{name}")
         part = _read_part(path)
         beside = path if path.is_dir() else path.parent
-        file = part.name and printable(f"{beside.name}/{part.name}")
+        file = part.name and one_line(f"{beside.name}/{part.name}")
         found[split] = replace(part, name=shown, file=file)
     if "train" not in found and len(found) == 1:  # one set without a usual name
         return {"train": next(iter(found.values()))}
     if "train" not in found or not found.keys() <= set(SPLITS.values()):
-        raise DataError(
-            f"{printable(folder)} has the parts {printable(', '.join(found))}; call them train, "
-            "valid, test."
-        )
+        raise DataError(f"{folder} has the parts {', '.join(found)}; call them train, valid, test.")
     return found
 
 
@@ -80,7 +75,7 @@ def _read_part(path: Path) -> Table:
     folders = [each for each in walk.entries(path) if each.is_dir()]
     for each in (path, *folders):
         _require_content(each)
-    labelled = [(file, printable(each.name)) for each in folders for file in _pictures(each)]
+    labelled = [(file, one_line(each.name)) for each in folders for file in _pictures(each)]
     notes = _left_out([path, *folders])
     if labelled:
         return _table([file for file, _ in labelled], [name for _, name in labelled], notes)
@@ -93,7 +88,7 @@ def _require_content(folder: Path) -> None:
     """Refuse a folder without anything in it: a label that has no picture is a mistake."""
     if not walk.entries(folder):
         raise DataError(
-            f"The folder {printable(folder)} is empty; put pictures into it (in one folder for "
+            f"The folder {folder} is empty; put pictures into it (in one folder for "
             "each label, or beside a captions.csv that names them), or take it away."
         )
 
@@ -108,7 +103,7 @@ def _left_out(folders: list[Path]) -> tuple[str, ...]:
     if not hidden:
         return ()
     names = sorted(set(hidden))
-    shown = printable(", ".join(names[:3])) + (", ..." if len(names) > 3 else "")
+    shown = one_line(", ".join(names[:3])) + (", ..." if len(names) > 3 else "")
     return (f"{shown} left out: names that begin with a dot, and __MACOSX, are no data",)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError, UsageError
-from ensuite.core.printable import printable
 from ensuite.data import shades
 from ensuite.data.walk import exists, is_file, near, unreadable
 
@@ -191,7 +190,7 @@ def _stamp(path: str) -> int:
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError) and not Path(path).is_symlink():
             hint = near(Path(path)) or "."
-            raise DataError(f"There is no picture {printable(path)}{hint}") from None
+            raise DataError(f"There is no picture {path}{hint}") from None
         raise unreadable(Path(path), error) from None
 
 
@@ -236,8 +235,7 @@ def _open(path: str) -> "Opened":
     if pixels > MOST_PIXELS and pixels > MOST_PIXELS_A_BYTE * size:
         picture.close()
         raise DataError(
-            f"{printable(path)} is too large ({pixels:,} pixels in {size:,} bytes); give a smaller "
-            "picture."
+            f"{path} is too large ({pixels:,} pixels in {size:,} bytes); give a smaller picture."
         )
     return picture
 
@@ -253,19 +251,15 @@ def _decoding(path: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except DataError as error:
-        raise DataError(f"{printable(path)}: {error}") from None
+        raise DataError(f"{path}: {error}") from None
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        reason = printable(str(error).replace(repr(path), "it"))
+        reason = str(error).replace(repr(path), "it")
         if "DecompressionBomb" in type(error).__name__:
-            raise DataError(
-                f"{printable(path)} is too large ({reason}); give a smaller picture."
-            ) from None
+            raise DataError(f"{path} is too large ({reason}); give a smaller picture.") from None
         if "Unidentified" in type(error).__name__:
             raise DataError(
-                f"{printable(path)} is not a picture that can be read; mend it, or take it out."
+                f"{path} is not a picture that can be read; mend it, or take it out."
             ) from None
-        raise DataError(
-            f"{printable(path)} is damaged ({reason}); mend it, or take it out."
-        ) from None
+        raise DataError(f"{path} is damaged ({reason}); mend it, or take it out.") from None

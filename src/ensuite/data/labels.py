@@ -161,7 +161,7 @@ def one(cell: Any, where: str, *, among: bool = False) -> str:
             raise DataError(f"{where} has an empty label among its labels; take that one out.")
         raise DataError(f"{where} has no label; give it one, or take the row out.")
     if not isinstance(cell, NAMES) or is_written_list(cell):
-        shown = printable(str(cell)[:60])
+        shown = str(cell)[:60]
         raise DataError(
             f"{where} has {shown} for a label, which is no name; give one name or number, or "
             "several with a mark between them (red;blue) and --set separator=';'."

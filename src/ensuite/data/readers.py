@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from ensuite.core.errors import DataError
-from ensuite.core.printable import printable
+from ensuite.core.printable import one_line
 from ensuite.core.table import Table
 from ensuite.data import conll, images
 from ensuite.data.delimited import Parsed, lines, parse
@@ -85,7 +85,7 @@ def read_content(
         header: As in :func:`read`.
         path: Where it lies, and what belongs to it; None for standard input.
     """
-    name = printable(name)
+    name = one_line(name)
     if name.endswith(".gz") or content.startswith(b"\x1f\x8b"):
         content = unzip(content, name)
     kind = find_kind(name, content)
@@ -226,7 +226,7 @@ def parse_parquet(content: bytes, name: str) -> Parsed:
     try:
         frame = polars.read_parquet(io.BytesIO(content))
     except (*failures, MemoryError, OverflowError) as error:
-        reason = printable(str(error).partition("\n")[0][:200])
+        reason = str(error).partition("\n")[0][:200]
         raise DataError(f"{name} is not a whole Parquet file ({reason}).") from None
     return to_columns(frame, name)
 
@@ -235,7 +235,7 @@ def parse_npz(content: bytes, name: str) -> Parsed:
     """Return the arrays of a NumPy archive; X is one of them, and all have as many rows."""
     arrays = read_arrays(content, name)
     if "X" not in arrays:
-        shown = printable(", ".join(arrays)[:200]) or "nothing"
+        shown = ", ".join(arrays)[:200] or "nothing"
         raise DataError(f"{name} has no array X; it has: {shown}. Save X, and y for the labels.")
     if scalars := [key for key, array in arrays.items() if array.ndim == 0]:
         raise DataError(f"The array {scalars[0]} of {name} is a single number; give one a row.")
@@ -262,6 +262,6 @@ def read_arrays(content: bytes, name: str) -> dict[str, Any]:
                 f"{name} holds Python objects (pickled), which are never read; "
                 "save arrays of numbers or of texts."
             ) from None
-        reason = printable(str(error)[:200]) or type(error).__name__
+        reason = str(error)[:200] or type(error).__name__
         raise DataError(f"{name} is not a whole .npz file ({reason}).") from None
     return arrays

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError
-from ensuite.core.printable import printable
 from ensuite.core.table import Table
 
 LARGEST = 1e150
@@ -24,7 +23,7 @@ def check_texts(table: Table) -> Table:
         if isinstance(cells, np.ndarray) or is_unicode(strings(cells)):
             continue
         row = next(row for row, cell in enumerate(cells) if not is_unicode(strings([cell])))
-        raise DataError(f"{table.where(row)}: {broken(f'the column {printable(name)}')}.")
+        raise DataError(f"{table.where(row)}: {broken(f'the column {name}')}.")
     if not is_unicode(table.columns):
         raise DataError(f"{table.name}: {broken('the name of a column')}.")
     return table
@@ -37,7 +36,7 @@ def check_typed(raw: Any) -> None:
         DataError: Says so.
     """
     if not is_unicode(strings([raw])):
-        raise DataError(f"{printable(str(raw)[:60])} cannot be read: {broken('the input')}.")
+        raise DataError(f"{str(raw)[:60]} cannot be read: {broken('the input')}.")
 
 
 def broken(place: str) -> str:

@@ -4,7 +4,6 @@ from os import PathLike
 from pathlib import Path
 
 from ensuite.core.errors import DataError, nearest
-from ensuite.core.printable import printable
 
 DROPPINGS = "__MACOSX"
 """A folder that zip files made on a Mac hold beside the real ones."""
@@ -66,7 +65,7 @@ def everything(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise DataError(f"The folder {printable(folder)} {cannot(error)}.") from None
+        raise DataError(f"The folder {folder} {cannot(error)}.") from None
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -82,16 +81,15 @@ def files_below(folder: Path) -> list[Path]:
 
 def unreadable(path: Path, error: Exception) -> DataError:
     """Return what to tell of a file that cannot be opened: the likeliest other one, if any."""
-    shown = printable(path)
     if isinstance(error, FileNotFoundError):
         if path.is_symlink():
-            return DataError(f"{shown} is a link to a file that is not there; mend it.")
-        return DataError(f"There is no file {shown}{near(path) or '.'}")
+            return DataError(f"{path} is a link to a file that is not there; mend it.")
+        return DataError(f"There is no file {path}{near(path) or '.'}")
     if isinstance(error, IsADirectoryError):
-        names = [printable(each.name) for each in entries(path) if each.is_file()]
+        names = [each.name for each in entries(path) if each.is_file()]
         few = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        return DataError(f"{shown} is a folder; name a file in it ({few or 'it has none'}).")
-    return DataError(f"{shown} {cannot(error)}.")
+        return DataError(f"{path} is a folder; name a file in it ({few or 'it has none'}).")
+    return DataError(f"{path} {cannot(error)}.")
 
 
 def cannot(error: Exception) -> str:
@@ -105,4 +103,4 @@ def near(path: Path) -> str:
         beside = [each.name for each in path.parent.iterdir()]
     except OSError:
         return ""
-    return printable(nearest(path.name, beside))
+    return nearest(path.name, beside)
