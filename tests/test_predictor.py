@@ -9,7 +9,8 @@ import torch
 import ensuite
 from ensuite.core.errors import DataError, RunError, UnknownLabelError, UsageError
 from ensuite.core.files import read_json, write_json
-from ensuite.predictor import Predictor, find_run
+from ensuite.core.runs import find_run
+from ensuite.predictor import Predictor
 
 ROWS = [
     {"text": f"a {word} film, number {n}", "label": word}

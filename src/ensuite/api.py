@@ -25,6 +25,9 @@ from ensuite.comparison.insight import comparison_page, run_page
 from ensuite.comparison.trial import Trial, identity, read_identity, run_trial
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import hold, write_text
+from ensuite.core.printable import one_line, printable
+from ensuite.core.runs import require_apart
+from ensuite.core.seed import require_seed
 from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem, find_task, open_problem, task_options
 from ensuite.report.card import comparison_card, run_card
@@ -70,6 +73,7 @@ def compare_models(
     callback, amount, where = callback or Callback(), Budget.parse(budget), choose_device(device)
     if seeds < 1:
         raise UsageError(f"--seeds {seeds}: give 1 or more.")
+    require_apart(out, [data, how.get("test"), how.get("valid")])
     problem, mine = open_sorted(task, data, models, settings, **how)
     start = Start.open(init_from) if init_from else None
     require_metric(problem)
@@ -78,14 +82,14 @@ def compare_models(
     simple = [each for each in baselines(problem, chosen) if each.name not in named]
     entrants = [*chosen, *simple]
     for finding in problem.findings:
-        callback.say(f"{finding.topic:12s} {finding.sentence}")
-    folder = choose_folder(problem, out)
+        callback.say(one_line(f"{finding.topic:12s} {finding.sentence}"))
+    folder = Path(out) if out is not None else choose_folder(problem, entrants, amount, seeds)
     comparison = run_comparison(
         problem, entrants, budget=amount, seeds=seeds, folder=folder, callback=callback
     )
     page = comparison_page(comparison, problem)
     write_text(folder / "report.html", comparison_html(page))
-    write_text(folder / "README.md", comparison_card(page))
+    write_text(folder / "README.md", printable(comparison_card(page)))
     return comparison, problem
 
 
@@ -123,14 +127,18 @@ def train_model(
 ) -> tuple[Trial, Problem]:
     """Train one model, and write its run folder."""
     callback, amount, where = callback or Callback(), Budget.parse(budget), choose_device(device)
+    require_seed(seed)
+    require_apart(out, [data, how.get("test"), how.get("valid")])
     problem, mine = open_sorted(task, data, [model], settings, **how)
     start = Start.open(init_from) if init_from else None
     require_metric(problem)
     candidate = choose([model], problem, mine, where, start)[0]
     for finding in problem.findings:
-        callback.say(f"{finding.topic:12s} {finding.sentence}")
-    folder = choose_folder(problem, out)
+        callback.say(one_line(f"{finding.topic:12s} {finding.sentence}"))
+    folder = Path(out) if out is not None else choose_folder(problem)
     with hold(folder):
+        if resume and not (folder / RUN).exists():
+            callback.say(f"resume       {folder} holds no run yet: it starts from the beginning")
         claim(folder, identity(candidate, problem, amount, seed), problem, resume)
         trial = run_trial(candidate, problem, amount, seed, folder, callback)
         if candidate.kind == "trained":
@@ -142,7 +150,7 @@ def train_model(
         row = make_row(candidate, [trial], metric, "", folder)
         page = run_page(problem, trial, row, metric, str(amount))
         write_text(folder / "report.html", run_html(page))
-        write_text(folder / "README.md", run_card(page))
+        write_text(folder / "README.md", printable(run_card(page)))
     return trial, problem
 
 

@@ -20,9 +20,10 @@ from ensuite.core.fitted import FittedModel
 from ensuite.core.options import differences, option_names, set_options, to_json
 from ensuite.core.recipe import Recipe
 from ensuite.core.registry import load, misfit
+from ensuite.core.runs import find_run
 from ensuite.core.task import Task, rank
 from ensuite.network import Network
-from ensuite.predictor import WEIGHTS, Predictor, find_run
+from ensuite.predictor import WEIGHTS, Predictor
 from ensuite.problem import Problem, verify
 from ensuite.prompting import PromptedModel, Template, solved
 from ensuite.start import (
@@ -472,10 +473,7 @@ def model_options(spec: str, task: str = "") -> tuple[str, BackboneOptions]:
         UsageError: For an unknown model or option; names the nearest.
     """
     name, _, given = parse_spec(spec)
-    if name not in catalog.backbones and name.lower() in catalog.ELSEWHERE:
-        raise UsageError(f'"{name}" is `{catalog.ELSEWHERE[name.lower()]}` here.')
-    listing = f"`ensuite models{f' --task {task}' if task else ''}` lists them"
-    row = catalog.backbones.find(name, f"{listing}.")
+    row = catalog.require_model(name, task)
     standard: BackboneOptions = row.load()(**row.preset)
     run = given.pop(INIT_FROM, None)
     if run is not None:

@@ -1,5 +1,6 @@
 """The catalog: backbones and tasks that can be chosen by name, a row each, without imports."""
 
+from ensuite.core.errors import UsageError
 from ensuite.core.registry import Registry, Row
 
 _CAUSAL = ("sequence", "causal", "steps", "carries")
@@ -159,3 +160,26 @@ ELSEWHERE: dict[str, str] = {
 
 backbones = Registry("model", "ensuite.backbones")
 tasks = Registry("task", "ensuite.tasks")
+
+
+def require_task(name: str) -> Row:
+    """Return the row of a task.
+
+    Raises:
+        UsageError: If there is none; knows the words of other packages.
+    """
+    if name not in tasks and name in ELSEWHERE:
+        raise UsageError(f'"{name}" is `{ELSEWHERE[name]}` here.')
+    return tasks.find(name, f"There is: {', '.join(sorted(tasks))}.")
+
+
+def require_model(name: str, task: str = "") -> Row:
+    """Return the row of a backbone.
+
+    Raises:
+        UsageError: If there is none; knows the words of other packages.
+    """
+    if name not in backbones and name.lower() in ELSEWHERE:
+        raise UsageError(f'"{name}" is `{ELSEWHERE[name.lower()]}` here.')
+    listing = f"`ensuite models{f' --task {task}' if task else ''}` lists them"
+    return backbones.find(name, f"{listing}.")

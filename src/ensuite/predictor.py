@@ -16,13 +16,17 @@ from ensuite.core.files import read_json, write_json, write_text
 from ensuite.core.fitted import WEIGHTS, FittedModel
 from ensuite.core.options import from_json, set_options, to_json
 from ensuite.core.registry import load
+from ensuite.core.runs import CONFIG, find_run
+from ensuite.core.seed import require_seed
+from ensuite.core.table import Table
 from ensuite.core.task import Task
+from ensuite.data.sound import check_typed
 from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
 from ensuite.prompting import PromptedModel, Template
 from ensuite.tasks.generate import Generate
 
-CONFIG, TASK, RUN = "config.json", "task.json", "run.json"
+TASK, RUN = "task.json", "run.json"
 
 TOKENIZERS = "*tokenizer.json"
 """The files of a run folder that its task keeps beside ``task.json``."""
@@ -72,13 +76,19 @@ class Predictor:
 
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
         """Predict for raw inputs (texts, arrays, mappings of fields) or examples, in order."""
+        if isinstance(inputs, str):  # one text is a list of one, not of its letters
+            inputs = [inputs]
+        for raw in inputs:
+            check_typed(raw)
         return self.predict_examples([self.task.ask(raw) for raw in inputs])
 
     def predict_examples(self, examples: Sequence[Any]) -> list[Any]:
         """Return one prediction for each example, in order."""
         return self.fitted.predict(self.task, examples) if examples else []
 
-    def read(self, data: Any, given: Mapping[str, str] | None = None, *, asking: bool) -> list[Any]:
+    def read(
+        self, data: Any, given: Mapping[str, str] | None = None, *, asking: bool
+    ) -> Sequence[Any]:
         """Make examples of a file, or of data in memory, as the task's own training data was read.
 
         If the data has parts of its own, the test part is read.
@@ -86,8 +96,14 @@ class Predictor:
         Raises:
             DataError: If they are not of the kind the model was trained on, or a label is unknown.
         """
-        tables = problem.open_tables(data)
-        table = tables.get("test", tables["train"])
+        return self.read_table(
+            problem.open_part(data, given or {}, asking=asking), given, asking=asking
+        )
+
+    def read_table(
+        self, table: Table, given: Mapping[str, str] | None = None, *, asking: bool
+    ) -> Sequence[Any]:
+        """Make examples of a table, as :func:`ensuite.problem.open_part` opens it."""
         _, examples = self.task.read(*problem.settle(self.task, table, given or {}), asking=asking)
         if not asking:
             problem.verify(self.task, examples, "given", table)
@@ -160,6 +176,8 @@ class Predictor:
                 f"{self.name} was trained to {self.task_name}, not to go on with texts; "
                 "`ensuite train generate` makes a model that does."
             )
+        require_seed(options.get("seed", 0))
+        check_typed(list(prompts))
         model = self.fitted.language_model
         return self.task.write(model, prompts, Sampling(**options), self.fitted.context)
 
@@ -262,19 +280,3 @@ LOADERS: dict[str, Loader] = {
     "baseline": load_baseline,
     "prompted": load_prompted,
 }
-
-
-def find_run(path: Path) -> Path:
-    """Return the folder of a run: the folder itself, or the winner of a comparison's.
-
-    Raises:
-        RunError: If it is neither.
-    """
-    for folder in (path, path / "best"):
-        if (folder / CONFIG).exists():
-            return folder
-    if not path.exists():
-        raise RunError(
-            f"There is no run at {path}; `ensuite train` and `ensuite compare` make them."
-        )
-    raise RunError(f"{path} is not a run: it has no {CONFIG}.")

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ensuite import catalog
-from ensuite.core.errors import DataError, UsageError
+from ensuite.core.errors import DataError
 from ensuite.core.keys import Split
 from ensuite.core.options import option_names, set_options, to_json
 from ensuite.core.presentation import Finding
 from ensuite.core.split import CALIBRATION
 from ensuite.core.table import Table
 from ensuite.core.task import Task
-from ensuite.data import columns, folders, readers, sets
+from ensuite.data import columns, folders, header, readers, sets
 from ensuite.data.duplicates import duplicates
+from ensuite.data.walk import is_folder
 
 USUAL_NAMES = {"group": ("group",), "time": ("time", "date", "timestamp")}
 """The usual names of the columns that split."""
@@ -89,8 +90,10 @@ def open_problem(
         EnsuiteError: A sentence for whatever the data is not.
     """
     given, empty, split = given or {}, find_task(task), Split.parse(how)
-    settings = {**(sets.settings(data) if is_set(data) else {}), **(settings or {})}
+    settings = {**(sets.settings(data) if sets.is_set(data) else {}), **(settings or {})}
     tables = open_tables(data, test=test, valid=valid)
+    named = {**given, "split": split.column} if split.column else given
+    tables = {part: header.settle(table, named) for part, table in tables.items()}
     column = split_column(empty, tables["train"], split, given)
     reader, examples = read_tables(empty, tables, given, settings, task, split, column)
     if column and len(examples["train"]) == tables["train"].rows:
@@ -114,16 +117,13 @@ def find_task(name: str) -> Task[Any, Any, Any]:
     Raises:
         UsageError: If there is none; knows the words of other packages.
     """
-    if name not in catalog.tasks and name in catalog.ELSEWHERE:
-        raise UsageError(f'"{name}" is `{catalog.ELSEWHERE[name]}` here.')
-    hint = f"There is: {', '.join(sorted(catalog.tasks))}."
-    task: Task[Any, Any, Any] = catalog.tasks.find(name, hint).load()()
+    task: Task[Any, Any, Any] = catalog.require_task(name).load()()
     return task
 
 
 def open_tables(data: Any, *, test: Any = None, valid: Any = None) -> dict[str, Table]:
     """Read the data and the parts that are given beside it."""
-    if is_set(data):
+    if sets.is_set(data):
         tables = dict(sets.load(data))
     else:
         tables = read_parts(data)
@@ -134,18 +134,17 @@ def open_tables(data: Any, *, test: Any = None, valid: Any = None) -> dict[str, 
     return tables
 
 
-def is_set(data: Any) -> bool:
-    """Return whether data names a built-in set: it is no file, and has no file name extension."""
-    if not isinstance(data, str) or data == "-":
-        return False
-    return not Path(data).suffix and not Path(data).exists()
-
-
 def read_parts(source: Any) -> dict[str, Table]:
     """Read a file, data in memory, or a folder, which may have parts of its own."""
-    if isinstance(source, str | os.PathLike) and Path(source).is_dir():
+    if isinstance(source, str | os.PathLike) and str(source) and is_folder(source):
         return folders.read(Path(source))
     return {"train": readers.read(source)}
+
+
+def open_part(data: Any, given: Mapping[str, str], *, asking: bool) -> Table:
+    """Read the rows that a run is asked about: the test part of data that has parts of its own."""
+    tables = open_tables(data)
+    return header.settle(tables.get("test", tables["train"]), given, asking=asking)
 
 
 def split_column(

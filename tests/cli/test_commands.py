@@ -10,6 +10,7 @@ import pytest
 from ensuite.api import train
 from ensuite.catalog import backbones
 from ensuite.cli.predict import records
+from ensuite.core.presentation import Presentation
 from ensuite.data.sets import SETS
 from ensuite.laws import Verdict
 
@@ -42,8 +43,13 @@ def test_answers_come_in_order_and_in_three_forms(
     texts = (tmp_path / "answers.jsonl").read_text().splitlines()
     objects = [json.loads(line) for line in texts]
     given = [row["text"] for row in csv.DictReader(io.StringIO(reviews.read_text()))]
-    assert [row["input"] for row in rows] == [each["input"] for each in objects] == given
+    assert [row["text"] for row in rows] == [each["text"] for each in objects] == given
     assert [row["answer"] for row in rows] == [each["answer"] for each in objects]
+    assert list(rows[0])[:4] == ["text", "label", "answer", "probability"]
+    for row, each in zip(rows, objects, strict=True):
+        known = {name: float(row[f"probability {name}"]) for name in ("negative", "positive")}
+        assert known == pytest.approx(each["probabilities"])
+        assert max(known.values()) == pytest.approx(each["probability"])
     assert json.loads(works("predict run --file reviews.csv --json").out) == objects
 
 
@@ -155,7 +161,7 @@ def test_the_program_and_the_library_train_the_same(
 
 
 def test_an_example_may_be_several_rows_of_answers() -> None:
-    class Steps:
+    class Steps(Presentation[str, list[float]]):
         def show(self, example: str) -> str:
             return example
 

@@ -58,6 +58,12 @@ def test_a_prompt_can_be_read_from_a_file(works: Command, run: Path) -> None:
     assert works("generate rnn @begin.txt --max-new-tokens 1").out.startswith("and so")
 
 
+def test_a_path_is_no_prompt(refused: Callable[..., None], run: Path) -> None:
+    (run / "song.txt").write_text("the cat", encoding="utf-8")
+    refused("generate n-gram song.txt", 2, "song.txt is a file", "@song.txt")
+    refused("generate n-gram \udcff", 1, "half of a surrogate pair")
+
+
 def test_a_beam_writes_a_probable_text(works: Command, run: Path) -> None:
     line = 'generate n-gram "the cat" --beam 3 --max-new-tokens 8'
     assert works(line).out == works(f"{line} --seed 5").out == "the cat sat on \n"

@@ -257,12 +257,23 @@ def test_a_folder_that_is_taken_is_told(
     (tmp_path / "full/letter.txt").write_text("dear", encoding="utf-8")
     refused(f"{TRAIN} --out full", 1, "full is not empty", "choose another --out")
     assert (tmp_path / "full/letter.txt").read_text(encoding="utf-8") == "dear"
-    works(f"{TRAIN} --out run --resume")  # where there is nothing yet, it begins
+    begun = works(f"{TRAIN} --out run --resume").out  # where there is nothing yet, it begins
+    assert "resume       run holds no run yet: it starts from the beginning" in begun
     refused(f"{TRAIN} --out run", 1, "run already holds a run", "--resume")
     refused(f"{TRAIN} --out run --resume --seed 1", 1, "another seed")
     refused(f"{TRAIN} --out run --resume --budget 2steps", 1, "another budget")
     reviews.write_text(reviews.read_text(encoding="utf-8").replace("film", "book"))
     refused(f"{TRAIN} --out run --resume", 1, "reviews.csv has changed")
+
+
+def test_a_comparison_is_written_to_no_folder_of_something_else(
+    reviews: Path, tmp_path: Path, refused: Refused
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/1.png").write_bytes(b"")
+    line = f"compare classify reviews.csv --models lstm {FAST} --out photos"
+    refused(line, 1, "photos is not empty and holds no comparison", "another --out")
+    assert [path.name for path in (tmp_path / "photos").glob("[!.]*")] == ["1.png"]
 
 
 def test_a_comparison_folder_of_other_data_is_told(

@@ -144,15 +144,22 @@ def test_an_unfinished_comparison_is_found_again(
     problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = choose_folder(problem, None)
+    folder = choose_folder(problem)
     assert folder == Path("runs/classify-the-data-1")
     how: dict[str, Any] = {"budget": Budget.parse("1steps"), "seeds": 1, "callback": Callback()}
     with pytest.raises(KeyboardInterrupt):
         run_comparison(problem, [Broken()], folder=folder, **how)  # type: ignore[list-item]
-    assert choose_folder(problem, None) == folder
-    assert choose_folder(open_problem("classify", ROWS[:-1]), None).name == "classify-the-data-2"
+    again: Any = ([Broken(seeded=True)], how["budget"], 1)
+    assert choose_folder(problem, *again) == folder
+    passed_by = "classify-the-data-2"
+    assert choose_folder(problem).name == passed_by  # a single run is no comparison
+    assert choose_folder(open_problem("classify", ROWS[:-1]), *again).name == passed_by
+    other: Any = ([Broken(seeded=True)], Budget.parse("2steps"), 1)
+    assert choose_folder(problem, *other).name == passed_by
+    with hold(folder):  # another process goes on with it
+        assert choose_folder(problem, *again).name == passed_by
     run_comparison(problem, baselines(problem), folder=folder, **how)
-    assert choose_folder(problem, None).name == "classify-the-data-2"
+    assert choose_folder(problem, *again).name == passed_by
     assert json.loads((folder / "leaderboard.json").read_text())["task"] == "classify"
 
 

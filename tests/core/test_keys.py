@@ -40,7 +40,7 @@ def test_whatever_is_typed_is_a_split_or_a_sentence(typed: str) -> None:
     try:
         assert Split.parse(typed).kind in ("random", "time", "group")
     except UsageError as error:
-        assert str(error).startswith(f"--split {typed}")
+        assert str(error).startswith("--split ")
 
 
 @given(st.datetimes(min_value=datetime(1700, 1, 1), max_value=datetime(2200, 1, 1)))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ensuite.core.errors import DataError
 from ensuite.core.table import Table
 from ensuite.data.columns import find, is_numeric, numbers, numeric_columns, require
+from ensuite.data.sound import LARGEST
 
 
 def table(**columns: Any) -> Table:
@@ -48,7 +49,7 @@ def test_absent_columns_are_told_with_those_there() -> None:
         find(reviews, "label", ["label"], {"label": "7"})
 
 
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+@given(st.lists(st.floats(-LARGEST, LARGEST), min_size=1))
 def test_numbers_are_read_as_python_reads_them(values: list[float]) -> None:
     texts = [f" {value!r}" for value in values]
     np.testing.assert_array_equal(numbers(table(value=texts), "value"), values)

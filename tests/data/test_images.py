@@ -4,7 +4,7 @@ import gzip
 import struct
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from PIL import Image
 
 from ensuite.core.errors import DataError, EnsuiteError, UsageError
-from ensuite.data import folders, images, readers
+from ensuite.data import folders, images, readers, shades
 from ensuite.problem import open_problem, open_tables
 
 
@@ -240,3 +240,51 @@ def test_fashion_as_debian_packs_it() -> None:
     tables = folders.read(folder)
     assert tables["train"].columns["image"].shape == (60000, 28, 28)
     assert tables["test"].columns["label"][:3] == ["9", "2", "1"]
+
+
+class TestShades:
+    """Greyscale of more than 8 bits is scaled by a range that is known, or refused."""
+
+    def open(self, folder: Path, pixels: Any, **how: Any) -> Any:
+        Image.fromarray(pixels).save(folder / "a.tif", **how)
+        return images.decode(str(folder / "a.tif"), 1)
+
+    def test_fractions_are_from_black_to_white(self, tmp_path: Path) -> None:
+        pixels = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)
+        np.testing.assert_array_equal(self.open(tmp_path, pixels), (pixels * 255).round())
+        assert images.shape(str(tmp_path / "a.tif")) == (4, 4, 1)
+
+    def test_bits_tell_which_number_is_white(self, tmp_path: Path) -> None:
+        pixels = np.arange(16, dtype=np.uint16).reshape(4, 4) * 4369
+        np.testing.assert_array_equal(self.open(tmp_path, pixels), pixels // 256)
+
+        class Opened:
+            mode = "I;16"
+            tag_v2: ClassVar[dict[int, tuple[int]]] = {258: (12,)}
+
+        assert shades.find_white(Opened(), np.array([[4095]])) == 4095
+        assert shades.find_white(Opened(), np.array([[4096]])) is None
+
+    @pytest.mark.parametrize(
+        "pixels",
+        [np.float32([[0, 2], [1, 1]]), np.float32([[-1, 0]]), np.float32([[np.nan, 0]]),
+         np.int32([[0, 255]]), np.int32([[0, 2**20]]), np.int32([[-5, 5]])],
+    )  # fmt: skip
+    def test_what_tells_no_range_is_refused_with_its_row(self, pixels: Any, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="nothing tells which is white"):
+            self.open(tmp_path, pixels)
+        table = tmp_path / "a.csv"
+        table.write_text("image,label\na.tif,x\n", encoding="utf-8")
+        with pytest.raises(DataError, match=r"row 1 of a\.csv: .*a\.tif: .* which is white"):
+            open_problem("classify", str(table))
+
+    def test_a_small_file_of_very_many_pixels_is_refused(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(images, "MOST_PIXELS", 60_000)
+        monkeypatch.setattr(images, "MOST_PIXELS_A_BYTE", 100)
+        Image.new("L", (300, 300)).save(tmp_path / "bomb.png")
+        with pytest.raises(DataError, match="too large"):
+            images.shape(str(tmp_path / "bomb.png"))
+        Image.fromarray(drawn(300, 300)).save(tmp_path / "photo.png")
+        assert images.shape(str(tmp_path / "photo.png"))[:2] == (300, 300)

@@ -185,6 +185,8 @@ def test_dates_are_written_as_people_do_and_in_figures() -> None:
         ("memory:words=many", "write it as words=NUMBER"),
         ("memory:words=-1", "give a larger number"),
         ("memory:rows=0", "give a larger number"),
+        ("memory:rows=99999999999", "rows of memory is 99,999,999,999; give 1,000,000 at most"),
+        ("memory:seed=99999999999", "give 4,294,967,295 at most"),
         ("adding:steps=1", "give 2 or more"),
         ("dates:rows=80000", "rows of dates is 80000; there are 73,049 days from 1900"),
         ("reber:between=5", "172 strings with 5 to 10 symbols between; ask for fewer"),

@@ -288,6 +288,6 @@ def test_only_lines_that_say_something_can_be_duplicates() -> None:
 
 
 def test_lines_are_resampled_in_blocks_and_documents_are_not() -> None:
-    task, examples = prose("one\n" * 27)
-    assert task.blocks(examples) == [number // 3 for number in range(27)]
+    task, examples = prose("one\n" * 64)
+    assert task.blocks(examples) == [number // 4 for number in range(64)]
     assert TASK.blocks(DOCUMENTS) is None

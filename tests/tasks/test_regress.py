@@ -77,7 +77,7 @@ def test_targets_are_no_inputs() -> None:
         ([1, None], "row 2 of the data: the cell in the column target is empty"),
         (["1", "inf"], 'row 2 of the data: "inf" in the column target is not finite'),
         ([1, float("nan")], "row 2"),
-        (["1", "2,5"], "has a decimal comma. Write a point instead"),
+        (["1", "2,5"], "has a decimal comma. Write 2.5"),
         ([[1, 2], [3]], "the column target holds lists of no one length"),
         ([[], []], "has no target a row; give at least one number"),
     ],

@@ -1,12 +1,15 @@
 """The program ``ensuite``: its commands, and how errors are printed."""
 
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from ensuite.cli import check, compare, data, evaluate, generate, models, predict, train
 from ensuite.core.errors import EnsuiteError
+from ensuite.core.printable import printable
 
 app = typer.Typer(
     name="ensuite",
@@ -41,9 +44,31 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in sys.argv  # accepted at any position
     try:
-        app([word for word in sys.argv[1:] if word != "--debug"])
+        try:
+            app([word for word in sys.argv[1:] if word != "--debug"])
+        finally:
+            sys.stdout.flush()  # here, where it can still be told that it fails
     except EnsuiteError as error:
         if debug:
             raise
-        print(f"ensuite: {error}", file=sys.stderr)
+        print(f"ensuite: {printable(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        forget_output()
+        sys.exit(1)
+    except OSError as error:
+        if debug:
+            raise
+        what = "The output cannot be written"
+        if error.filename is not None:
+            what = f"{printable(error.filename)} cannot be read or written"
+        else:
+            forget_output()
+        print(f"ensuite: {what} ({error.strerror or error}).", file=sys.stderr)
+        sys.exit(1)
+
+
+def forget_output() -> None:
+    """Let what could not be written go nowhere, so that the end of the program has no say in it."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ensuite.cli import early
 from ensuite.cli import options as words
 
 
@@ -20,11 +21,13 @@ def command(
     For example, padding must not change a prediction, and a run that was saved and loaded again
     must predict the same. The exit code is 1 if a check fails.
     """
+    given = words.pairs(column, "--column")
+    early.check_run(run)
+    early.check_data(data)
     from ensuite import laws
     from ensuite.predictor import Predictor
 
     predictor = Predictor.load(run)
-    given = words.pairs(column, "--column")
     examples = predictor.read(data, given, asking=True) if data else None
     verdicts = list(laws.check(predictor, examples))
     if json:

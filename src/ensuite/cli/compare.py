@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ensuite.cli import early
 from ensuite.cli import options as words
 
 
@@ -39,17 +40,21 @@ def command(
     Every candidate gets the same examples, seeds and budget. The report says which one to use and
     which differences are larger than chance.
     """
+    given = words.data_options(test, valid, split, column, metric)
+    named = [name for name in (models or "").split(",") if name] + (model or [])
+    early.check_training(
+        task, named, (data, test, valid), budget, set_, split, device, out, init_from
+    )
     from ensuite.api import compare_models
     from ensuite.cli.progress import TerminalProgress
     from ensuite.report.table import terminal_table
 
     callback = TerminalProgress(quiet=json)
-    named = [name for name in (models or "").split(",") if name] + (model or [])
     try:
         comparison, problem = compare_models(
             task, data, models=named, seeds=seeds, budget=budget, settings=set_ or [],
             init_from=init_from, out=out, device=device, callback=callback,
-            **words.data_options(test, valid, split, column, metric),
+            **given,
         )  # fmt: skip
     except KeyboardInterrupt:
         callback.close()

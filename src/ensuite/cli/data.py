@@ -4,7 +4,10 @@ from typing import Annotated
 
 import typer
 
+from ensuite import catalog
+from ensuite.cli import early
 from ensuite.cli import options as words
+from ensuite.core.printable import one_line
 
 
 def command(
@@ -30,13 +33,16 @@ def command(
     """
     if file is None:
         return list_sets(json)
+    given, settings = words.pairs(column, "--column"), words.task_settings(set_)
+    if task is not None:
+        catalog.require_task(task)
+    early.check_data(file, test, valid)
     from ensuite.data.sets import SETS
     from ensuite.problem import open_problem
 
     if task is None:
         known = SETS.get(file.partition(":")[0])
         task = known.task if known else "classify"
-    given, settings = words.pairs(column, "--column"), words.task_settings(set_)
     problem = open_problem(
         task, file, test=test, valid=valid, how=split, given=given, settings=settings
     )
@@ -44,7 +50,7 @@ def command(
         words.print_json([finding._asdict() for finding in problem.findings])
     else:
         for finding in problem.findings:
-            print(f"{finding.topic:12s} {finding.sentence}")
+            print(one_line(f"{finding.topic:12s} {finding.sentence}"))
     return None
 
 

@@ -1,9 +1,11 @@
 """ensuite evaluate: compute every metric of a run on labelled data."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ensuite.cli import early
 from ensuite.cli import options as words
 
 if TYPE_CHECKING:
@@ -28,10 +30,12 @@ def command(
     json: words.Json = False,
 ) -> None:
     """Compute every metric of a trained run on labelled data."""
+    given = words.pairs(column, "--column")
+    early.check_run(run)
+    early.check_data(data)
     from ensuite.predictor import Predictor
 
     predictor = Predictor.load(run)
-    given = words.pairs(column, "--column")
     examples = predictor.read(data, given, asking=False)
     if by_length:
         show_by_length(predictor, examples, by_length, data, json=json)
@@ -49,7 +53,7 @@ def command(
 
 
 def show_by_length(
-    predictor: "Predictor", examples: list[Any], parts: int, data: str, *, json: bool
+    predictor: "Predictor", examples: Sequence[Any], parts: int, data: str, *, json: bool
 ) -> None:
     """Print the metrics by input length, one line for each part."""
     stretches = predictor.evaluate_by_length(examples, parts)

@@ -5,8 +5,11 @@ from typing import Annotated
 
 import typer
 
+from ensuite.cli import early
 from ensuite.cli import options as words
 from ensuite.core.errors import UsageError
+from ensuite.core.printable import printable
+from ensuite.core.seed import LARGEST_SEED, require_seed
 
 
 def command(
@@ -38,16 +41,26 @@ def command(
         int | None, typer.Option(help="Beam width: use beam search instead of sampling.")
     ] = None,
     count: Annotated[int, typer.Option(help="Number of texts; each uses the next seed.")] = 1,
-    seed: Annotated[int, typer.Option(help="Random seed of the sampling.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=LARGEST_SEED, help="Random seed of the sampling.")
+    ] = 0,
     json: words.Json = False,
 ) -> None:
     """Continue a prompt with a trained language model."""
     from ensuite.cli.predict import content
-    from ensuite.predictor import Predictor
+    from ensuite.data.walk import is_file
 
     if count < 1:
         raise UsageError(f"--count {count}: give 1 or more.")
-    predictor, prompt = Predictor.load(run), content(prompt)
+    require_seed(seed + count - 1)
+    early.check_run(run)
+    if prompt and " " not in prompt and is_file(prompt):
+        raise UsageError(f"{prompt} is a file: to go on with what stands in it, @{prompt}")
+    prompt = content(prompt)
+    from ensuite.predictor import Predictor
+
+    predictor = Predictor.load(run)
+    show = printable if sys.stdout.isatty() else str
     sampling = {
         "max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k,
         "top_p": top_p, "min_p": min_p, "repetition_penalty": repetition_penalty,
@@ -61,9 +74,9 @@ def command(
             continue
         if number > seed:
             print(f"\n--- {number}")
-        sys.stdout.write(prompt)
+        sys.stdout.write(show(prompt))
         for piece in pieces:
-            sys.stdout.write(piece)
+            sys.stdout.write(show(piece))
             sys.stdout.flush()
         print()
     if json:

@@ -16,12 +16,9 @@ def command(
 
     Models are listed oldest first, each with its year, the inputs it reads and its paper.
     """
-    from ensuite.catalog import ELSEWHERE, backbones, tasks
-    from ensuite.core.errors import UsageError
+    from ensuite.catalog import backbones, require_task, tasks
 
-    if task in ELSEWHERE and task not in tasks:
-        raise UsageError(f'"{task}" is `{ELSEWHERE[task]}` here.')
-    asked = tasks.find(task, f"There is: {', '.join(tasks)}.") if task else None
+    asked = require_task(task) if task else None
     rows = backbones.matching(lambda row: asked is None or may_do(row, asked))
     ordered = sorted(rows.items(), key=lambda each: (each[1].year or 0, each[0]))
     if json:

@@ -1,12 +1,14 @@
 """The options that several commands share, and how their values are parsed."""
 
 import json
+import re
 import sys
 from typing import Annotated, Any
 
 import typer
 
 from ensuite.core.errors import UsageError
+from ensuite.core.seed import LARGEST_SEED
 
 Set = Annotated[
     list[str] | None,
@@ -37,6 +39,9 @@ Metric = Annotated[
 Out = Annotated[
     str | None, typer.Option("--out", help="Output folder (default: runs/TASK-DATA-N).")
 ]
+Seed = Annotated[
+    int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of weights, order and dropout.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 InitFrom = Annotated[
     str | None, typer.Option("--init-from", help="Run to initialise the backbone from.")
@@ -57,7 +62,9 @@ Run = Annotated[
 ]
 
 
-def pairs(words: list[str] | None, option: str) -> dict[str, str]:
+def pairs(
+    words: list[str] | None, option: str, advice: str = "write it as name=value."
+) -> dict[str, str]:
     """Parse 'name=value' arguments into a dictionary.
 
     Raises:
@@ -67,7 +74,7 @@ def pairs(words: list[str] | None, option: str) -> dict[str, str]:
     for word in words or []:
         name, equals, value = word.partition("=")
         if not equals or not name:
-            raise UsageError(f"{option} {word}: write it as name=value.")
+            raise UsageError(f"{option} {word}: {advice}")
         found[name] = value
     return found
 
@@ -100,6 +107,15 @@ def metric_line(name: str, value: float) -> str:
 
 def print_json(value: Any) -> None:
     """Print one JSON document; NaN and infinities become null."""
-    text = json.dumps(value, ensure_ascii=False)
+    sys.stdout.write(to_json(value, indent=2) + "\n")
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return a document; a number that JSON lacks is null, a day or the like is a text.
+
+    Control codes that JSON allows, and a terminal obeys, are written as their codes.
+    """
+    text = json.dumps(value, ensure_ascii=False, default=str)
     clean = json.loads(text, parse_constant=lambda _: None)
-    sys.stdout.write(json.dumps(clean, indent=2, ensure_ascii=False) + "\n")
+    document = json.dumps(clean, indent=indent, ensure_ascii=False)
+    return re.sub("[\x7f-\x9f]", lambda match: f"\\u{ord(match[0]):04x}", document)

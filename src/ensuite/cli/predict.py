@@ -1,16 +1,20 @@
 """ensuite predict: answer what is typed, or a whole file."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ensuite.cli import early
 from ensuite.cli import options as words
-from ensuite.core.errors import UsageError
+from ensuite.core.errors import DataError, UsageError
+from ensuite.core.printable import printable
+from ensuite.core.runs import require_apart
 
 if TYPE_CHECKING:
+    from ensuite.core.table import Table
     from ensuite.predictor import Predictor
 
 
@@ -24,32 +28,56 @@ def command(
         str | None, typer.Option(help="A file of inputs, or - for typed lines.")
     ] = None,
     out: Annotated[str | None, typer.Option(help="CSV or JSON lines to write.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="Show the K most probable answers.")
+    ] = None,
     set_: words.Set = None,
     column: words.Column = None,
     json: words.Json = False,
 ) -> None:
     """Answer inputs with a trained run."""
-    if bool(inputs) == bool(file):
+    if bool(inputs) == (file is not None):
         raise UsageError("Give inputs to answer, or --file FILE; one of the two.")
+    given = words.pairs(column, "--column")
+    settings = words.task_settings(set_)
+    early.check_run(run)
+    early.check_data(file)
+    if out is not None:
+        require_writable(out, file)
     from ensuite.predictor import Predictor
 
     predictor = Predictor.load(run)
-    if set_:
-        predictor = predictor.with_settings(words.task_settings(set_))
-    examples = (
-        predictor.read(file, words.pairs(column, "--column"), asking=True)
-        if file
-        else [predictor.task.ask(each) for each in typed(predictor, inputs or [])]
-    )
+    if settings:
+        predictor = predictor.with_settings(settings)
+    examples: Sequence[Any]
+    kept: Sequence[Mapping[str, Any]] | None = None
+    if file is None:
+        examples = [predictor.task.ask(each) for each in typed(predictor, inputs or [])]
+    else:
+        examples, kept = read(predictor, file, given)
     predictions = predictor.predict_examples(examples)
-    rows = records(predictor, examples, predictions)
-    if out:
+    rows = records(predictor, examples, predictions, kept, top)
+    if out is not None:
         write(Path(out), rows)
-        print(f"{len(examples):,} answers in {out}", file=sys.stderr)
+        print(f"{len(rows):,} answers in {printable(out)}", file=sys.stderr)
     elif json:
         words.print_json(rows)
     else:
-        show(predictor, examples, predictions)
+        show(predictor, examples, predictions, top)
+
+
+def require_writable(out: str, file: str | None) -> None:
+    """Refuse a file to write that is the one to read, or is of another kind.
+
+    Raises:
+        UsageError: Says which.
+    """
+    require_apart(out, [file])
+    if Path(out).suffix not in (".csv", ".jsonl"):
+        raise UsageError(f"--out {out}: end its name in .csv or .jsonl.")
+
+
+# What is asked
 
 
 def typed(predictor: "Predictor", inputs: Sequence[str]) -> list[Any]:
@@ -57,12 +85,38 @@ def typed(predictor: "Predictor", inputs: Sequence[str]) -> list[Any]:
     fields = dict(each.partition("=")[::2] for each in inputs)
     if len(inputs) > 1 and set(fields) <= set(predictor.task.fields):
         return [{name: content(value) for name, value in fields.items()}]
+    if predictor.task.unit != "image":
+        for each in inputs:
+            refuse_path(each)
     return [content(each) for each in inputs]
+
+
+def refuse_path(text: str) -> None:
+    """Refuse a text that names a file or folder that is there: its letters are not meant.
+
+    Raises:
+        UsageError: Says how to have the rows of the file answered.
+    """
+    from ensuite.data.walk import is_file, is_folder
+
+    meant = "; if the word itself is meant, --file - reads it from standard input."
+    if " " in text or not text:
+        return
+    if is_file(text):
+        raise UsageError(
+            f"{text} is a file: to answer its rows, --file {text}; to answer all that stands in it "
+            f"as one text, @{text}{meant}"
+        )
+    if is_folder(text):
+        raise UsageError(f"{text} is a folder: to answer what is in it, --file {text}{meant}")
 
 
 def content(value: str) -> str:
     """Return the text itself, or that of the file it names with @."""
+    from ensuite.data.sound import check_typed
+
     if not value.startswith("@"):
+        check_typed(value)
         return value
     try:
         return Path(value[1:]).read_text(encoding="utf-8")
@@ -70,53 +124,168 @@ def content(value: str) -> str:
         raise UsageError(f"{value}: {value[1:]} cannot be read as text ({error}).") from error
 
 
+def read(
+    predictor: "Predictor", file: str, given: Mapping[str, str]
+) -> tuple[Sequence[Any], Sequence[Mapping[str, Any]] | None]:
+    """Return the examples of a file, and its columns as a mapping for each row.
+
+    Lines that are typed (``-``) are inputs, unless the first names columns, or the user does.
+    """
+    from ensuite import problem
+    from ensuite.data import readers
+
+    source: Any = file
+    if file == "-":
+        content = readers.read_input()
+        lines = None if given else readers.typed_lines(content)
+        if lines is not None:
+            return ask_lines(predictor, lines), None
+        source = readers.read_content(content, readers.STANDARD_INPUT)
+    table = problem.open_part(source, given, asking=True)
+    for note in table.notes:
+        print(printable(f"{table.name}: {note}"), file=sys.stderr)
+    return predictor.read_table(table, given, asking=True), cells(table)
+
+
+def ask_lines(predictor: "Predictor", lines: Sequence[str]) -> list[Any]:
+    """Make an example of each line that was typed.
+
+    Raises:
+        DataError: Names the line that is no input.
+    """
+    examples = []
+    for number, line in enumerate(lines, 1):
+        try:
+            examples.append(predictor.task.ask(line))
+        except DataError as error:
+            raise DataError(f"Line {number} of standard input: {error}") from None
+    return examples
+
+
+def cells(table: "Table") -> list[dict[str, Any]] | None:
+    """Return the rows of a file that are not arrays; None where all are."""
+    import numpy as np
+
+    columns = {
+        name: values.tolist() if isinstance(values, np.ndarray) else values
+        for name, values in table.columns.items()
+        if not isinstance(values, np.ndarray) or values.ndim == 1
+    }
+    if any(isinstance(value[0], np.ndarray) for value in columns.values()) or not columns:
+        return None
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+# What is answered
+
+
 def records(
-    predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any]
+    predictor: "Predictor",
+    examples: Sequence[Any],
+    predictions: Sequence[Any],
+    kept: Sequence[Mapping[str, Any]] | None = None,
+    top: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Return a row for each example: its input, and the answer as the task tells it."""
-    task = predictor.task
-    pairs = zip(examples, predictions, strict=True)
-    return [
-        {"input": task.show(example)} | row
-        for example, prediction in pairs
-        for row in task.records(example, prediction)
-    ]
+    """Return a row for each example: its input, and the answer as the task tells it.
+
+    Args:
+        predictor: Whose answers they are.
+        examples: What was asked.
+        predictions: What was answered.
+        kept: The columns of the file, which stand in place of the input.
+        top: How many of the answers that were possible; None: all.
+    """
+    rows = []
+    for number, (example, prediction) in enumerate(zip(examples, predictions, strict=True)):
+        asked = dict(kept[number]) if kept else {"input": predictor.task.show(example)}
+        for answer in predictor.task.records(example, prediction):
+            if possible := ranked(predictor, prediction, top):
+                answer["probabilities"] = dict(possible)
+            renamed = {f"predicted_{n}" if n in asked else n: value for n, value in answer.items()}
+            rows.append(asked | renamed)
+    return rows
 
 
-def show(predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any]) -> None:
+def ranked(predictor: "Predictor", prediction: Any, top: int | None) -> list[tuple[str, float]]:
+    """Return the answers that were possible with their probabilities, the most probable first.
+
+    Raises:
+        UsageError: If ``top`` is given, and the task chooses among no fixed answers.
+    """
+    known = predictor.task.distribution(prediction)
+    if top is not None and not known:
+        raise UsageError(f"--top: {predictor.name} does not choose among fixed answers.")
+    each = sorted(known.items(), key=lambda pair: -pair[1]) if top else list(known.items())
+    return each[:top]
+
+
+def show(
+    predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any], top: int | None
+) -> None:
     """Print a line for each answer."""
-    said = [predictor.task.describe(prediction) for prediction in predictions]
-    width = max((len(word) for word, _ in said), default=0)
-    for (word, sure), example in zip(said, examples, strict=True):
+    said: list[tuple[str, float | None]]
+    if top:
+        best = [ranked(predictor, prediction, top) for prediction in predictions]
+        said = [("  ".join(f"{name} {p:.2f}" for name, p in each), None) for each in best]
+    else:
+        said = [predictor.task.describe(prediction) for prediction in predictions]
+    told = [(printable(" ".join(word.split())), sure) for word, sure in said]
+    width = max((len(word) for word, _ in told), default=0)
+    for (word, sure), example in zip(told, examples, strict=True):
         sureness = "" if sure is None else f"{sure:.2f}   "
         shown = " ".join(predictor.task.show(example).split())
-        print(f"{word:{width}s}  {sureness}{shown[:200]}")
+        print(f"{word:{width}s}  {sureness}{printable(shown[:200])}")
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write answers as CSV or JSON lines, by the file's ending.
-
-    Raises:
-        UsageError: For another ending.
-    """
-    import csv
-    import io
-    import json
-
+    """Write answers as CSV or JSON lines, by the file's ending."""
     from ensuite.core.files import write_text
 
     if path.suffix == ".jsonl":
-        write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    elif path.suffix == ".csv":
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, list(rows[0]) if rows else ["input", "answer"])
-        writer.writeheader()
-        for row in rows:  # a list in a cell is JSON
-            cells = {
-                k: json.dumps(v, ensure_ascii=False) if isinstance(v, list | tuple) else v
-                for k, v in row.items()
-            }
-            writer.writerow(cells)
-        write_text(path, buffer.getvalue())
+        write_text(path, "".join(words.to_json(row) + "\n" for row in rows))
     else:
-        raise UsageError(f"--out {path}: end its name in .csv or .jsonl.")
+        write_text(path, to_csv(rows))
+
+
+def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows as CSV: a column for each class's probability, other lists and mappings as JSON.
+
+    A spreadsheet runs a text that begins with = + - or @ as a formula, whoever wrote it; such a
+    text begins with an apostrophe here, which spreadsheets take for the mark of a text.
+
+    Source: OWASP, https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    import csv
+    import io
+
+    flat = [flatten(row) for row in rows]
+    names = dict.fromkeys(name for row in flat for name in row)
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(names) or ["input", "answer"])
+    writer.writerow({name: safe(name) for name in writer.fieldnames})
+    for row in flat:
+        writer.writerow({name: safe(value) for name, value in row.items()})
+    return buffer.getvalue()
+
+
+def flatten(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row whose probabilities stand in columns of their own."""
+    flat = dict(row)
+    known = flat.pop("probabilities", {})
+    named = known if isinstance(known, dict) else {}
+    return flat | {f"probability {name}": probability for name, probability in named.items()}
+
+
+def safe(value: Any) -> Any:
+    """Return a cell that no spreadsheet runs: numbers stay numbers.
+
+    >>> safe("=1+2"), safe("-3.5"), safe(-3.5), safe("@x"), safe("a-b")
+    ("'=1+2", '-3.5', -3.5, "'@x", 'a-b')
+    """
+    from ensuite.data.header import is_number
+
+    if isinstance(value, list | tuple | dict):
+        return words.to_json(value)
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return value if is_number(value) else f"'{value}"
+    return value

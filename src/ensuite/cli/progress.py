@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from ensuite.core.printable import printable
 from ensuite.report import words
 from ensuite.training.callback import Callback
 from ensuite.training.training import Progress as Update
@@ -26,7 +27,7 @@ class TerminalProgress(Callback):
         self.line: Any = None
 
     def say(self, sentence: str) -> None:
-        print(sentence, file=self.stream, flush=True)
+        print(printable(sentence), file=self.stream, flush=True)
 
     def begin(self, name: str, training: Training) -> None:
         if training.state.spent.steps:

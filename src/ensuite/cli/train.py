@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from ensuite.cli import early
 from ensuite.cli import options as words
+from ensuite.core.errors import UsageError
 
 
 def command(
@@ -18,7 +20,7 @@ def command(
         ),
     ],
     budget: words.Budget = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
+    seed: words.Seed = 0,
     set_: words.Set = None,
     metric: words.Metric = None,
     out: words.Out = None,
@@ -32,18 +34,21 @@ def command(
     json: words.Json = False,
 ) -> None:
     """Train one model and write its run folder."""
-    from ensuite.api import train_model
-    from ensuite.cli.progress import TerminalProgress
-    from ensuite.core.errors import UsageError
-
+    given = words.data_options(test, valid, split, column, metric)
     if resume and out is None:
         raise UsageError("--resume needs the folder of the run to resume: add --out DIR.")
+    early.check_training(
+        task, [model], (data, test, valid), budget, set_, split, device, out, init_from
+    )
+    from ensuite.api import train_model
+    from ensuite.cli.progress import TerminalProgress
+
     callback = TerminalProgress(quiet=json)
     try:
         trial, problem = train_model(
             task, data, model=model, budget=budget, seed=seed, settings=set_ or [], out=out,
             resume=resume, init_from=init_from, device=device, callback=callback,
-            **words.data_options(test, valid, split, column, metric),
+            **given,
         )  # fmt: skip
     except KeyboardInterrupt:
         callback.close()

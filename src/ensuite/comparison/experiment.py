@@ -11,11 +11,18 @@ from typing import Any
 
 from ensuite.candidates import Candidate, Trained
 from ensuite.comparison.statistics import smallest_visible_difference, spread, tie_groups
-from ensuite.comparison.trial import Trial, run_trial, validation_score
+from ensuite.comparison.trial import (
+    Trial,
+    identity,
+    read_identity,
+    run_trial,
+    validation_score,
+)
 from ensuite.core.errors import RunError
 from ensuite.core.files import hold, read_json, write_bytes, write_json
 from ensuite.core.score import Score
 from ensuite.core.task import rank
+from ensuite.predictor import RUN
 from ensuite.problem import Problem
 from ensuite.report import values
 from ensuite.report.verdict import verdict, winner
@@ -97,6 +104,8 @@ def claim(problem: Problem, folder: Path) -> None:
                 f"{folder} compares on other data or options: {problem.data} has changed, or they "
                 "have. Choose another --out."
             )
+    elif any(not each.name.startswith(".") for each in folder.iterdir()):
+        raise RunError(f"{folder} is not empty and holds no comparison; choose another --out.")
     write_json(folder / COMPARISON, mine)
 
 
@@ -232,16 +241,59 @@ def keep_best(trials: Sequence[Trial], board: values.Leaderboard, folder: Path) 
     draft.rename(folder / "best")
 
 
-def choose_folder(problem: Problem, out: str | Path | None, root: Path = Path("runs")) -> Path:
-    """Return where to work: ``out``, an unfinished comparison of the same, or a new folder."""
-    if out is not None:
-        return Path(out)
+def choose_folder(
+    problem: Problem,
+    entrants: Sequence[Candidate] = (),
+    budget: Budget | None = None,
+    seeds: int = 0,
+    root: Path = Path("runs"),
+) -> Path:
+    """Return where to work: a new folder, or an unfinished comparison of the same.
+
+    It goes on only where data and options are the same, so that the end is. Whatever else lies
+    there is passed by: the next number is free.
+
+    Args:
+        problem: What is trained for.
+        entrants: Of a comparison; none for a single run.
+        budget: Of each.
+        seeds: Of each.
+        root: Below which the folder lies.
+    """
     stem = f"{problem.name}-{re.sub(r'[^A-Za-z0-9_]+', '-', Path(problem.data).name.split('.')[0])}"
     number = 1
     while (folder := root / f"{stem}-{number}").exists():
-        started = folder / COMPARISON
-        unfinished = started.exists() and not (folder / LEADERBOARD).exists()
-        if unfinished and read_json(started)["fingerprint"] == problem.fingerprint:
+        if entrants and budget and goes_on(folder, problem, entrants, budget, seeds):
             return folder
         number += 1
     return folder
+
+
+def goes_on(
+    folder: Path, problem: Problem, entrants: Sequence[Candidate], budget: Budget, seeds: int
+) -> bool:
+    """Say whether a folder holds an unfinished comparison that this one would finish."""
+    if not (folder / COMPARISON).exists() or (folder / LEADERBOARD).exists() or is_held(folder):
+        return False
+    try:
+        if read_json(folder / COMPARISON)["fingerprint"] != problem.fingerprint:
+            return False
+        begun = [
+            (read_identity(folder / where), identity(entrant, problem, budget, seed))
+            for entrant in entrants
+            if entrant.seeded
+            for seed in range(seeds)
+            if (folder / (where := place(entrant.variant, seed)) / RUN).exists()
+        ]
+    except (RunError, KeyError, TypeError):  # damaged: it is left as it is
+        return False
+    return all(theirs == mine for theirs, mine in begun)
+
+
+def is_held(folder: Path) -> bool:
+    """Say whether another process works in a folder."""
+    try:
+        with hold(folder):
+            return False
+    except RunError:
+        return True

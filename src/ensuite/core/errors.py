@@ -3,11 +3,16 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from ensuite.core.printable import one_line
+
 
 class EnsuiteError(Exception):
     """A failure whose message names the file, row or option, what was expected and what to do."""
 
     exit_code = 1
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(message))  # whatever a file holds that is quoted in it
 
 
 class UsageError(EnsuiteError):

@@ -46,8 +46,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replace a text file."""
-    write_bytes(path, text.encode())
+    """Replace a text file; half of a surrogate pair, as a path may have, is written as its code."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:

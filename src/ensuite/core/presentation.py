@@ -118,6 +118,10 @@ class Presentation(Generic[Example, Prediction]):
         sure = {} if probability is None else {"probability": probability}
         return [{"answer": answer} | sure]
 
+    def distribution(self, prediction: Prediction) -> Mapping[str, float]:
+        """Return the probability of each possible answer; empty if none is told."""
+        return {}
+
     def error(self, prediction: Prediction, example: Example) -> float:
         """Return how wrong a prediction is, 0 if it is correct.
 

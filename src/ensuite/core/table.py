@@ -24,6 +24,7 @@ class Table:
             several lines.
         prose: Whether the rows are the lines of one text, in their order.
         file: What messages call the file the rows stand in, where ``name`` is not its name.
+        guessed_header: Whether nothing but its place says that the first row names the columns.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Table:
     starts: Sequence[int] | None = None
     prose: bool = False
     file: str = ""
+    guessed_header: bool = False
 
     def where(self, row: int) -> str:
         """Name a row as a person counts them: data rows from 1.

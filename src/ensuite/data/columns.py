@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError, UsageError, nearest
 from ensuite.core.table import Table
+from ensuite.data.sound import say_too_large, too_large
 
 
 def find(table: Table, role: str, names: Sequence[str], given: Mapping[str, str]) -> str | None:
@@ -57,7 +58,7 @@ def require(table: Table, role: str, names: Sequence[str], given: Mapping[str, s
     if column is None:
         raise DataError(
             f"{table.name} has no column for the {role}; it has: {listed(table)}. "
-            f"Name it: --column {role}=NAME"
+            f"Name it: --column {role}={'NAME' if table.has_header else 'NUMBER'}"
         )
     return column
 
@@ -67,10 +68,11 @@ def named(table: Table, column: str, role: str) -> str:
     columns = list(table.columns)
     if column in columns:
         return column
-    if column.isdecimal() and int(column) < len(columns):
+    if column.isdecimal() and len(column) < 10 and int(column) < len(columns):
         return columns[int(column)]
     raise DataError(
-        f'{table.name} has no column "{column}" for the {role}{nearest(column, columns) or "."} '
+        f'{table.name} has no column "{column[:80]}" for the '
+        f"{role}{nearest(column, columns) or '.'} "
         f"It has: {listed(table)}."
     )
 
@@ -89,8 +91,16 @@ def named_all(table: Table, names: str, role: str) -> list[str]:
 
 
 def listed(table: Table) -> str:
-    """Return the names of the columns as a list to read, the first dozen where they are many."""
-    columns = list(table.columns)
+    """Return the names of the columns as a list to read, the first dozen where they are many.
+
+    Where a file names none, they are numbers, and their first cells tell which is which.
+    """
+    columns = [
+        f'{name} ("{cells[0][:20]}")'
+        if name.isdecimal() and not table.has_header and isinstance(cells[0], str)
+        else name
+        for name, cells in table.columns.items()
+    ]
     more = f", ... ({len(columns)} in all)" if len(columns) > 12 else ""
     return ", ".join(columns[:12]) + more
 
@@ -145,7 +155,7 @@ def numbers(table: Table, column: str, *, empty: bool = False) -> NDArray[np.flo
         DataError: Names the first row that is not a finite number.
     """
     cells = parse(table.columns[column])
-    finite = np.isfinite(cells.numbers).reshape(table.rows, -1).all(1)
+    finite = (np.isfinite(cells.numbers) & ~too_large(cells.numbers)).reshape(table.rows, -1).all(1)
     wrong = ~(finite | cells.empty) if empty else ~finite
     if not wrong.any():
         return cells.numbers
@@ -157,15 +167,38 @@ def numbers(table: Table, column: str, *, empty: bool = False) -> NDArray[np.flo
         problem = f"the cell in the column {column} is empty. Give a number"
     elif cells.words[row] and isinstance(value, list | tuple):
         problem = f"the column {column} holds lists of no one length. Give as many numbers a row"
+    elif too_large(cells.numbers[row]).any() and np.isfinite(cells.numbers[row]).all():
+        largest = np.abs(cells.numbers[row]).max()
+        problem = f"{say_too_large(largest)} in the column {column}"
     elif np.ndim(value) > 0:
         problem = f"the column {column} holds NaN or infinity. Give finite numbers"
     elif not cells.words[row]:
         problem = f"{shown} in the column {column} is not finite. Give finite numbers{allowed}"
-    elif re.fullmatch(r"[+-]?\d+,\d+", str(value).strip()):
-        problem = f"{shown} in the column {column} has a decimal comma. Write a point instead"
+    elif commas := say_commas(str(value).strip()):
+        problem = f"{shown} in the column {column} {commas}"
     else:
         problem = f"{shown} in the column {column} is not a number. Give numbers{allowed}"
     raise DataError(f"{table.where(row)}: {problem}.")
+
+
+def say_commas(cell: str) -> str:
+    """Say what a number with commas may mean: both readings, where there are two.
+
+    >>> say_commas("1,5"), say_commas("1,740")  # doctest: +NORMALIZE_WHITESPACE
+    ('has a decimal comma. Write 1.5',
+     'may mean 1740 or 1.740. Write all of the column without commas, as the one that it is')
+    """
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", cell):
+        whole, point = cell.replace(",", ""), cell.replace(",", ".")
+        return (
+            f"may mean {whole} or {point}. Write all of the column without commas, as the one that "
+            "it is"
+        )
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", cell):
+        return f"has commas between thousands. Write {cell.replace(',', '')}"
+    if re.fullmatch(r"[+-]?\d+,\d+", cell):
+        return f"has a decimal comma. Write {cell.replace(',', '.')}"
+    return ""
 
 
 def is_numeric(table: Table, column: str) -> bool:

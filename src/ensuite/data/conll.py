@@ -77,7 +77,8 @@ def parse(text: str, name: str) -> Parsed:
                 columns[column].append([intern(cells[place]) for _, cells in sentence])
     if not starts:
         raise DataError(f"{name} has no sentences; give one token a line, and its tag beside it.")
-    return Parsed(filled(columns), has_header=False, starts=starts)
+    notes = missing_tags(columns, starts) if numbered and width == len(CONLLU) else ()
+    return Parsed(filled(columns), has_header=False, starts=starts, notes=notes)
 
 
 def split(text: str) -> tuple[list[Block], str]:
@@ -136,6 +137,19 @@ def filled(columns: dict[str, list[list[str]]]) -> dict[str, list[list[str]]]:
         for column, sentences in columns.items()
         if column == "tokens" or any(cell != "_" for cells in sentences for cell in cells)
     }
+
+
+def missing_tags(columns: dict[str, list[list[str]]], starts: Sequence[int]) -> tuple[str, ...]:
+    """Tell of tags that are _: where others are given, that is a tag like them, and is learned."""
+    without = [row for row, tags in enumerate(columns["tags"]) if "_" in tags]
+    count = sum(tags.count("_") for tags in columns["tags"])
+    if not count or count == sum(map(len, columns["tags"])):
+        return ()
+    return (
+        f"{count:,} of its tags are _, which CoNLL-U writes where none is given (the first in the "
+        f"sentence at line {starts[without[0]]:,}): it is learned as a tag of its own; give them "
+        "their tags, or leave such sentences out",
+    )
 
 
 def check(sentence: Sequence[Line], width: int, places: dict[str, int], name: str) -> None:

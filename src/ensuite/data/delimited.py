@@ -6,13 +6,17 @@ quoting must show itself before it is believed.
 """
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ensuite.core.errors import DataError
+from ensuite.data.header import is_known, is_number
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+SEPARATOR = re.compile(r'"?sep=([^"\w\s]|\t)"?', re.IGNORECASE)
 
 Rows = list[list[str]]
 
@@ -20,13 +24,15 @@ Rows = list[list[str]]
 class Parsed(NamedTuple):
     """What a file holds: columns by name, whether it names them, and what was done to it.
 
-    ``starts`` are the lines at which its rows begin, where a row is a sentence of several lines.
+    ``starts`` are the lines at which its rows begin, where a row is a sentence of several lines;
+    ``guessed_header`` is as in a table.
     """
 
     columns: Mapping[str, Sequence[Any]]
     has_header: bool = True
     notes: tuple[str, ...] = ()
     starts: Sequence[int] | None = None
+    guessed_header: bool = False
 
 
 def parse(text: str, name: str, delimiter: str, header: bool | None = None) -> Parsed:
@@ -36,21 +42,22 @@ def parse(text: str, name: str, delimiter: str, header: bool | None = None) -> P
         text: The whole file.
         name: What messages call it.
         delimiter: What its kind separates cells by; another is taken where the first line lacks it.
-        header: Whether the first row names the columns; None: unless it is all numbers.
+        header: Whether the first row names the columns; None: unless it is all numbers;
+            see also :func:`ensuite.data.header.settle`.
 
     Raises:
         DataError: If rows differ in length, quoting is broken, a column name stands twice, or
             there are no rows.
     """
-    notes = []
-    usual, delimiter = delimiter, find_delimiter(text, delimiter)
-    if delimiter != usual:
-        notes.append(f"its columns are separated by {DELIMITERS[delimiter]}")
+    text, notes, delimiter = choose_delimiter(text, delimiter)
+    if not text.strip():
+        raise DataError(f"{name} is empty; give a file with rows.")
     rows, note = split_rows(text, delimiter)
     check_even(rows, name, text, header is not False)
-    if header is None and all(is_number(cell) for cell in rows[0]):
-        header = False
-        notes.append("its first row is numbers, so it has no header; columns are counted from 0")
+    guessed = header is None and not is_known(rows[0])
+    if guessed and (why := why_no_header(rows)):
+        header = guessed = False
+        notes.append(f"{why}, so it has no header; columns are counted from 0")
     names = [str(i) for i in range(len(rows[0]))] if header is False else rows.pop(0)
     if repeated := [column for column, count in Counter(names).items() if count > 1]:
         raise DataError(
@@ -60,7 +67,27 @@ def parse(text: str, name: str, delimiter: str, header: bool | None = None) -> P
     if not rows:
         raise DataError(f"{name} has a header and no rows; add rows below it.")
     columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    return Parsed(columns, header is not False, (*notes, *note))
+    return Parsed(columns, header is not False, (*notes, *note), guessed_header=guessed)
+
+
+def choose_delimiter(text: str, usual: str) -> tuple[str, list[str], str]:
+    """Return the text to split, notes, and what separates its cells.
+
+    A first line ``sep=;`` is an instruction to Excel, which writes and reads it, and no row.
+    """
+    first, _, rest = text.partition("\n" if "\n" in text else "\r")
+    if match := SEPARATOR.fullmatch(first.rstrip("\r")):
+        return rest, [f'its first line says that cells are separated by "{match[1]}"'], match[1]
+    delimiter = find_delimiter(text, usual)
+    told = [f"its columns are separated by {DELIMITERS[delimiter]}"] if delimiter != usual else []
+    return text, told, delimiter
+
+
+def why_no_header(rows: Rows) -> str | None:
+    """Say by what a first row that holds no usual name shows that it names nothing."""
+    if all(is_number(cell) for cell in rows[0]):
+        return "its first row is numbers"
+    return "its first row is its only one" if len(rows) == 1 else None
 
 
 def lines(text: str) -> list[str]:
@@ -170,16 +197,3 @@ def check_even(rows: Rows, name: str, text: str, header: bool) -> None:
         f"row {row if header else row + 1} of {name} has {len(rows[row])} cells where the {first} "
         f"has {len(rows[0])}; mend its delimiters{hint}."
     )
-
-
-def is_number(cell: str) -> bool:
-    """Say whether a cell is a number.
-
-    >>> is_number("-1e3"), is_number("V1"), is_number("")
-    (True, False, False)
-    """
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

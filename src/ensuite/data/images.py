@@ -3,7 +3,9 @@
 import math
 import re
 import struct
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ensuite.core.errors import DataError, UsageError, nearest
+from ensuite.core.errors import DataError, UsageError
+from ensuite.data import shades
+from ensuite.data.walk import exists, is_file, near, unreadable
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Opened
@@ -22,7 +26,7 @@ Pixels = NDArray[Any]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
-GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B")
+GREY = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B")
 """Pillow's names for what has one channel, with or without alpha."""
 
 IDX_NAME = re.compile(r"idx\d-ubyte(\.gz)?$")
@@ -30,6 +34,9 @@ IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 TURNED = range(5, 9)
 """EXIF orientations whose height and width change places."""
+
+MOST_PIXELS, MOST_PIXELS_A_BYTE = 2**25, 1000
+"""Pixels, in all and in a byte of the file, above both of which a picture is to fill memory."""
 
 LOOKED_AT = 20
 """Cells of a column that say whether it names pictures."""
@@ -101,7 +108,7 @@ def idx_labels(path: Path) -> Path | None:
         return None
     name = re.sub(r"idx\d", "idx1", path.name.replace("images", "labels")).removesuffix(".gz")
     beside = (path.with_name(name), path.with_name(f"{name}.gz"))
-    return next((each for each in beside if each.exists()), None)
+    return next((each for each in beside if exists(each)), None)
 
 
 def located(
@@ -116,10 +123,10 @@ def located(
     pictures: list[Path] = []
     for name, cells in columns.items():
         first = [folder / cell for cell in cells[:LOOKED_AT] if is_picture(cell)]
-        if any(path.is_file() for path in first):
+        if any(map(is_file, first)):
             found[name] = [str(folder / cell) if is_picture(cell) else cell for cell in cells]
             pictures += [Path(cell) for cell in found[name] if is_picture(cell)]
-    return found, [path for path in pictures if path.is_file()]
+    return found, [path for path in pictures if is_file(path)]
 
 
 def shape(path: str) -> Shape:
@@ -180,17 +187,18 @@ def _stamp(path: str) -> int:
     """Return when a file was written, so that a changed one is read again."""
     try:
         return Path(path).stat().st_mtime_ns
-    except OSError as error:
-        folder = Path(path).parent
-        beside = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-        hint = nearest(Path(path).name, beside) if isinstance(error, FileNotFoundError) else ""
-        raise DataError(f"There is no picture {path}{hint or '.'}") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and not Path(path).is_symlink():
+            hint = near(Path(path)) or "."
+            raise DataError(f"There is no picture {path}{hint}") from None
+        raise unreadable(Path(path), error) from None
 
 
 @lru_cache(maxsize=KEPT)
 def _shape(path: str, stamp: int) -> Shape:
-    with _open(path) as picture:
-        _load(picture, path)
+    with _open(path) as picture, _decoding(path):
+        picture.load()
+        shades.to_bytes(picture, picture)
         width, height = picture.size
         if picture.getexif().get(0x0112) in TURNED:
             width, height = height, width
@@ -201,11 +209,9 @@ def _shape(path: str, stamp: int) -> Shape:
 def _decode(path: str, stamp: int, channels: int, size: int | None) -> Pixels:
     from PIL import Image, ImageOps
 
-    with _open(path) as opened:
-        _load(opened, path)
-        picture: Any = ImageOps.exif_transpose(opened)
-        if picture.mode.startswith("I"):  # 16 bits, whatever Pillow keeps them in
-            picture = Image.fromarray((np.asarray(picture) // 256).clip(0, 255).astype(np.uint8))
+    with _open(path) as opened, _decoding(path):
+        opened.load()
+        picture: Any = shades.to_bytes(ImageOps.exif_transpose(opened), opened)
         if picture.has_transparency_data:
             white = Image.new("RGBA", picture.size, "white")
             picture = Image.alpha_composite(white, picture.convert("RGBA"))
@@ -221,18 +227,39 @@ def _open(path: str) -> "Opened":
             'Pictures are read by Pillow, which is not installed: pip install "ensuite[images]"'
         ) from None
     try:
-        return Image.open(path)
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path} is too large ({error}); give a smaller picture.") from None
-    except (OSError, SyntaxError, ValueError):
+        with _decoding(path):
+            picture = Image.open(path)
+    except OSError as error:
+        raise unreadable(Path(path), error) from None
+    pixels, size = math.prod(picture.size), Path(path).stat().st_size
+    if pixels > MOST_PIXELS and pixels > MOST_PIXELS_A_BYTE * size:
+        picture.close()
         raise DataError(
-            f"{path} is not a picture that can be read; mend it, or take it out."
-        ) from None
+            f"{path} is too large ({pixels:,} pixels in {size:,} bytes); give a smaller picture."
+        )
+    return picture
 
 
-def _load(picture: "Opened", path: str) -> None:
-    """Decode the whole of a picture."""
+@contextmanager
+def _decoding(path: str) -> Iterator[None]:
+    """Tell of whatever goes wrong within: each format has its own ways to be damaged.
+
+    Pillow's warnings are left out, since it goes on to read what it warns of, or fails.
+    """
     try:
-        picture.load()
-    except Exception as error:  # each format has its own ways to be damaged
-        raise DataError(f"{path} is damaged ({error}); mend it, or take it out.") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = str(error).replace(repr(path), "it")
+        if "DecompressionBomb" in type(error).__name__:
+            raise DataError(f"{path} is too large ({reason}); give a smaller picture.") from None
+        if "Unidentified" in type(error).__name__:
+            raise DataError(
+                f"{path} is not a picture that can be read; mend it, or take it out."
+            ) from None
+        raise DataError(f"{path} is damaged ({reason}); mend it, or take it out.") from None

@@ -1,5 +1,6 @@
 """Which columns are the input, and which processor reads them."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -12,6 +13,7 @@ from ensuite.core.table import Table
 from ensuite.data import columns, images
 from ensuite.data.processors import BY_KIND, Image, Processor
 from ensuite.data.processors.numbers import Scaled
+from ensuite.data.sound import say_too_large, too_large
 
 TEXT_NAMES = (
     "text", "sentence", "review", "content", "document", "question", "title", "comment",
@@ -62,7 +64,8 @@ def read(
 def _kind(table: Table, arrays: Any, text: str | None) -> str:
     if arrays is None:
         return "text" if text else "row"
-    return "series" if _array(table, 0, arrays[0]).ndim == 2 else "row"
+    uneven = len({len(cell) for cell in arrays if hasattr(cell, "__len__")}) > 1
+    return "series" if uneven or _array(table, 0, arrays[0]).ndim == 2 else "row"
 
 
 def _pictures(table: Table, given: Mapping[str, str], kind: str, but: Collection[str]) -> Any:
@@ -214,7 +217,8 @@ def _rows(table: Table, cells: Any) -> list[Any]:
     for row, values in enumerate(rows):
         if len(values) != len(rows[0]):
             raise DataError(
-                f"{table.where(row)} has {len(values)} numbers where the first has {len(rows[0])}."
+                f"{table.where(row)} has {len(values)} numbers where the first has {len(rows[0])}; "
+                "give all as many, or read them as series: --set input=series"
             )
     return rows
 
@@ -228,24 +232,34 @@ def _is_whole(table: Table, cells: Any, dimensions: Collection[int]) -> bool:
     finite = np.isfinite(cells).reshape(len(cells), -1).all(1)
     if not finite.all():
         _refuse_infinite(table, int(finite.argmin()))
+    for row in np.flatnonzero(too_large(cells).reshape(len(cells), -1).any(1))[:1]:
+        _refuse_large(table, int(row), cells[row])
     return True
 
 
 def _array(table: Table, row: int, cell: Any) -> Any:
     try:
         values = np.asarray(cell, dtype=float)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise DataError(
             f"{table.where(row)} has steps with different numbers of columns, or something that "
             "is not a number; give every step the same numbers."
         ) from None
     if not np.isfinite(values).all():
         _refuse_infinite(table, row)
+    if too_large(values).any():
+        _refuse_large(table, row, values)
     return values
 
 
 def _refuse_infinite(table: Table, row: int) -> NoReturn:
     raise DataError(f"{table.where(row)} has a number that is NaN or infinite; mend the row.")
+
+
+def _refuse_large(table: Table, row: int, values: Any) -> NoReturn:
+    place = np.unravel_index(np.abs(values).argmax(), np.shape(values))
+    column = f" in column {place[-1]} of its numbers" if place else ""
+    raise DataError(f"{table.where(row)}: {say_too_large(values[place])}{column}.")
 
 
 def ask(raw: Any, processor: Processor) -> Any:
@@ -273,12 +287,28 @@ def ask(raw: Any, processor: Processor) -> Any:
 def to_numbers(raw: Any, processor: Scaled) -> NDArray[np.float64]:
     """Return numbers as an array, (time, features) of a series."""
     if isinstance(raw, str):
-        raw = raw.replace(",", " ").split()
+        raw = typed_numbers(raw)
     try:
         values = np.asarray(raw, dtype=np.float64)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         shown = " ".join(map(str, raw)) if isinstance(raw, list | tuple) else str(raw)
         raise DataError(
             f'"{shown[:60]}" is not numbers; give the numbers of one {processor.kind}.'
         ) from None
+    if too_large(values).any():
+        raise DataError(f"{say_too_large(np.abs(values).max())}.")
     return values[:, None] if values.ndim == 1 and processor.kind == "series" else values
+
+
+def typed_numbers(text: str) -> list[str]:
+    """Return the numbers that a person typed, with blanks or commas between them.
+
+    Raises:
+        DataError: If commas may be decimal points: "1,5 2,5" has blanks between its numbers.
+    """
+    if re.search(r"\d,\d", text) and re.search(r"\d\s+[-+.\d]", text):
+        raise DataError(
+            f'"{text[:60]}" has commas and blanks between its digits: write decimal points, and '
+            "blanks between the numbers."
+        )
+    return text.replace(",", " ").split()

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError
 from ensuite.core.table import Table
+from ensuite.data.sound import check_texts
+from ensuite.data.values import collected, plain
 
 BLOCK = 8 * 1024 * 1024
 """Bytes of an array that are hashed at once."""
@@ -24,7 +26,7 @@ def from_memory(source: Any, name: str) -> Table:
         DataError: If it is neither, has no rows, or columns differ in length or share a name.
     """
     columns = {}
-    for column, values in named_columns(source, name):
+    for column, values in named_columns(collected(source), name):
         if isinstance(values, str) or not hasattr(values, "__len__"):
             raise DataError(f"The column {column} of {name} is one value; give one for each row.")
         columns[column] = to_values(values)
@@ -38,7 +40,7 @@ def from_memory(source: Any, name: str) -> Table:
                 f"The columns of {name} differ in length ({first} has {rows:,} rows, "
                 f"{column} {len(values):,}); make them equal."
             )
-    return Table(name, columns, rows, fingerprint(columns))
+    return check_texts(Table(name, columns, rows, fingerprint(columns)))
 
 
 def named_columns(source: Any, name: str) -> list[tuple[str, Any]]:
@@ -65,6 +67,7 @@ def named_columns(source: Any, name: str) -> list[tuple[str, Any]]:
 
 def to_values(values: Any) -> Any:
     """Return a column as a list, missing values as None, or as the array of numbers it is."""
+    values = plain(values)
     if hasattr(values, "to_list"):
         values = values.to_list()
     elif hasattr(values, "__array__"):

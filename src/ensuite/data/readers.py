@@ -4,26 +4,30 @@ Texts stay as they are: "null", "NA", an empty cell and a space at the end mean 
 byte order mark at the start of a file is taken off.
 """
 
-import gzip
 import hashlib
 import io
-import json
 import os
+import re
+import shlex
 import sys
 import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from ensuite.core.errors import DataError, nearest
+from ensuite.core.errors import DataError
+from ensuite.core.printable import one_line
 from ensuite.core.table import Table
 from ensuite.data import conll, images, stretches
 from ensuite.data.arrays import fingerprint, map_file
 from ensuite.data.delimited import Parsed, lines, parse
+from ensuite.data.header import is_known
+from ensuite.data.jsonfile import parse_json, parse_json_lines, to_columns
 from ensuite.data.memory import from_memory
+from ensuite.data.unpack import limit, too_large, unzip
+from ensuite.data.walk import read_bytes, unreadable
 
 KINDS = {
     ".csv": "csv",
@@ -40,6 +44,9 @@ KINDS = {
 }
 
 BYTE_ORDER_MARK = "a byte order mark at its start was taken off"
+
+
+STANDARD_INPUT = "standard input"
 
 
 def read(source: Any, *, name: str | None = None, header: bool | None = None) -> Table:
@@ -60,20 +67,42 @@ def read(source: Any, *, name: str | None = None, header: bool | None = None) ->
         return source
     if not isinstance(source, str | os.PathLike):
         return from_memory(source, name or "the data")
-    if source != "-" and is_long_text(Path(source), name):
-        return read_long_text(Path(source), name)
-    if source != "-" and (found := read_arrays(Path(source), name)):
+    if source == "-":
+        return read_content(read_input(), name or STANDARD_INPUT, header=header)
+    path = Path(os.fspath(source))
+    called = one_line(name or path.name)
+    if is_long_text(path, called):
+        return read_long_text(path, called)
+    if found := map_arrays(path, called):
         return found
-    content = sys.stdin.buffer.read() if source == "-" else read_bytes(Path(source))
-    name = name or ("standard input" if source == "-" else Path(source).name)
+    return read_content(read_bytes(os.fspath(source)), called, header=header, path=path)
+
+
+def read_input() -> bytes:
+    """Return all of standard input."""
+    return sys.stdin.buffer.read()
+
+
+def read_content(
+    content: bytes, name: str, *, header: bool | None = None, path: Path | None = None
+) -> Table:
+    """Read columns from what stands in a file.
+
+    Args:
+        content: All of it.
+        name: What messages call it; see :func:`read`.
+        header: As in :func:`read`.
+        path: Where it lies, and what belongs to it; None for standard input.
+    """
+    name = one_line(name)
     if name.endswith(".gz") or content.startswith(b"\x1f\x8b"):
         content = unzip(content, name)
     kind = find_kind(name, content)
     parsed = parse_content(content, name, kind, header)
-    columns, files = (parsed.columns, []) if source == "-" else with_files(parsed, kind, source)
+    columns, files = with_files(parsed, kind, path) if path else (parsed.columns, [])
     digest = hashlib.sha256(content)
     for file in files:
-        digest.update(file.read_bytes())
+        digest.update(read_bytes(file))
     rows = len(next(iter(columns.values())))
     return Table(
         name,
@@ -84,6 +113,7 @@ def read(source: Any, *, name: str | None = None, header: bool | None = None) ->
         notes=parsed.notes,
         starts=parsed.starts,
         prose=kind == "txt",
+        guessed_header=parsed.guessed_header,
     )
 
 
@@ -116,7 +146,7 @@ def read_long_text(path: Path, name: str | None) -> Table:
     )
 
 
-def read_arrays(path: Path, name: str | None) -> Table | None:
+def map_arrays(path: Path, name: str | None) -> Table | None:
     """Return the arrays of a NumPy file mapped into memory; None where that cannot be."""
     if KINDS.get(Path(name or path.name).suffix.lower()) not in ("npy", "npz"):
         return None
@@ -128,13 +158,27 @@ def read_arrays(path: Path, name: str | None) -> Table | None:
     return Table(name or path.name, columns, rows, fingerprint(path))
 
 
-def with_files(
-    parsed: Parsed, kind: str, source: str | os.PathLike[str]
-) -> tuple[Mapping[str, Any], list[Path]]:
+def typed_lines(content: bytes) -> list[str] | None:
+    """Return the lines that were typed to be answered; None where the first names columns.
+
+    Nor are they such where the content shows that it is a file: JSON, Parquet, an archive.
+    """
+    name = STANDARD_INPUT
+    if content.startswith(b"\x1f\x8b") or find_kind(name, content) not in ("csv", "tsv"):
+        return None
+    text = decode(content, name).removeprefix("\ufeff")
+    if not text.strip():
+        raise DataError(f"{name} is empty; give a line for each input.")
+    found = lines(text)
+    cells = re.split(r"[,;\t|]", found[0].replace('"', ""))
+    return None if is_known(cells) else found
+
+
+def with_files(parsed: Parsed, kind: str, path: Path) -> tuple[Mapping[str, Any], list[Path]]:
     """Return the columns with what lies beside a file, labels or pictures, and where that lies."""
     if kind != "idx":
-        return images.located(parsed.columns, Path(source).parent)
-    pictures, labels = parsed.columns["image"], images.idx_labels(Path(source))
+        return images.located(parsed.columns, path.parent)
+    pictures, labels = parsed.columns["image"], images.idx_labels(path)
     if labels is None:
         return parsed.columns, []
     numbers = np.asarray(read(labels).columns["image"])
@@ -144,37 +188,6 @@ def with_files(
             "files again."
         )
     return {**parsed.columns, "label": [str(number) for number in numbers.tolist()]}, [labels]
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return what stands in a file."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise unreadable(path, error) from None
-
-
-def unreadable(path: Path, error: OSError) -> DataError:
-    """Return what to tell of a file that cannot be opened: the likeliest other one, if any."""
-    if isinstance(error, FileNotFoundError):
-        folder = path.parent
-        beside = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-        return DataError(f"There is no file {path}{nearest(path.name, beside) or '.'}")
-    if isinstance(error, IsADirectoryError):
-        files = sorted(entry.name for entry in path.iterdir() if entry.is_file())
-        shown = ", ".join(files[:5]) + (", ..." if len(files) > 5 else "")
-        return DataError(f"{path} is a folder; name a file in it ({shown or 'it has none'}).")
-    return DataError(f"{path} cannot be read ({error.strerror}).")
-
-
-def unzip(content: bytes, name: str) -> bytes:
-    """Return the content of a gzip file."""
-    try:
-        return gzip.decompress(content)
-    except gzip.BadGzipFile:
-        raise DataError(f"{name} is not a gzip file; rename it, or zip it with gzip.") from None
-    except (EOFError, zlib.error):
-        raise DataError(f"{name} is cut short or damaged; fetch or write it again.") from None
 
 
 def find_kind(name: str, content: bytes) -> str:
@@ -200,7 +213,7 @@ def parse_content(content: bytes, name: str, kind: str, header: bool | None) -> 
     if kind == "parquet":
         return parse_parquet(content, name)
     if kind in ("npy", "npz"):
-        return check_arrays(parse_arrays(content, name, kind), name)
+        return parse_arrays(content, name, kind)
     if kind == "idx":
         return Parsed({"image": cast(Sequence[Any], images.parse_idx(content, name))})
     text = decode(content, name)
@@ -210,10 +223,8 @@ def parse_content(content: bytes, name: str, kind: str, header: bool | None) -> 
     if not text.strip():
         raise DataError(f"{name} is empty; give a file with rows.")
     match kind:
-        case "json":
-            parsed = parse_json(text, name)
-        case "jsonl":
-            parsed = parse_json_lines(text, name)
+        case "json" | "jsonl":
+            parsed = parse_nested(text, name, parse_json if kind == "json" else parse_json_lines)
         case "txt":
             parsed = Parsed({"text": lines(text)}, has_header=False)
         case "conll":
@@ -223,12 +234,18 @@ def parse_content(content: bytes, name: str, kind: str, header: bool | None) -> 
     return parsed._replace(notes=notes + parsed.notes)
 
 
+def parse_nested(text: str, name: str, parse_text: Callable[[str, str], Parsed]) -> Parsed:
+    """Return the columns of JSON; whatever goes through all that it holds may go too deep."""
+    try:
+        return parse_text(text, name)
+    except RecursionError:
+        raise DataError(f"{name} is nested too deeply; give a row for each example.") from None
+
+
 def decode(content: bytes, name: str) -> str:
     """Return the text of a UTF-8 file."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DataError(
-            f"{name} is UTF-16; convert it: iconv -f utf-16 -t utf-8 {name} > utf8-{name}"
-        )
+        raise DataError(f"{name} is UTF-16; convert it: {iconv('utf-16', name)}")
     if b"\0" in content:
         raise DataError(f"{name} is not a text file (byte {content.index(0):,} is zero).")
     try:
@@ -238,96 +255,71 @@ def decode(content: bytes, name: str) -> str:
         raise DataError(
             f"{name} is not UTF-8: byte {error.start:,}, on line {line:,}, is "
             f"0x{content[error.start]:02X}. Convert it, for example: "
-            f"iconv -f windows-1252 -t utf-8 {name} > utf8-{name}"
+            f"{iconv('windows-1252', name)}"
         ) from None
 
 
-def parse_json(text: str, name: str) -> Parsed:
-    """Return the columns of an array of objects, or of an object of equally long arrays."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data" and text.lstrip().startswith("{"):
-            note = "it is one JSON object a line"
-            return parse_json_lines(text, name)._replace(notes=(note,))
-        raise DataError(f"{name} is not JSON: line {error.lineno}, {error.msg}.") from None
-    except RecursionError:
-        raise DataError(f"{name} is nested too deeply; give an array of objects.") from None
-    if isinstance(value, dict) and all(isinstance(column, list) for column in value.values()):
-        return to_columns(value, name)
-    if isinstance(value, list):
-        for number, row in enumerate(value, 1):
-            check_object(row, f"row {number} of {name}")
-        return to_columns(value, name)
-    raise DataError(
-        f'{name} is JSON of another shape; give an array of objects: [{{"text": ...}}, ...].'
-    )
-
-
-def parse_json_lines(text: str, name: str) -> Parsed:
-    """Return the columns of a file with one object a line; empty lines do not count."""
-    rows = []
-    for number, line in enumerate(lines(text), 1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except (json.JSONDecodeError, RecursionError) as error:
-            reason = getattr(error, "msg", "nested too deeply")
-            raise DataError(f"Line {number} of {name} is not JSON: {reason}.") from None
-        check_object(rows[-1], f"Line {number} of {name}")
-    return to_columns(rows, name)
-
-
-def check_object(value: Any, where: str) -> None:
-    """Refuse a row that does not name its values."""
-    if not isinstance(value, Mapping):
-        raise DataError(f'{where} is not an object; give {{"text": ..., "label": ...}}.')
-
-
-def to_columns(source: Any, name: str) -> Parsed:
-    """Return rows or columns from JSON by the rules of data in memory."""
-    return Parsed(from_memory(source, name).columns)
+def iconv(encoding: str, name: str) -> str:
+    """Return what to type to convert a file to UTF-8."""
+    if name == STANDARD_INPUT:
+        return f"... | iconv -f {encoding} -t utf-8 | ensuite ..."
+    old, new = shlex.quote(name), shlex.quote(f"utf8-{name}")
+    return f"iconv -f {encoding} -t utf-8 {old} > {new}"
 
 
 def parse_parquet(content: bytes, name: str) -> Parsed:
     """Return the columns of a Parquet file."""
     import polars
 
+    # A damaged file can make the reader panic, which is no Exception.
+    failures = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError)
     try:
         frame = polars.read_parquet(io.BytesIO(content))
-    except polars.exceptions.PolarsError as error:
-        reason = str(error).splitlines()[0]
+    except (*failures, MemoryError, OverflowError) as error:
+        reason = str(error).partition("\n")[0][:200]
         raise DataError(f"{name} is not a whole Parquet file ({reason}).") from None
     return to_columns(frame, name)
 
 
-def parse_arrays(content: bytes, name: str, kind: str) -> dict[str, Any]:
+def parse_arrays(content: bytes, name: str, kind: str) -> Parsed:
     """Return the arrays of a NumPy archive, or the one array of a file of it, as X."""
-    try:
-        if kind == "npy":
-            if not content.startswith(b"\x93NUMPY"):  # np.load would take it for a pickle
-                raise DataError(f"{name} is not a whole .npy file; save it with numpy.save.")
-            return {"X": np.load(io.BytesIO(content), allow_pickle=False)}
-        with zipfile.ZipFile(io.BytesIO(content)):  # np.load would take anything else for a pickle
-            archive = np.load(io.BytesIO(content), allow_pickle=False)
-        return {key: archive[key] for key in archive}
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise DataError(f"{name} is not a whole .{kind} file ({error}).") from None
-        raise DataError(
-            f"{name} holds Python objects (pickled), which are never read; "
-            "save arrays of numbers or of texts."
-        ) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise DataError(f"{name} is not a whole .{kind} file ({error}).") from None
+    return check_arrays(read_arrays(content, name, kind), name)
 
 
 def check_arrays(arrays: Mapping[str, Any], name: str) -> Parsed:
     """Return arrays as columns; X is one of them, and all have as many rows."""
     if "X" not in arrays:
-        shown = ", ".join(arrays) or "nothing"
+        shown = ", ".join(arrays)[:200] or "nothing"
         raise DataError(f"{name} has no array X; it has: {shown}. Save X, and y for the labels.")
     if scalars := [key for key, array in arrays.items() if array.ndim == 0]:
         raise DataError(f"The array {scalars[0]} of {name} is a single number; give one a row.")
     return to_columns(arrays, name)
+
+
+def read_arrays(content: bytes, name: str, kind: str) -> dict[str, Any]:
+    """Return the arrays of a NumPy file by their names; that of a ``.npy`` file is X.
+
+    Raises:
+        DataError: If it is damaged, holds pickled objects, or unpacks to what no honest file does.
+    """
+    try:
+        if kind == "npy":
+            if not content.startswith(b"\x93NUMPY"):  # np.load would take it for a pickle
+                raise DataError(f"{name} is not a whole .npy file; save it with numpy.save.")
+            return {"X": np.load(io.BytesIO(content), allow_pickle=False)}
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:  # np.load takes all else for a pickle
+            if sum(each.file_size for each in packed.infolist()) > limit(content):
+                raise too_large(name, limit(content))
+            archive = np.load(io.BytesIO(content), allow_pickle=False)
+        arrays = {key: archive[key] for key in archive if f"{key}.npy" in archive.zip.namelist()}
+    except DataError:
+        raise
+    except Exception as error:  # a damaged header fails in as many ways as Python can
+        if "allow_pickle" in str(error):
+            raise DataError(
+                f"{name} holds Python objects (pickled), which are never read; "
+                "save arrays of numbers or of texts."
+            ) from None
+        reason = str(error)[:200] or type(error).__name__
+        raise DataError(f"{name} is not a whole .{kind} file ({reason}).") from None
+    return arrays

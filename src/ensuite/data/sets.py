@@ -3,12 +3,18 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ensuite.core.errors import UsageError, nearest
+from ensuite.core.seed import LARGEST_SEED
 from ensuite.core.table import Table
 from ensuite.data import built_in
 from ensuite.data.memory import from_memory
+from ensuite.data.walk import exists
+
+LARGEST = 1_000_000
+"""What an option of a set may be at most: rows, or words."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,11 @@ class BuiltIn:
             if value < 0 or (option == "rows" and value < 1):
                 raise UsageError(
                     f"The option {option} of {self.name} is {value}; give a larger number."
+                )
+            most = LARGEST_SEED if option == "seed" else LARGEST
+            if value > most:
+                raise UsageError(
+                    f"The option {option} of {self.name} is {value:,}; give {most:,} at most."
                 )
         made = self.make(**options)
         parts = made if "train" in made else {"train": made}
@@ -163,6 +174,27 @@ def names() -> list[str]:
     return list(SETS)
 
 
+def is_set(data: Any) -> bool:
+    """Say whether data is named as a built-in set is: no file is there, and none is meant."""
+    if not isinstance(data, str) or data in ("", "-"):
+        return False
+    return not Path(data).suffix and not exists(data)
+
+
+def require(spec: str) -> None:
+    """Refuse the name of a set that is not there.
+
+    Raises:
+        UsageError: Names the nearest.
+    """
+    name = spec.partition(":")[0]
+    if name not in SETS:
+        raise UsageError(
+            f'There is no built-in set "{name[:60]}"{nearest(name, SETS) or "."} '
+            f"They are: {', '.join(SETS)}."
+        )
+
+
 def settings(spec: str) -> Mapping[str, str]:
     """Return the options of the task that a set is read with; none where it is no set."""
     found = SETS.get(spec.partition(":")[0])
@@ -176,11 +208,7 @@ def load(spec: str) -> dict[str, Table]:
         UsageError: If there is no such set or option, or its value is not a whole number.
     """
     name, _, rest = spec.partition(":")
-    if name not in SETS:
-        raise UsageError(
-            f'There is no built-in set "{name}"{nearest(name, SETS) or "."} '
-            f"They are: {', '.join(SETS)}."
-        )
+    require(spec)
     options = {}
     for item in filter(None, rest.split(",")):
         option, _, value = item.partition("=")

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError
-from ensuite.data.delimited import is_number
-from ensuite.data.readers import unreadable
+from ensuite.data.header import is_number
+from ensuite.data.walk import unreadable
 
 BLOCK = 2000
 """Lines whose numbers are parsed by one call; of width 300 they are 5 MB of text."""

@@ -17,8 +17,8 @@ from ensuite.core.loss import Loss, Part
 from ensuite.core.presentation import Finding, written
 from ensuite.core.score import Score
 from ensuite.core.table import Table
-from ensuite.data import columns, inputs
-from ensuite.data.labels import Labels
+from ensuite.data import columns, inputs, labels
+from ensuite.data.labels import Label, Labels
 from ensuite.metrics import classification as metrics
 from ensuite.metrics.calibration import best_temperature
 from ensuite.nn.heads import SummaryHead
@@ -34,8 +34,6 @@ IMBALANCE = 0.8
 
 THRESHOLD = 0.5
 """Probability at and above which one of several labels is predicted."""
-
-Label = str | tuple[str, ...]
 
 
 class Example(NamedTuple):
@@ -93,23 +91,11 @@ class Classify(Windowed[Example, Prediction]):
         label = find(table, "label", LABEL_NAMES, given)
         but = [label] if label else []
         raws, processor = inputs.read(table, given, self.input, self.processor, but=but)
-        if label is None:
+        if label is None or asking:
             return replace(self, processor=processor), [Example(raw) for raw in raws]
-        cells = table.columns[label]
-        several = bool(self.separator) or any(isinstance(c, list | tuple) for c in cells)
-        labels = [self._label(table, row, cell, several) for row, cell in enumerate(cells)]
+        names, several = labels.read(table, label, self.separator, lists=self.several)
         task = replace(self, processor=processor, several=several)
-        return task, [Example(*pair) for pair in zip(raws, labels, strict=True)]
-
-    def _label(self, table: Table, row: int, cell: Any, several: bool) -> Label | None:
-        if several:
-            names = cell.split(self.separator) if isinstance(cell, str) else cell
-            return tuple(str(name).strip() for name in names or () if str(name).strip())
-        if isinstance(cell, float | np.floating) and float(cell).is_integer():
-            cell = int(cell)  # JSON and NumPy write the class 1 as 1.0
-        if cell is None or not str(cell).strip():
-            raise DataError(f"{table.where(row)} has no label; give it one, or take the row out.")
-        return str(cell)
+        return task, [Example(*pair) for pair in zip(raws, names, strict=True)]
 
     def ask(self, raw: Any) -> Example:
         return raw if isinstance(raw, Example) else Example(inputs.ask(raw, self.processor))
@@ -127,22 +113,22 @@ class Classify(Windowed[Example, Prediction]):
         options: BackboneOptions | None = None,
         pretrained: Pretrained | None = None,
     ) -> Self:
-        labels = Labels.learn(name for e in examples for name in each_label(e.label))
-        if len(labels) < 2:
-            only = f'the single label "{labels.names[0]}"' if labels.names else "no label"
+        known = Labels.learn(name for e in examples for name in each_label(e.label))
+        if len(known) < 2:
+            only = f'the single label "{known.names[0]}"' if known.names else "no label"
             raise DataError(
                 f"The training rows have {only}: at least two are needed to tell apart."
             )
         counts = Counter(name for e in examples for name in each_label(e.label))
-        frequencies = np.array([counts[name] for name in labels.names])
+        frequencies = np.array([counts[name] for name in known.names])
         balanced = self.class_weight == "balanced"
         if balanced and self.several:
             raise UsageError("class_weight=balanced is for one label each; leave it out.")
         return replace(
             super().prepare(examples, options, pretrained),
-            labels=labels,
+            labels=known,
             weights=tuple(frequencies.mean() / frequencies) if balanced else (),
-            imbalanced=bool(frequencies.max() / len(examples) > IMBALANCE),
+            imbalanced=not self.several and bool(frequencies.max() / len(examples) > IMBALANCE),
         )
 
     def encode_targets(self, examples: Sequence[Example]) -> NDArray[Any]:
@@ -256,6 +242,9 @@ class Classify(Windowed[Example, Prediction]):
         )
         findings = super().check(parts)
         findings.append(Finding("label", f"{shown}{rest}; {fact}"))
+        if alike := labels.look_alike(counts):
+            advice = "make them one in the file if they mean the same"
+            findings.append(Finding("label", f"{alike}: {advice}"))
         if self.imbalanced:
             advice = "balanced accuracy ranks; try --set class_weight=balanced"
             findings.append(Finding("imbalance", f"one class has more than 80 %: {advice}"))
@@ -270,6 +259,9 @@ class Classify(Windowed[Example, Prediction]):
             return example.label or ""
         names = self.labels.names or example.label  # in the order of an answer
         return written(tuple(name for name in names if name in example.label))
+
+    def distribution(self, prediction: Prediction) -> Mapping[str, float]:
+        return dict(zip(self.labels.names, prediction.probabilities, strict=True))
 
 
 def sharpen(probabilities: NDArray[Any], temperature: float) -> NDArray[Any]:

@@ -21,7 +21,7 @@ from ensuite.core.presentation import Finding
 from ensuite.core.score import Score, ratio, ratio_of_two
 from ensuite.core.table import Table
 from ensuite.core.task import Task
-from ensuite.data import columns
+from ensuite.data import columns, passages
 from ensuite.data.processors.writing import Writing
 from ensuite.data.stream import Chunk, Chunks, Independent, Lanes, Stream
 from ensuite.data.stretches import LongText, Stretch
@@ -119,7 +119,7 @@ class Generate(Task[Example, Chunk, Prediction]):
             if not isinstance(text, str):
                 raise DataError(f"{table.where(row)}: {text!r} is not a text; give one.")
         if table.prose:
-            examples = [Example(f"{t}\n", line=line, ends=False) for line, t in enumerate(texts)]
+            examples = [Example(t, line=n, ends=False) for n, t in enumerate(passages.cut(texts))]
         else:
             examples = [Example(text, number) for number, text in enumerate(texts)]
         return replace(self, lines=table.prose), examples

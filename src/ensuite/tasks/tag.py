@@ -125,7 +125,7 @@ class Tag(Task[Example, Item, Prediction]):
         tokens = [self._words(table, row, cell, asking=asking) for row, cell in enumerate(cells)]
         find = columns.find if asking else columns.require
         named = find(table, "tags", TAG_NAMES, given)
-        if named is None:
+        if named is None or asking:
             return self, [Example(each) for each in tokens]
         tags = [strings(table, row, cell, "tags") for row, cell in enumerate(table.columns[named])]
         for row, (words, own) in enumerate(zip(tokens, tags, strict=True)):

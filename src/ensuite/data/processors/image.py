@@ -19,6 +19,7 @@ from ensuite.core.presentation import Finding
 from ensuite.data import images
 from ensuite.data.images import Shape
 from ensuite.data.processors.processor import Processor, Window
+from ensuite.data.walk import read_bytes
 
 LEARNED = {"learned": True}
 
@@ -87,7 +88,7 @@ class Image(Processor):
         return Batch(inputs={"image": image})
 
     def key(self, raw: Any) -> Hashable:
-        return sha256(Path(raw).read_bytes()).digest() if _is_file(raw) else super().key(raw)
+        return sha256(read_bytes(Path(raw))).digest() if _is_file(raw) else super().key(raw)
 
     def show(self, raw: Any) -> str:
         return str(raw) if _is_file(raw) else f"{_shape(raw)} image"

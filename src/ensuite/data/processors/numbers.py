@@ -80,7 +80,14 @@ class Scaled(Processor):
         scaled: NDArray[Any] = np.array(window, dtype=kind)
         np.subtract(scaled, mean.astype(kind), out=scaled)
         np.divide(scaled, deviation.astype(kind), out=scaled)
-        return scaled.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):
+            narrow: Window = scaled.astype(np.float32, copy=False)
+        if not np.isfinite(narrow).all():
+            raise DataError(
+                "An input has a number that is NaN, infinite, or far larger than any the model was "
+                "trained on; correct it."
+            )
+        return narrow
 
     def show(self, raw: Numbers) -> str:
         flat = np.asarray(raw).reshape(-1)
