@@ -32,7 +32,9 @@ def map_file(path: Path) -> dict[str, NDArray[Any]] | None:
             with path.open("rb") as file:
                 return {"X": map_array(file, path, 0)}
         return map_archive(path)
-    except (OSError, ValueError, zipfile.BadZipFile, struct.error):
+    except DataError:
+        raise
+    except Exception:  # a damaged header fails in as many ways as Python can
         return None  # the reader that takes the whole file says what is wrong with it
 
 

@@ -77,10 +77,10 @@ class Scaled(Processor):
         # Times and other large numbers lose their digits in float32 before the mean is taken off.
         fine = (np.abs(mean) <= FAR * deviation) & (deviation > NARROW[0]) & (deviation < NARROW[1])
         kind = np.float32 if fine.all() else np.float64
-        scaled: NDArray[Any] = np.array(window, dtype=kind)
-        np.subtract(scaled, mean.astype(kind), out=scaled)
-        np.divide(scaled, deviation.astype(kind), out=scaled)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            scaled: NDArray[Any] = np.array(window, dtype=kind)
+            np.subtract(scaled, mean.astype(kind), out=scaled)
+            np.divide(scaled, deviation.astype(kind), out=scaled)
             narrow: Window = scaled.astype(np.float32, copy=False)
         if not np.isfinite(narrow).all():
             raise DataError(
