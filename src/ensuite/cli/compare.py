@@ -23,15 +23,19 @@ def command(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds (runs) per candidate.")] = 3,
     budget: words.Budget = None,
+    total: words.Total = None,
+    folds: words.Folds = None,
     set_: words.Set = None,
     metric: words.Metric = None,
     out: words.Out = None,
     test: words.Test = None,
     valid: words.Valid = None,
-    split: words.Split = "random",
+    split: words.Split = None,
     column: words.Column = None,
     init_from: words.InitFrom = None,
     device: words.Device = "auto",
+    threads: words.Threads = None,
+    jobs: words.Jobs = 1,
     json: words.Json = False,
 ) -> None:
     """Train models under one budget and compare them with baselines.
@@ -47,8 +51,9 @@ def command(
     named = [name for name in (models or "").split(",") if name] + (model or [])
     try:
         comparison, problem = compare_models(
-            task, data, models=named, seeds=seeds, budget=budget, settings=set_ or [],
-            init_from=init_from, out=out, device=device, callback=callback,
+            task, data, models=named, seeds=seeds, budget=budget, total=total, folds=folds,
+            settings=set_ or [], init_from=init_from, out=out, device=device, threads=threads,
+            jobs=jobs, callback=callback,
             **words.data_options(test, valid, split, column, metric),
         )  # fmt: skip
     except KeyboardInterrupt:
