@@ -24,8 +24,8 @@ budget = sys.argv[1] if len(sys.argv) > 1 else "30s"
 dictionary = Path(os.environ.get("ENSUITE_DATA", "")) / "cmudict" / "cmudict.tsv.gz"
 how = {"metric": "word_error_rate", "settings": {"target_unit": "words"}}
 if dictionary.is_file():
-    given = {"source": "word", "target": "phones", "ignore": "variant"}
-    how |= {"data": str(dictionary), "given": given, "how": "group:word"}
+    columns = {"source": "word", "target": "phones", "ignore": "variant"}
+    how |= {"data": str(dictionary), "columns": columns, "split": "group:word"}
 else:
     radio = dict(zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", RADIO.split(), strict=True))
     names = [name.upper() for name in load("names")["train"].columns["text"]]

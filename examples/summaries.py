@@ -40,8 +40,8 @@ if news.is_file():
     data = [row for row in rows if row["document"]]  # one of the thousand is empty
 else:
     data = documented()
-given = {"source": "document", "target": "summary"}
+columns = {"source": "document", "target": "summary"}
 found = ensuite.compare(
-    "translate", data, models=["seq2seq"], budget=budget, seeds=1, metric="rouge_l", given=given
+    "translate", data, models=["seq2seq"], budget=budget, seeds=1, metric="rouge_l", columns=columns
 )
 print(found)

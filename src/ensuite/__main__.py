@@ -2,4 +2,5 @@
 
 from ensuite.cli.app import main
 
-main()
+if __name__ == "__main__":  # processes of --jobs import this file as well
+    main()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from ensuite import catalog, laws
@@ -14,22 +15,20 @@ from ensuite.candidates import (
     sort_settings,
     spec_options,
 )
-from ensuite.comparison.experiment import (
-    Comparison,
-    choose_folder,
-    make_row,
-    ranking_metric,
-    run_comparison,
-)
+from ensuite.comparison.board import Result, make_row, ranking_metric
+from ensuite.comparison.experiment import Comparison, choose_folder, run_comparison
+from ensuite.comparison.folds import open_folds
 from ensuite.comparison.insight import comparison_page, run_page
+from ensuite.comparison.measure import measure_latency
+from ensuite.comparison.plan import Plan, Terms, best_threads
 from ensuite.comparison.trial import Trial, identity, read_identity, run_trial
 from ensuite.core.errors import RunError, UsageError
-from ensuite.core.files import hold, write_text
+from ensuite.core.files import hold, read_json, write_text
 from ensuite.core.printable import one_line, printable
 from ensuite.core.runs import require_apart
 from ensuite.core.seed import require_seed
 from ensuite.predictor import RUN, Predictor
-from ensuite.problem import Problem, find_task, open_problem, task_options
+from ensuite.problem import Problem, Source, divide_source, find_task, open_source, task_options
 from ensuite.report.card import comparison_card, run_card
 from ensuite.report.page import comparison_html, run_html
 from ensuite.report.values import Leaderboard
@@ -43,71 +42,134 @@ def open_sorted(
     task: str,
     data: Any,
     models: Sequence[Spec],
-    settings: Sequence[str] | Mapping[str, Any],
-    **how: Any,
-) -> tuple[Problem, Settings]:
-    """Open a problem, and sort the settings by what they belong to."""
+    settings: Sequence[str] | Mapping[str, Any] | None,
+    **reading: Any,
+) -> tuple[Source, Settings]:
+    """Read the data, and sort the settings by what they belong to."""
     if isinstance(settings, Mapping):
         settings = [f"{key}={value}" for key, value in settings.items()]
     known = task_options(find_task(task))
     options = [spec_options(each, task) for each in models or catalog.backbones]
-    mine = sort_settings(settings, known, [each for each in options if each is not None])
-    return open_problem(task, data, settings=mine.task, **how), mine
+    mine = sort_settings(settings or (), known, [each for each in options if each is not None])
+    return open_source(task, data, settings=mine.task, **reading), mine
 
 
 def compare_models(
     task: str,
     data: Any,
     *,
-    models: Sequence[Spec] = (),
-    seeds: int = 3,
+    models: Sequence[Spec] | None = None,
+    metric: str | None = None,
     budget: str | None = None,
-    settings: Sequence[str] | Mapping[str, Any] = (),
+    total: str | None = None,
+    seeds: int = 3,
+    folds: int | None = None,
+    split: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    settings: Sequence[str] | Mapping[str, Any] | None = None,
+    test: Any = None,
+    valid: Any = None,
     init_from: str | Path | None = None,
     out: str | Path | None = None,
     device: str = "auto",
+    threads: int | None = None,
+    jobs: int = 1,
     callback: Callback | None = None,
-    **how: Any,
 ) -> tuple[Comparison, Problem]:
-    """Compare models on a task, and write the leaderboard, the report and the winner's run."""
-    callback, amount, where = callback or Callback(), Budget.parse(budget), choose_device(device)
-    if seeds < 1:
-        raise UsageError(f"--seeds {seeds}: give 1 or more.")
-    require_apart(out, [data, how.get("test"), how.get("valid")])
-    problem, mine = open_sorted(task, data, models, settings, **how)
+    """Compare models on a task, and write the leaderboard, the report and the winner's run.
+
+    With folds, the problem that is returned is that of the first fold.
+    """
+    began, callback, where = monotonic(), callback or Callback(), choose_device(device)
+    terms = Terms.parse(budget, total, seeds=seeds, threads=threads, jobs=jobs)
+    require_apart(out, [data, test, valid])
+    source, mine = open_sorted(
+        task, data, models or (), settings,
+        test=test, valid=valid, how=split, given=columns, metric=metric,
+    )  # fmt: skip
+    divided = None if folds is None else open_folds(source, folds)
+    problem = divided.whole if divided else divide_source(source)
+    shown = divided.each[0] if divided else problem
     start = Start.open(init_from) if init_from else None
-    require_metric(problem)
-    chosen = choose(models, problem, mine, where, start)
+    require_metric(shown)
+    chosen = choose(models or (), problem, mine, where, start)
     named = {candidate.name for candidate in chosen}
     simple = [each for each in baselines(problem, chosen) if each.name not in named]
-    entrants = [*chosen, *simple]
+    say_findings(shown, callback)
+    comparison = run_comparison(
+        problem, [*chosen, *simple], terms=terms, folder=choose_folder(problem, out),
+        callback=callback, folds=divided, began=began,
+    )  # fmt: skip
+    page = comparison_page(comparison, shown)
+    write_text(comparison.folder / "report.html", comparison_html(page))
+    write_text(comparison.folder / "README.md", printable(comparison_card(page)))
+    return comparison, shown
+
+
+def say_findings(problem: Problem, callback: Callback) -> None:
+    """Say what the data check found."""
     for finding in problem.findings:
         callback.say(one_line(f"{finding.topic:12s} {finding.sentence}"))
-    folder = Path(out) if out is not None else choose_folder(problem, entrants, amount, seeds)
-    comparison = run_comparison(
-        problem, entrants, budget=amount, seeds=seeds, folder=folder, callback=callback
-    )
-    page = comparison_page(comparison, problem)
-    write_text(folder / "report.html", comparison_html(page))
-    write_text(folder / "README.md", printable(comparison_card(page)))
-    return comparison, problem
 
 
-def compare(task: str, data: Any, **how: Any) -> Leaderboard:
+def compare(
+    task: str,
+    data: Any,
+    *,
+    models: Sequence[Spec] | None = None,
+    metric: str | None = None,
+    budget: str | None = None,
+    total: str | None = None,
+    seeds: int = 3,
+    folds: int | None = None,
+    split: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    settings: Sequence[str] | Mapping[str, Any] | None = None,
+    test: Any = None,
+    valid: Any = None,
+    init_from: str | Path | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    jobs: int = 1,
+    callback: Callback | None = None,
+) -> Leaderboard:
     """Train every model that fits under one budget, beside simple baselines, and rank them.
 
     Args:
-        task: The name of a task, as ``classify``.
+        task: The name of a task, such as ``classify``.
         data: A path, the name of a built-in set, rows, or a table in memory.
-        how: ``models`` (as :func:`ensuite.candidates.open_spec` reads them), ``seeds``, ``budget``
-            ("60s", "4epochs"), ``settings`` (options by name), ``test`` and ``valid`` (parts of
-            your own), ``how`` (random, time or group:COLUMN), ``given`` (column by role),
-            ``metric``, ``out``, ``device``, ``init_from``, ``callback``.
+        models: As :func:`ensuite.candidates.open_spec` reads them: names ("lstm:layers=2"), folders
+            of runs or of published checkpoints, or options of your own. None: all that fit.
+        metric: Metric to rank by. None: the task's first.
+        budget: Of each trial: "60s", "3m", "500steps", "4epochs" or "2e6tokens". None: its share of
+            ``total``.
+        total: Wall time for everything: "10m". None: 10 minutes, or as long as ``budget`` takes.
+        seeds: Runs of each candidate that depends on a seed.
+        folds: Cross-validate with so many folds, each candidate run once a fold. None: one test
+            part.
+        split: "random", "time", "time:DATE,DATE" or "group:COLUMN". None: as the task does.
+        columns: Column by role, such as ``{"label": "stars"}``.
+        settings: Options of models, task or recipe by name.
+        test: Test part of your own.
+        valid: Validation part of your own, by which the best weights are selected.
+        init_from: Run to initialise the backbones from.
+        out: Folder to write. None: a new one below ``runs``.
+        device: "auto", "cpu", "cuda" or "mps".
+        threads: CPU threads of every candidate. None: measured for each.
+        jobs: Trials that run side by side, in processes of their own. A script that gives more than
+            1 must call this function below ``if __name__ == "__main__":``.
+        callback: Called while models train.
 
     Raises:
         EnsuiteError: One sentence that says what is wrong and what to do.
     """
-    return compare_models(task, data, **how)[0].leaderboard
+    comparison, _ = compare_models(
+        task, data, models=models, metric=metric, budget=budget, total=total, seeds=seeds,
+        folds=folds, split=split, columns=columns, settings=settings, test=test, valid=valid,
+        init_from=init_from, out=out, device=device, threads=threads, jobs=jobs, callback=callback,
+    )  # fmt: skip
+    return comparison.leaderboard
 
 
 def train_model(
@@ -115,60 +177,117 @@ def train_model(
     data: Any,
     *,
     model: Spec,
+    metric: str | None = None,
     budget: str | None = None,
     seed: int = 0,
-    settings: Sequence[str] | Mapping[str, Any] = (),
+    split: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    settings: Sequence[str] | Mapping[str, Any] | None = None,
+    test: Any = None,
+    valid: Any = None,
     init_from: str | Path | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     device: str = "auto",
+    threads: int | None = None,
     callback: Callback | None = None,
-    **how: Any,
 ) -> tuple[Trial, Problem]:
     """Train one model, and write its run folder."""
     callback, amount, where = callback or Callback(), Budget.parse(budget), choose_device(device)
+    if threads is not None and threads < 1:
+        raise UsageError(f"--threads {threads}: give 1 or more.")
     require_seed(seed)
-    require_apart(out, [data, how.get("test"), how.get("valid")])
-    problem, mine = open_sorted(task, data, [model], settings, **how)
+    require_apart(out, [data, test, valid])
+    source, mine = open_sorted(
+        task, data, [model], settings,
+        test=test, valid=valid, how=split, given=columns, metric=metric,
+    )  # fmt: skip
+    problem = divide_source(source)
     start = Start.open(init_from) if init_from else None
     require_metric(problem)
     candidate = choose([model], problem, mine, where, start)[0]
-    for finding in problem.findings:
-        callback.say(one_line(f"{finding.topic:12s} {finding.sentence}"))
-    folder = Path(out) if out is not None else choose_folder(problem)
+    say_findings(problem, callback)
+    folder = choose_folder(problem, out)
     with hold(folder):
         if resume and not (folder / RUN).exists():
             callback.say(f"resume       {folder} holds no run yet: it starts from the beginning")
         claim(folder, identity(candidate, problem, amount, seed), problem, resume)
-        trial = run_trial(candidate, problem, amount, seed, folder, callback)
+        threads = threads or known_threads(folder) or best_threads(candidate, problem)
+        trial = run_trial(candidate, problem, amount, seed, folder, callback, threads=threads)
         if candidate.kind == "trained":
             held = laws.require_padding_invariance(
                 trial.predictor.task, trial.predictor.model, problem.parts["test"]
             )
             callback.say(f"padding      changes nothing: {held.measure}")
         metric = ranking_metric(problem, trial.scores)
-        row = make_row(candidate, [trial], metric, "", folder)
+        plan = Plan(
+            latency=measure_latency({candidate.variant: trial.predictor}, problem.parts["test"])
+        )
+        row = make_row(Result(candidate, [trial], "", ""), metric, plan)
         page = run_page(problem, trial, row, metric, str(amount))
         write_text(folder / "report.html", run_html(page))
         write_text(folder / "README.md", printable(run_card(page)))
     return trial, problem
 
 
-def train(task: str, data: Any, *, model: Spec, **how: Any) -> Predictor:
+def known_threads(folder: Path) -> int | None:
+    """Return the number of threads that a run was begun with; None for a new one."""
+    known = read_json(folder / RUN).get("threads") if (folder / RUN).exists() else None
+    return known if isinstance(known, int) and known > 0 else None
+
+
+def train(
+    task: str,
+    data: Any,
+    *,
+    model: Spec,
+    metric: str | None = None,
+    budget: str | None = None,
+    seed: int = 0,
+    split: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    settings: Sequence[str] | Mapping[str, Any] | None = None,
+    test: Any = None,
+    valid: Any = None,
+    init_from: str | Path | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    threads: int | None = None,
+    callback: Callback | None = None,
+) -> Predictor:
     """Train one model and return it, ready to predict; its run folder is ``predictor.folder``.
 
     Args:
-        task: The name of a task, as ``classify``.
+        task: The name of a task, such as ``classify``.
         data: A path, the name of a built-in set, rows, or a table in memory.
         model: As :func:`ensuite.candidates.open_spec` reads it: a name ("lstm:layers=2"), the
             folder of a run or of a published checkpoint, or options of your own.
-        how: ``budget``, ``seed``, ``settings``, ``out``, ``resume``, and the rest as in
-            :func:`compare`.
+        metric: As for :func:`compare`, like all options that are not named here.
+        budget: As for :func:`compare`. None: until the validation score does not improve any more,
+            10 minutes at most.
+        seed: Of weights, order and dropout.
+        split: As for :func:`compare`.
+        columns: As for :func:`compare`.
+        settings: As for :func:`compare`.
+        test: As for :func:`compare`.
+        valid: As for :func:`compare`.
+        init_from: As for :func:`compare`.
+        out: Run folder to write. None: a new one below ``runs``.
+        resume: Whether to go on with the run in ``out``.
+        device: As for :func:`compare`.
+        threads: CPU threads. None: measured, or those that the run was begun with.
+        callback: Called while the model trains.
 
     Raises:
         EnsuiteError: One sentence that says what is wrong and what to do.
     """
-    return Predictor.load(train_model(task, data, model=model, **how)[0].folder)
+    trial, _ = train_model(
+        task, data, model=model, metric=metric, budget=budget, seed=seed, split=split,
+        columns=columns, settings=settings, test=test, valid=valid, init_from=init_from, out=out,
+        resume=resume, device=device, threads=threads, callback=callback,
+    )  # fmt: skip
+    return Predictor.load(trial.folder)
 
 
 def claim(folder: Path, mine: Mapping[str, Any], problem: Problem, resume: bool) -> None:

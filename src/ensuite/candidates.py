@@ -65,12 +65,18 @@ class Fitted:
         seconds: Of the charged updates; None for what was not trained here.
         share: Of the budget that was used.
         converged: Whether the validation score had stopped rising.
+        epochs: Passes over the training examples.
+        still_rising: Whether more training would probably improve it.
+        busy: Whether the wall limit ended training before the budget was spent.
     """
 
     predictor: Predictor
     seconds: float | None = None
     share: float | None = None
     converged: bool | None = None
+    epochs: float | None = None
+    still_rising: bool | None = None
+    busy: bool | None = None
 
 
 class Candidate(Protocol):
@@ -216,8 +222,16 @@ class Trained:
         training.restore_best()
         network = Network(training.model.eval(), self.options)
         predictor = calibrated(self.name, problem, training.task, network)
-        share = min(training.share, 1.0)
-        return Fitted(predictor, training.state.spent.seconds, share, training.converged)
+        spent = training.state.spent
+        return Fitted(
+            predictor,
+            seconds=spent.seconds,
+            share=min(training.share, 1.0),
+            converged=training.converged,
+            epochs=spent.epochs,
+            still_rising=training.still_rising,
+            busy=training.state.busy,
+        )
 
 
 def save(training: Training, folder: Path) -> None:

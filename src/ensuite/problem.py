@@ -63,13 +63,89 @@ class Problem:
         return self.parts.get(CALIBRATION) or self.parts["valid"]
 
 
+@dataclass(frozen=True)
+class Source:
+    """What was read for a task, before it is divided into parts.
+
+    Args:
+        name: The task's name in the catalog.
+        reader: The task with the options that the file settles, not yet prepared.
+        tables: What was read, by part; the training file is ``train``.
+        examples: The examples of each table.
+        split: How the user asks for the training file to be divided.
+        typed: The split and the columns by role, as typed.
+        metric: The metric to rank by; None for the task's own.
+    """
+
+    name: str
+    reader: Task[Any, Any, Any]
+    tables: Mapping[str, Table]
+    examples: Mapping[str, Sequence[Any]]
+    split: Split
+    typed: tuple[str | None, Mapping[str, str]]
+    metric: str | None = None
+
+    def problem(self, parts: Mapping[str, Sequence[Any]], said: str) -> Problem:
+        """Return the problem with these parts: prepared on its training examples, and checked.
+
+        Args:
+            parts: Training, validation and test examples.
+            said: How they were made, for the data check.
+
+        Raises:
+            DataError: For an example that the training examples did not prepare for.
+        """
+        prepared = self.reader.prepare(parts["train"])
+        for part, held_out in parts.items():
+            if part != "train":
+                verify(prepared, held_out, part, self._table_of(part, held_out))
+        findings = check(prepared, self.tables, parts, said)
+        digest, data = self._fingerprint(prepared), self.tables["train"].name
+        return Problem(self.name, prepared, data, parts, findings, digest, self.metric)
+
+    def _table_of(self, part: str, examples: Sequence[Any]) -> Table | None:
+        """Return the table whose rows these examples are; None where they were drawn."""
+        table = self.tables.get(part)
+        return table if table and len(self.examples[part]) == len(examples) else None
+
+    def _fingerprint(self, prepared: Task[Any, Any, Any]) -> str:
+        prints = {part: table.fingerprint for part, table in self.tables.items()}
+        how, given = self.typed
+        read = json.dumps([how, dict(given), prints, to_json(prepared)], sort_keys=True)
+        return hashlib.sha256(read.encode()).hexdigest()
+
+
+def open_source(
+    task: str,
+    data: Any,
+    *,
+    test: Any = None,
+    valid: Any = None,
+    how: str | None = None,
+    given: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
+    metric: str | None = None,
+) -> Source:
+    """Read the data of a task; see :func:`open_problem` for the arguments."""
+    given, empty, split = given or {}, find_task(task), Split.parse(how)
+    settings = {**(sets.settings(data) if sets.is_set(data) else {}), **(settings or {})}
+    tables = open_tables(data, test=test, valid=valid)
+    named = {**given, "split": split.column} if split.column else given
+    tables = {part: header.settle(table, named) for part, table in tables.items()}
+    column = split_column(empty, tables["train"], split, given)
+    reader, examples = read_tables(empty, tables, given, settings, task, split, column)
+    if column and len(examples["train"]) == tables["train"].rows:
+        split = replace(split, column=column, values=tables["train"].columns[column])
+    return Source(task, reader, tables, examples, split, (how, given), metric)
+
+
 def open_problem(
     task: str,
     data: Any,
     *,
     test: Any = None,
     valid: Any = None,
-    how: str = "random",
+    how: str | None = None,
     given: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
     metric: str | None = None,
@@ -81,7 +157,7 @@ def open_problem(
         data: A path, ``-``, the name of a built-in set, or data in memory.
         test: A given test part.
         valid: A given validation part.
-        how: random, time, time:DATE,DATE or group:COLUMN.
+        how: random, time, time:DATE,DATE or group:COLUMN; None: as the task does by default.
         given: Column by role, where the user names them.
         settings: Options of the task, as typed.
         metric: The metric to rank by; None for the task's own.
@@ -89,26 +165,15 @@ def open_problem(
     Raises:
         EnsuiteError: A sentence for whatever the data is not.
     """
-    given, empty, split = given or {}, find_task(task), Split.parse(how)
-    settings = {**(sets.settings(data) if sets.is_set(data) else {}), **(settings or {})}
-    tables = open_tables(data, test=test, valid=valid)
-    named = {**given, "split": split.column} if split.column else given
-    tables = {part: header.settle(table, named) for part, table in tables.items()}
-    column = split_column(empty, tables["train"], split, given)
-    reader, examples = read_tables(empty, tables, given, settings, task, split, column)
-    if column and len(examples["train"]) == tables["train"].rows:
-        split = replace(split, column=column, values=tables["train"].columns[column])
-    parts, said = reader.divide(examples, split)
-    prepared = reader.prepare(parts["train"])
-    for part, held_out in parts.items():
-        if part != "train":
-            verify(prepared, held_out, part, tables.get(part))
-    prints = {part: table.fingerprint for part, table in tables.items()}
-    read = [how, dict(given), prints, to_json(prepared)]
-    digest = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
-    findings = check(prepared, tables, parts, said)
-    name = tables["train"].name
-    return Problem(task, prepared, name, parts, findings, digest, metric)
+    source = open_source(
+        task, data, test=test, valid=valid, how=how, given=given, settings=settings, metric=metric
+    )
+    return divide_source(source)
+
+
+def divide_source(source: Source) -> Problem:
+    """Return the problem whose parts the task makes of what was read."""
+    return source.problem(*source.reader.divide(source.examples, source.split))
 
 
 def find_task(name: str) -> Task[Any, Any, Any]:

@@ -2,29 +2,21 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 from ensuite.baselines.classify import MostFrequent
 from ensuite.candidates import Candidate, Fitted, Settings, baselines, choose
-from ensuite.comparison.experiment import (
-    Comparison,
-    average,
-    choose_folder,
-    compare_scores,
-    place,
-    run_comparison,
-)
+from ensuite.comparison.experiment import Comparison, choose_folder, place, run_comparison
+from ensuite.comparison.plan import Terms
 from ensuite.comparison.trial import validation_score
 from ensuite.core.baseline import Variant
-from ensuite.core.errors import RunError
+from ensuite.core.errors import EnsuiteError, NonFiniteGradientError, RunError
 from ensuite.core.files import hold
-from ensuite.core.score import Score
 from ensuite.problem import Problem, open_problem
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
@@ -51,16 +43,30 @@ def problem() -> Problem:
     return open_problem("classify", ROWS)
 
 
-def run(
-    problem: Problem, folder: Path, callback: Callback, seeds: int = 2, more: int = 0
-) -> Comparison:
+def entrants_of(problem: Problem, more: int = 0) -> list[Candidate]:
     specs = ["mlp:width=4", "mlp:width=5"][: 1 + more]
-    entrants: list[Candidate] = [
-        *choose(specs, problem, Settings(), torch.device("cpu")), *baselines(problem),
-    ]  # fmt: skip
-    budget = Budget.parse("4steps")
+    return [*choose(specs, problem, Settings(), torch.device("cpu")), *baselines(problem)]
+
+
+def run(
+    problem: Problem,
+    folder: Path,
+    callback: Callback,
+    seeds: int = 2,
+    more: int = 0,
+    entrants: Sequence[Any] | None = None,
+    **terms: Any,
+) -> Comparison:
+    terms = {"budget": "4steps", "total": None, "threads": 1, **terms}
+    clock = terms.pop("clock", None)
+    how: dict[str, Any] = {} if clock is None else {"clock": clock}
     return run_comparison(
-        problem, entrants, budget=budget, seeds=seeds, folder=folder, callback=callback
+        problem,
+        entrants or entrants_of(problem, more),
+        terms=Terms.parse(terms.pop("budget"), terms.pop("total"), seeds=seeds, **terms),
+        folder=folder,
+        callback=callback,
+        **how,
     )
 
 
@@ -69,7 +75,7 @@ def test_each_trained_candidate_has_each_seed_and_a_baseline_one(
 ) -> None:
     ear = Ear()
     comparison = run(problem, tmp_path, ear, seeds=3, more=1)
-    assert ear.trained == [f"mlp width={w} {seed}" for w in (4, 5) for seed in range(3)]
+    assert ear.trained == [f"mlp width={w} {seed}" for seed in range(3) for w in (4, 5)]
     counts = {name: len(trials) for name, trials in comparison.trials.items()}
     assert counts == {
         "mlp width=4": 3,
@@ -146,20 +152,14 @@ def test_an_unfinished_comparison_is_found_again(
     monkeypatch.chdir(tmp_path)
     folder = choose_folder(problem)
     assert folder == Path("runs/classify-the-data-1")
-    how: dict[str, Any] = {"budget": Budget.parse("1steps"), "seeds": 1, "callback": Callback()}
     with pytest.raises(KeyboardInterrupt):
-        run_comparison(problem, [Broken()], folder=folder, **how)  # type: ignore[list-item]
-    again: Any = ([Broken(seeded=True)], how["budget"], 1)
-    assert choose_folder(problem, *again) == folder
-    passed_by = "classify-the-data-2"
-    assert choose_folder(problem).name == passed_by  # a single run is no comparison
-    assert choose_folder(open_problem("classify", ROWS[:-1]), *again).name == passed_by
-    other: Any = ([Broken(seeded=True)], Budget.parse("2steps"), 1)
-    assert choose_folder(problem, *other).name == passed_by
-    with hold(folder):  # another process goes on with it
-        assert choose_folder(problem, *again).name == passed_by
-    run_comparison(problem, baselines(problem), folder=folder, **how)
-    assert choose_folder(problem, *again).name == passed_by
+        run(problem, folder, Callback(), entrants=[Broken()])
+    assert choose_folder(problem, None) == folder
+    assert choose_folder(open_problem("classify", ROWS[:-1]), None).name == "classify-the-data-2"
+    with hold(folder):  # another process works there
+        assert choose_folder(problem, None).name == "classify-the-data-2"
+    run(problem, folder, Callback(), entrants=baselines(problem))
+    assert choose_folder(problem, None).name == "classify-the-data-2"
     assert json.loads((folder / "leaderboard.json").read_text())["task"] == "classify"
 
 
@@ -168,39 +168,170 @@ def test_names_become_folders_that_any_system_takes() -> None:
     assert ".." not in Path(place("../../etc", 1)).parts
 
 
-def test_an_average_of_what_does_not_apply_is_none() -> None:
-    assert average([1.0, 2.0]) == 1.5
-    assert average([1.0, None]) is None
+@dataclass(frozen=True)
+class Failing:
+    """A candidate whose training fails with an error from a seed on."""
+
+    error: Exception
+    since: int = 0
+    name: str = "failing"
+    variant = "failing"
+    kind: str = "trained"
+    seeded: bool = True
+    seen: list[int] = field(default_factory=list)
+
+    def describe(self) -> dict[str, Any]:
+        return {"since": self.since}
+
+    def fit(self, problem: Problem, *, seed: int, **how: Any) -> Fitted:
+        self.seen.append(seed)
+        if seed >= self.since:
+            raise self.error
+        return baselines(problem)[0].fit(problem, seed=seed, **how)
 
 
-def test_examples_that_are_not_independent_are_resampled_together() -> None:
-    right = np.repeat([1.0, 0.0] * 20, 5)  # each answer counts five times
-    scores = {name: [Score.mean(values, np.ones(200))] for name, values in
-              (("a", right), ("b", np.roll(right, 5)), ("c", np.ones(200)))}  # fmt: skip
-    alone, together = (
-        compare_scores(scores, blocks)[1] for blocks in (None, [n // 5 for n in range(200)])
-    )
-    assert alone is not None
-    assert together is not None
-    assert together > 1.5 * alone
+DIVERGED = NonFiniteGradientError("5 updates in a row had gradients that are not finite.")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (DIVERGED, "not finite"),
+        (MemoryError(), "ran out of memory"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 3 GiB"), "ran out of memory"),
+    ],
+)
+def test_a_candidate_that_fails_is_a_row_and_the_others_go_on(
+    error: Exception, words: str, problem: Problem, tmp_path: Path
+) -> None:
+    failing = Failing(error, since=1)
+    ear = Ear()
+    board = run(
+        problem, tmp_path, ear, seeds=3, entrants=[failing, *entrants_of(problem)]
+    ).leaderboard
+    assert failing.seen == [0, 1]  # its third seed is not tried
+    assert ear.trained == [f"mlp {seed}" for seed in range(3)]
+    row = board.rows[-1]
+    assert (row.name, row.score, row.tie_group) == ("failing", None, "")
+    assert words in row.failed
+    assert all(not each.failed and each.score is not None for each in board.rows[:-1])
+    again = run(problem, tmp_path, ear, seeds=3, entrants=[failing, *entrants_of(problem)])
+    assert failing.seen == [0, 1]  # kept as failed
+    assert "failing" not in again.trials
+    other = replace(failing, since=9)
+    rows = run(problem, tmp_path / "other", ear, entrants=[other]).leaderboard.rows
+    assert not rows[0].failed
+
+
+def test_a_failure_of_another_identity_is_tried_again(problem: Problem, tmp_path: Path) -> None:
+    failing = Failing(DIVERGED)
+    how: dict[str, Any] = {"seeds": 1, "entrants": [failing, *baselines(problem)]}
+    run(problem, tmp_path, Callback(), **how)
+    how["entrants"] = [replace(failing, since=1), *baselines(problem)]
+    board = run(problem, tmp_path, Callback(), **how).leaderboard
+    assert not any(row.failed for row in board.rows)
+
+
+def test_an_error_of_another_kind_stops_all(problem: Problem, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="a shape"):
+        run(problem, tmp_path, Callback(), entrants=[Failing(RuntimeError("a shape"))])
+
+
+def test_where_nothing_could_be_scored_it_is_said(problem: Problem, tmp_path: Path) -> None:
+    with pytest.raises(EnsuiteError, match=r"No candidate could be scored; failing: 5 updates"):
+        run(problem, tmp_path, Callback(), entrants=[Failing(DIVERGED)])
+
+
+class Clock:
+    """A clock that each finished run moves on by some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.now, self.seconds = 0.0, seconds
+
+    def __call__(self) -> float:
+        return self.now
+
+    def tick(self, *_: Any) -> None:
+        self.now += self.seconds
+
+
+def test_when_the_total_is_up_whole_seeds_are_left_out(problem: Problem, tmp_path: Path) -> None:
+    clock, ear = Clock(10.0), Ear()
+    ear.end = clock.tick  # type: ignore[method-assign]
+    how: dict[str, Any] = {"seeds": 4, "more": 1, "clock": clock, "total": "45s"}
+    board = run(problem, tmp_path, ear, **how).leaderboard
+    assert ear.trained == ["mlp width=4 0", "mlp width=5 0", "mlp width=4 1", "mlp width=5 1",
+                           "mlp width=4 2"]  # fmt: skip
+    assert (board.seeds, board.total) == (2, "45 s")
+    assert board.left_out.startswith("Time was up after 2 of 4 seeds")
+    assert all(row.spread is not None for row in board.rows if row.kind == "trained")
+    again = run(problem, tmp_path, ear, **how).leaderboard  # what has ended is still there
+    assert len(ear.trained) == 5
+    assert (again.seeds, again.left_out) == (board.seeds, board.left_out)
+
+
+def test_the_first_seed_is_run_whatever_the_total(problem: Problem, tmp_path: Path) -> None:
+    clock, ear = Clock(100.0), Ear()
+    ear.end = clock.tick  # type: ignore[method-assign]
+    board = run(problem, tmp_path, ear, more=1, clock=clock, total="1s").leaderboard
+    assert ear.trained == ["mlp width=4 0", "mlp width=5 0"]
+    assert (board.seeds, board.one_seed) == (1, True)
+
+
+def test_groups_and_the_row_to_take_come_from_the_statistics(tmp_path: Path) -> None:
+    rows = [{"x": n, "z": n % 5, "label": "ab"[n % 5 > 2]} for n in range(100)]
+    problem = open_problem("classify", rows, test=rows[:60])
+    board = run(problem, tmp_path, Callback(), seeds=2).leaderboard
+    assert (board.items, board.one_seed) == (60, False)
+    assert board.winner == "logistic regression"  # z tells the label
+    (taken,) = (row for row in board.rows if row.name == board.winner)
+    assert taken.tie_group == "A"
+    assert ("logistic regression", "most frequent") in board.beats
+    assert board.limits["logistic regression|most frequent"] > 0
+    assert board.threads == {"mlp": 1}
+
+
+def test_too_few_rows_make_no_groups(problem: Problem, tmp_path: Path) -> None:
+    board = run(problem, tmp_path, Callback()).leaderboard
+    assert {row.tie_group for row in board.rows} == {""}
+    best = max(row.score for row in board.rows if row.score is not None)
+    assert best in [row.score for row in board.rows if row.name == board.winner]
 
 
 def test_a_comparison_asks_the_task_for_its_blocks(
     problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Any] = []
-
-    def compared(scores: Any, blocks: Any) -> Any:
-        seen.append(blocks)
-        return compare_scores(scores, blocks)
-
     def number(task: Any, examples: Sequence[Any]) -> list[int]:
-        return [*range(len(examples))]
+        return [n // 2 for n in range(len(examples))]
 
     monkeypatch.setattr(type(problem.task), "blocks", number)
-    monkeypatch.setattr("ensuite.comparison.experiment.compare_scores", compared)
+    board = run(problem, tmp_path, Callback(), seeds=1).leaderboard
+    assert board.items == len(problem.parts["test"]) // 2
+
+
+def test_an_old_folder_is_refused(problem: Problem, tmp_path: Path) -> None:
     run(problem, tmp_path, Callback(), seeds=1)
-    assert seen == [[*range(len(problem.parts["test"]))]]
+    known = json.loads((tmp_path / "comparison.json").read_text())
+    del known["format"]
+    (tmp_path / "comparison.json").write_text(json.dumps(known))
+    with pytest.raises(RunError, match="another version of ensuite"):
+        run(problem, tmp_path, Callback(), seeds=1)
+
+
+@pytest.mark.parametrize("change", [{"total": "10m"}, {"threads": 2}])
+def test_a_folder_is_of_one_set_of_terms(
+    change: dict[str, Any], problem: Problem, tmp_path: Path
+) -> None:
+    run(problem, tmp_path, Callback(), seeds=1)
+    with pytest.raises(RunError, match=f"--{next(iter(change))}.*choose another --out"):
+        run(problem, tmp_path, Callback(), seeds=1, **change)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"format": 2, "elapsed": "soon"}', "{"])
+def test_a_damaged_record_is_told(content: str, problem: Problem, tmp_path: Path) -> None:
+    (tmp_path / "comparison.json").write_text(content)
+    with pytest.raises(RunError, match=r"another --out|damaged"):
+        run(problem, tmp_path, Callback(), seeds=1)
 
 
 @dataclass(frozen=True, eq=False)

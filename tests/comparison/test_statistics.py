@@ -12,9 +12,7 @@ from ensuite.comparison.statistics import (
     _levels,
     judge,
     judge_folds,
-    smallest_visible_difference,
     spread,
-    tie_groups,
 )
 from ensuite.core.score import Score
 from ensuite.metrics.ranking import average_precision, roc_auc
@@ -383,14 +381,3 @@ def test_blocks_of_folds_are_distinct():
     rows = {"a": folds([0.5, 0.6]), "b": folds([0.4, 0.6])}
     blocks = [np.repeat(np.arange(5), 4)] * 2
     assert judge_folds(rows, {"a": 0, "b": 1}, blocks=blocks, fewest=1).items == 10
-
-
-def test_rows_without_costs_are_grouped_alike():
-    generator = np.random.default_rng(0)
-    rows = {"baseline": [right(generator, 0.5)], "lstm": [right(generator, 0.8) for _ in range(3)]}
-    assert tie_groups(rows) == {"baseline": "B", "lstm": "A"}
-    found = judged(rows, deterministic=["baseline"])
-    assert smallest_visible_difference(rows) == max(found.limits.values())
-    few = {name: [score(np.arange(9.0))] for name in "ab"}
-    assert tie_groups(few) == {"a": "A", "b": "A"}
-    assert smallest_visible_difference({"a": few["a"]}) is None

@@ -19,6 +19,7 @@ from ensuite.comparison.trial import (
     read_history,
     read_identity,
     run_trial,
+    trained_on,
     validation_score,
 )
 from ensuite.core.errors import RunError
@@ -49,7 +50,7 @@ def test_it_is_a_whole_run_folder(problem: Problem, tmp_path: Path) -> None:
     names = {path.name for path in trial.folder.iterdir()}
     assert names == {
         "run.json", "config.json", "task.json", "model.safetensors", "metrics.jsonl",
-        "test.json", "test.safetensors",
+        "test.json", "test.safetensors", "trained_on.safetensors",
     }  # fmt: skip
     facts = json.loads((trial.folder / "run.json").read_text(encoding="utf-8"))
     assert facts["fingerprint"] == problem.fingerprint
@@ -197,9 +198,10 @@ def test_all_that_decides_a_result_is_in_its_identity(problem: Problem) -> None:
         (usual[0], replace(problem, metric="log_loss"), *usual[2:]),
         (*usual[:2], Budget.parse("5steps"), 0),
         (*usual[:3], 1),
+        (*usual, 0),
     ]
     known = [json.dumps(identity(*each), sort_keys=True) for each in (usual, *others)]
-    assert len(set(known)) == 6
+    assert len(set(known)) == 7
 
 
 def test_damaged_files_are_told(tmp_path: Path) -> None:
@@ -212,6 +214,33 @@ def test_damaged_files_are_told(tmp_path: Path) -> None:
         (tmp_path / "metrics.jsonl").write_text(content, encoding="utf-8")
         with pytest.raises(RunError, match=r"metrics\.jsonl cannot be read"):
             read_history(tmp_path)
+
+
+def test_a_run_of_another_version_is_told(problem: Problem, tmp_path: Path) -> None:
+    run(problem, tmp_path)
+    forget(tmp_path, "run.json", lambda known: known.update(format=1))
+    with pytest.raises(RunError, match=r"another version of ensuite \(format 1"):
+        run(problem, tmp_path)
+
+
+def test_it_tells_what_it_was_trained_on(problem: Problem, tmp_path: Path) -> None:
+    trial = run(problem, tmp_path)
+    train, test = problem.parts["train"], problem.parts["test"]
+    task = trial.predictor.task
+    inputs = {task.keys(example).identity for example in train}
+    repeated = sum(task.keys(example).identity in inputs for example in test)
+    assert trained_on(tmp_path, train, task) == len(train)
+    assert trained_on(tmp_path, [*test, train[0]], task) == repeated + 1
+    assert trained_on(tmp_path, [], task) == 0
+    (tmp_path / "trained_on.safetensors").unlink()
+    assert trained_on(tmp_path, train, task) == 0
+
+
+def test_it_keeps_what_training_saw(problem: Problem, tmp_path: Path) -> None:
+    figures = run(problem, tmp_path).figures
+    assert figures["epochs"] == 1.0
+    assert figures["busy"] is False
+    assert isinstance(figures["still_rising"], bool)
 
 
 def test_the_validation_score_is_the_best_of_the_history(problem: Problem, tmp_path: Path) -> None:

@@ -24,15 +24,19 @@ def command(
     ] = None,
     seeds: Annotated[int, typer.Option(help="Number of seeds (runs) per candidate.")] = 3,
     budget: words.Budget = None,
+    total: words.Total = None,
+    folds: words.Folds = None,
     set_: words.Set = None,
     metric: words.Metric = None,
     out: words.Out = None,
     test: words.Test = None,
     valid: words.Valid = None,
-    split: words.Split = "random",
+    split: words.Split = None,
     column: words.Column = None,
     init_from: words.InitFrom = None,
     device: words.Device = "auto",
+    threads: words.Threads = None,
+    jobs: words.Jobs = 1,
     json: words.Json = False,
 ) -> None:
     """Train models under one budget and compare them with baselines.
@@ -52,8 +56,9 @@ def command(
     callback = TerminalProgress(quiet=json)
     try:
         comparison, problem = compare_models(
-            task, data, models=named, seeds=seeds, budget=budget, settings=set_ or [],
-            init_from=init_from, out=out, device=device, callback=callback,
+            task, data, models=named, seeds=seeds, budget=budget, total=total, folds=folds,
+            settings=set_ or [], init_from=init_from, out=out, device=device, threads=threads,
+            jobs=jobs, callback=callback,
             **given,
         )  # fmt: skip
     except KeyboardInterrupt:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ensuite import catalog
 from ensuite.cli import options as words
-from ensuite.core.errors import DataError, UsageError
+from ensuite.core.errors import DataError, UsageError, nearest
 from ensuite.core.runs import find_run, require_apart
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -48,7 +48,7 @@ def check_training(
     data: Sequence[str | None],
     budget: str | None,
     settings: list[str] | None,
-    split: str,
+    split: str | None,
     device: str,
     out: str | None,
     init_from: str | None,
@@ -62,11 +62,15 @@ def check_training(
 
     catalog.require_task(task)
     for model in models:
-        if not Path(model).is_dir():
-            catalog.require_model(model.partition(":")[0], task)
+        name = model.partition(":")[0]
+        known = name.lower() in catalog.ELSEWHERE or nearest(name, catalog.backbones)
+        if (
+            known and not Path(model).is_dir()
+        ):  # else it may be a baseline, which is looked up later
+            catalog.require_model(name, task)
     Budget.parse(budget)
     words.pairs(settings, "--set", "give a name and a value, as in --set width=128.")
-    if split.partition(":")[0] not in SPLITS:
+    if split is not None and split.partition(":")[0] not in SPLITS:
         raise UsageError(f"--split {split}: choose random, time, time:DATE,DATE or group:COLUMN.")
     if device not in DEVICES:
         raise UsageError(f"--device {device}: choose one of {', '.join(DEVICES)}.")

@@ -27,12 +27,26 @@ Valid = Annotated[
     str | None, typer.Option("--valid", help="File of validation rows, to select the weights.")
 ]
 Split = Annotated[
-    str, typer.Option("--split", help="How to split: random, time, time:DATE,DATE, group:COLUMN.")
+    str | None,
+    typer.Option("--split", help="How to split: random, time, time:DATE,DATE, group:COLUMN."),
 ]
 Budget = Annotated[
     str | None,
     typer.Option("--budget", help="Number and unit (s, m, h, steps, epochs, tokens): 60s."),
 ]
+Total = Annotated[
+    str | None,
+    typer.Option(
+        "--total", help="Wall time for everything (default without --budget: 10m), shared out."
+    ),
+]
+Folds = Annotated[
+    int | None, typer.Option("--folds", help="Cross-validate: one run a fold instead of seeds.")
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", help="CPU threads of a training (default: measured).")
+]
+Jobs = Annotated[int, typer.Option("--jobs", help="Trainings that run side by side.")]
 Metric = Annotated[
     str | None, typer.Option("--metric", help="Metric to rank by (default: the task's first).")
 ]
@@ -85,11 +99,15 @@ def task_settings(words: list[str] | None) -> dict[str, str]:
 
 
 def data_options(
-    test: str | None, valid: str | None, split: str, column: list[str] | None, metric: str | None
+    test: str | None,
+    valid: str | None,
+    split: str | None,
+    column: list[str] | None,
+    metric: str | None,
 ) -> dict[str, Any]:
     """Return the data options under the names that the Python functions use."""
-    given = pairs(column, "--column")
-    return {"test": test, "valid": valid, "how": split, "given": given, "metric": metric}
+    columns = pairs(column, "--column")
+    return {"test": test, "valid": valid, "split": split, "columns": columns, "metric": metric}
 
 
 def metric_line(name: str, value: float) -> str:

@@ -27,10 +27,11 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     test: words.Test = None,
     valid: words.Valid = None,
-    split: words.Split = "random",
+    split: words.Split = None,
     column: words.Column = None,
     init_from: words.InitFrom = None,
     device: words.Device = "auto",
+    threads: words.Threads = None,
     json: words.Json = False,
 ) -> None:
     """Train one model and write its run folder."""
@@ -47,7 +48,7 @@ def command(
     try:
         trial, problem = train_model(
             task, data, model=model, budget=budget, seed=seed, settings=set_ or [], out=out,
-            resume=resume, init_from=init_from, device=device, callback=callback,
+            resume=resume, init_from=init_from, device=device, threads=threads, callback=callback,
             **given,
         )  # fmt: skip
     except KeyboardInterrupt:

@@ -2,44 +2,47 @@
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
-from time import perf_counter
-from typing import Any
+from time import monotonic
+from typing import NamedTuple
 
 from ensuite.candidates import Candidate, Trained
-from ensuite.comparison.statistics import smallest_visible_difference, spread, tie_groups
-from ensuite.comparison.trial import (
-    Trial,
-    identity,
-    read_identity,
-    run_trial,
-    validation_score,
+from ensuite.comparison.board import Result, leaderboard
+from ensuite.comparison.folds import Folds
+from ensuite.comparison.jobs import run_jobs
+from ensuite.comparison.measure import measure_latency
+from ensuite.comparison.plan import (
+    COMPARISON,
+    Cost,
+    Plan,
+    Record,
+    Terms,
+    make_plan,
+    spoken,
 )
-from ensuite.core.errors import RunError
+from ensuite.comparison.trial import FORMAT, Trial, attempt, validation_score, write_seen
+from ensuite.core.errors import EnsuiteError, RunError
 from ensuite.core.files import hold, read_json, write_bytes, write_json
-from ensuite.core.score import Score
-from ensuite.core.task import rank
-from ensuite.predictor import RUN
+from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem
 from ensuite.report import values
-from ensuite.report.verdict import verdict, winner
+from ensuite.report.verdict import verdict
 from ensuite.report.words import counted
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
-from ensuite.training.loop import fit
+from ensuite.training.threads import use_threads
 
-COMPARISON, LEADERBOARD = "comparison.json", "leaderboard.json"
-
-MEASURED_STEPS = 8
-"""Updates that are timed, after two to warm up, to estimate the epochs of a budget."""
+LEADERBOARD = "leaderboard.json"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A finished comparison: its table, the sentences about it, and all its trials."""
+    """A finished comparison: its table, the sentences about it, and the trials of its rows.
+
+    A row that failed has no trials.
+    """
 
     leaderboard: values.Leaderboard
     verdict: tuple[str, ...]
@@ -47,247 +50,380 @@ class Comparison:
     folder: Path
 
 
+class Job(NamedTuple):
+    """One trial: the number of the candidate, and that of the seed or fold."""
+
+    candidate: int
+    round: int
+
+
+@dataclass(frozen=True)
+class Trials:
+    """All trials that may be run, and where; it is sent to the processes of ``--jobs``.
+
+    Args:
+        entrants: The candidates.
+        problems: The one problem, or that of each fold.
+        plan: Budget and threads.
+        folder: Of the comparison.
+        folds: Whether each round is a fold; else it is a seed.
+    """
+
+    entrants: Sequence[Candidate]
+    problems: Sequence[Problem]
+    plan: Plan
+    folder: Path
+    folds: bool
+
+    def run(self, job: Job, callback: Callback) -> Trial:
+        """Run a trial, or open it where it is finished."""
+        entrant = self.entrants[job.candidate]
+        return attempt(
+            entrant,
+            self.problems[job.round if self.folds else 0],
+            self.budget(entrant),
+            job.round,
+            self.folder / place(entrant.variant, job.round, fold=self.folds),
+            callback,
+            fold=job.round if self.folds else None,
+            threads=self.plan.threads.get(entrant.variant),
+        )
+
+    def ended(self, job: Job) -> bool:
+        """Return whether an earlier call finished a trial, or found that it fails."""
+        entrant = self.entrants[job.candidate]
+        path = self.folder / place(entrant.variant, job.round, fold=self.folds) / RUN
+        return path.exists() and not {"figures", "failed"}.isdisjoint(read_json(path))
+
+    def budget(self, entrant: Candidate) -> Budget:
+        """Return the budget of each trial; always the same where nothing is trained."""
+        return self.plan.budget if entrant.seeded and self.plan.budget else Budget()
+
+    def run_elsewhere(self, job: Job, callback: Callback) -> None:
+        """Run a trial in another process; this one opens it afterwards."""
+        self.run(job, callback)
+
+
+@dataclass
+class Progress:
+    """Which trials have ended.
+
+    Attributes:
+        trials: Of each candidate by its number, then by round.
+        out_of_time: Whether rounds were left out because the time was up.
+    """
+
+    trials: dict[int, dict[int, Trial]] = field(default_factory=dict)
+    out_of_time: bool = False
+
+    def failed(self, candidate: int) -> str:
+        """Return why a candidate failed, in its first round that did; empty if it did not."""
+        rounds = sorted(self.trials.get(candidate, {}).items())
+        return next((trial.failed for _, trial in rounds if trial.failed), "")
+
+    def finished(self, candidate: int) -> list[Trial]:
+        """Return the trials of the rounds from the first on without a gap."""
+        known, found = self.trials.get(candidate, {}), list[Trial]()
+        while len(found) in known:
+            found.append(known[len(found)])
+        return found
+
+
 def run_comparison(
     problem: Problem,
     entrants: Sequence[Candidate],
     *,
-    budget: Budget,
-    seeds: int,
+    terms: Terms,
     folder: Path,
     callback: Callback,
+    folds: Folds | None = None,
+    clock: Callable[[], float] = monotonic,
+    began: float | None = None,
 ) -> Comparison:
     """Train and score every candidate; trials that an earlier call finished are kept.
 
+    What needs no seed is run first, and seeds are the outer loop: a comparison that is interrupted
+    is a fair one of fewer seeds.
+
+    Args:
+        problem: What to do; with folds, the problem of all rows.
+        entrants: The candidates.
+        terms: Budget, total, seeds, threads and jobs.
+        folder: Where to work.
+        callback: Called while models train.
+        folds: Problems of a cross-validation; None: one test part.
+        clock: Returns the current time in seconds.
+        began: When the call began, by that clock; None: now.
+
     Raises:
         RunError: If another process works in ``folder``, or it holds a comparison of other data.
+        UsageError: If the total leaves no time to train.
+        EnsuiteError: If no candidate could be scored.
     """
+    start = clock() if began is None else began
+    problems = folds.each if folds else [problem]
+    rounds = len(problems) if folds else terms.seeds
     with hold(folder):
-        claim(problem, folder)
-        announce(problem, entrants, budget, seeds, callback)
-        trials = {
-            entrant.name: [
-                run_trial(
-                    entrant, problem, budget, seed, folder / place(entrant.variant, seed), callback
-                )
-                for seed in range(seeds if entrant.seeded else 1)
-            ]
-            for entrant in entrants
-        }
-        board = leaderboard(problem, entrants, trials, budget, seeds, folder)
-        words = tuple(verdict(board, len(problem.parts["test"]), problem.unit))
+        record = Record.open(folder, problem, terms, len(problems) if folds else None)
+        before = record.plan.elapsed
+
+        def elapsed() -> float:
+            return before + clock() - start
+
+        trials = Trials(entrants, problems, record.plan, folder, folds is not None)
+        progress = Progress()
+        simple = [number for number, each in enumerate(entrants) if not each.seeded]
+        once = [Job(number, turn) for turn in range(rounds if folds else 1) for number in simple]
+        _run(trials, iter(once), progress, record, elapsed, callback)
+        costs = make_plan(record, entrants, problems[0], terms, rounds=rounds, elapsed=elapsed)
+        announce(entrants, costs, record, terms, rounds, folds is not None, elapsed(), callback)
+        queue = seeded_jobs(trials, progress, rounds, terms.total, elapsed)
+        _run(trials, queue, progress, record, elapsed, callback, processes=terms.jobs)
+        results = collect(trials, progress)
+        keep_latency(results, problems[0], record)
+        board = leaderboard(
+            results,
+            problems,
+            record.plan,
+            budget=str(record.plan.budget or Budget()),
+            total="" if terms.total is None else spoken(terms.total),
+            folds=len(problems) if folds else None,
+            left_out=say_left_out(results, progress, terms, rounds, folds is not None),
+        )
+        words = tuple(verdict(board, len(problems[0].parts["test"]), problem.unit))
         write_json(folder / LEADERBOARD, board.to_json())
-        if board.winner is not None:
-            keep_best(trials[board.winner], board, folder)
-    return Comparison(board, words, trials, folder)
+        kept = {each.entrant.name: each.trials for each in results if not each.failed}
+        keep_best(board, results, trials, folds, callback)
+        record.plan.elapsed = elapsed()
+        record.save()
+    return Comparison(board, words, kept, folder)
 
 
-def place(name: str, seed: int) -> str:
+def place(name: str, number: int, *, fold: bool = False) -> str:
     """Return where a trial is kept below the comparison's folder.
 
-    >>> place("lstm layers=2", 0)
-    'trials/lstm-layers=2/0'
+    >>> place("lstm layers=2", 0), place("lstm", 0, fold=True)
+    ('trials/lstm-layers=2/0', 'trials/lstm/fold-1')
     """
-    return f"trials/{re.sub(r'[^a-z0-9=.]+', '-', name.lower()).strip('-')}/{seed}"
+    stem = re.sub(r"[^a-z0-9=.]+", "-", name.lower()).strip("-")
+    return f"trials/{stem}/{f'fold-{number + 1}' if fold else number}"
 
 
-def claim(problem: Problem, folder: Path) -> None:
-    """Mark the folder as this problem's.
+def seeded_jobs(
+    trials: Trials,
+    progress: Progress,
+    rounds: int,
+    total: float | None,
+    elapsed: Callable[[], float],
+) -> Iterator[Job]:
+    """Yield the trials of all candidates that depend on the seed, seed by seed.
+
+    The first round is always run. After it, no trial is begun when the total is up; those that have
+    ended already are opened. A candidate that failed is not tried with another seed.
+    """
+    seeded = [number for number, each in enumerate(trials.entrants) if each.seeded]
+    for turn in range(rounds):
+        for number in seeded:
+            if progress.failed(number):
+                continue
+            late = turn > 0 and total is not None and elapsed() >= total
+            if late and not trials.ended(Job(number, turn)):
+                progress.out_of_time = True
+                return
+            yield Job(number, turn)
+
+
+def _run(
+    trials: Trials,
+    jobs: Iterator[Job],
+    progress: Progress,
+    record: Record,
+    elapsed: Callable[[], float],
+    callback: Callback,
+    processes: int = 1,
+) -> None:
+    """Run trials and keep what comes of them; after each, the time so far is written down."""
+    run = trials.run if processes == 1 else trials.run_elsewhere
+    for job, trial in run_jobs(jobs, run, processes=processes, callback=callback):
+        name = trials.entrants[job.candidate].name
+        if trial is None:  # it ended in another process
+            trial = trials.run(job, Callback())
+            seconds, epochs = (trial.figures.get(key) or 0 for key in ("train_seconds", "epochs"))
+            callback.say(f"{name:12s} seed {trial.seed + 1}: {seconds:.0f} s, {epochs:.1f} epochs")
+        progress.trials.setdefault(job.candidate, {})[job.round] = trial
+        if trial.failed:
+            callback.say(f"{name:12s} seed {trial.seed + 1} failed: {trial.failed}")
+        record.plan.elapsed = elapsed()
+        record.save()
+
+
+def collect(trials: Trials, progress: Progress) -> list[Result]:
+    """Return what came of each candidate, over the rounds that all of them finished.
 
     Raises:
-        RunError: If it is another's.
+        EnsuiteError: If none could be scored.
     """
-    mine = {"task": problem.name, "data": problem.data, "fingerprint": problem.fingerprint}
-    if (folder / COMPARISON).exists():
-        theirs = read_json(folder / COMPARISON)
-        if not isinstance(theirs, dict) or theirs.get("fingerprint") != mine["fingerprint"]:
-            raise RunError(
-                f"{folder} compares on other data or options: {problem.data} has changed, or they "
-                "have. Choose another --out."
-            )
-    elif any(not each.name.startswith(".") for each in folder.iterdir()):
-        raise RunError(f"{folder} is not empty and holds no comparison; choose another --out.")
-    write_json(folder / COMPARISON, mine)
+    numbers = range(len(trials.entrants))
+    failed = [progress.failed(number) for number in numbers]
+    finished = [progress.finished(number) for number in numbers]
+    trained = [number for number in numbers if trials.entrants[number].seeded or trials.folds]
+    rounds = min((len(finished[n]) for n in trained if not failed[n]), default=1)
+    results = [
+        Result(
+            entrant=entrant,
+            trials=[] if failed[number] else finished[number][:rounds],
+            failed=failed[number],
+            folder=Path(place(entrant.variant, 0)).parent.as_posix(),
+        )
+        for number, entrant in enumerate(trials.entrants)
+    ]
+    if all(each.failed for each in results):
+        raise EnsuiteError(
+            f"No candidate could be scored; {results[0].entrant.name}: {results[0].failed}"
+        )
+    return results
+
+
+def keep_latency(results: Sequence[Result], problem: Problem, record: Record) -> None:
+    """Measure the latency of all rows together, unless it is known of each."""
+    known = [each for each in results if not each.failed]
+    if all(each.entrant.variant in record.plan.latency for each in known):
+        return
+    predictors = {
+        each.entrant.variant: Predictor.load(
+            each.trials[0].folder, device=str(getattr(each.entrant, "device", "cpu"))
+        )
+        for each in known
+    }
+    record.plan.latency = measure_latency(predictors, problem.parts["test"])
+    record.save()
+
+
+def say_left_out(
+    results: Sequence[Result], progress: Progress, terms: Terms, rounds: int, folds: bool
+) -> str:
+    """Say which rounds were left out because the time was up; empty if none was."""
+    if not progress.out_of_time or terms.total is None:
+        return ""
+    noun = "fold" if folds else "seed"
+    done = max(len(each.trials) for each in results if each.entrant.seeded)
+    return (
+        f"Time was up after {done} of {counted(rounds, noun)}, and the rest was left out: give a "
+        f"longer --total than {spoken(terms.total).replace(' ', '')}, and another --out."
+    )
 
 
 def announce(
-    problem: Problem, entrants: Sequence[Candidate], budget: Budget, seeds: int, callback: Callback
-) -> None:
-    """Time a few updates of each candidate, and say how many epochs the budget allows."""
-    trained = [each for each in entrants if isinstance(each, Trained)]
-    if not trained:
-        return
-    models = f"{counted(len(trained), 'model')} x {counted(seeds, 'seed')}"
-    total = ""
-    if budget.unit == "seconds":
-        minutes = max(1, round(len(trained) * seeds * budget.amount / 60))
-        about = "at most" if budget.patience else "about"
-        total = f", {about} {counted(minutes, 'minute')} of training in all"
-    callback.say(f"budget       {budget} for each of {models}{total}")
-    if budget.unit == "seconds":
-        bought = [(epochs(each, problem, budget), each.name) for each in trained]
-        said = [f"{count:,.{0 if count >= 10 else 1}f} epochs of {name}" for count, name in bought]
-        callback.say(f"             it buys up to {', '.join(said)}")
-
-
-def epochs(candidate: Trained, problem: Problem, budget: Budget) -> float:
-    """Return the number of epochs that a budget of seconds allows, by timing a few updates."""
-    steps = Budget(MEASURED_STEPS + 2, "steps", patience=None)
-    training = candidate.begin(problem, steps, seed=0)
-    training.state.evaluated_share = 1.0  # times updates alone
-    times = []
-    began = perf_counter()
-    for _ in fit(training):
-        times.append(perf_counter() - began)
-        began = perf_counter()
-        if len(times) == MEASURED_STEPS + 1:
-            break
-    seconds = fmean(times[2:] or times)
-    return budget.amount / seconds / len(training.order)
-
-
-def leaderboard(
-    problem: Problem,
     entrants: Sequence[Candidate],
-    trials: Mapping[str, Sequence[Trial]],
-    budget: Budget,
-    seeds: int,
-    folder: Path,
-) -> values.Leaderboard:
-    """Return the table: means over seeds, tie groups, and the winner."""
-    first = next(iter(trials.values()))[0].scores
-    metric = ranking_metric(problem, first)
-    groups, visible = dict.fromkeys(trials, ""), None
-    if metric is not None:
-        scores = {name: [trial.scores[metric] for trial in row] for name, row in trials.items()}
-        groups, visible = compare_scores(scores, problem.task.blocks(problem.parts["test"]))
-    rows = [
-        make_row(entrant, trials[entrant.name], metric, groups[entrant.name], folder)
-        for entrant in entrants
-    ]
-    higher = metric is None or first[metric].higher_is_better
-    rows.sort(key=lambda row: (row.score is None, (-1 if higher else 1) * (row.score or 0)))
-    return values.Leaderboard(
-        task=problem.name,
-        data=problem.data,
-        metric=metric,
-        higher_is_better=higher,
-        budget=str(budget),
-        seeds=seeds,
-        winner=None if metric is None else winner(rows),
-        smallest_visible_difference=visible,
-        rows=tuple(rows),
-        displays={name: score.display for name, score in first.items()},
-    )
+    costs: Mapping[str, Cost],
+    record: Record,
+    terms: Terms,
+    rounds: int,
+    folds: bool,
+    elapsed: float,
+    callback: Callback,
+) -> None:
+    """Say what every trial may spend, how long all take, and what that allows."""
+    plan = record.plan
+    trained = [each for each in entrants if isinstance(each, Trained)]
+    if not trained or plan.budget is None:
+        return
+    noun = "fold" if folds else "seed"
+    each = f"each of {counted(len(trained), 'model')} x {counted(rounds, noun)}"
+    if terms.budget is None and terms.total is not None:
+        given = spoken(plan.budget.amount)
+        said = f"{spoken(terms.total)} at most in all, {given} of training for {each}"
+    else:
+        said = f"{plan.budget} for {each}"
+        if costs and plan.budget.unit == "seconds":
+            wall = rounds * sum(cost.wall(plan.budget.amount) for cost in costs.values())
+            minutes = max(1, round((elapsed + wall / terms.jobs) / 60))
+            said += f", about {counted(minutes, 'minute')} in all"
+    callback.say(f"budget       {said}")
+    promised = [(plan.promised[e.variant], e.name) for e in trained if e.variant in plan.promised]
+    if promised:
+        bought = [f"{count:,.{0 if count >= 10 else 1}f} epochs of {n}" for count, n in promised]
+        callback.say(f"             it buys up to {', '.join(bought)}")
+    several = [each.name for each in trained if plan.threads.get(each.variant, 1) > 1]
+    if several:
+        most = max(plan.threads.values())
+        callback.say(f"threads      {most} for {', '.join(several)}")
 
 
-def ranking_metric(problem: Problem, scores: Mapping[str, Score]) -> str | None:
-    """Return the metric that ranks, None where none does.
+def keep_best(
+    board: values.Leaderboard,
+    results: Sequence[Result],
+    trials: Trials,
+    folds: Folds | None,
+    callback: Callback,
+) -> None:
+    """Write the winner's run to ``best/``: of the best seed, or trained once more on all rows."""
+    folder = trials.folder
+    if board.winner is None:
+        shutil.rmtree(folder / "best", ignore_errors=True)
+        return
+    (winner,) = (each for each in results if each.entrant.name == board.winner)
+    if folds is None:
+        metric, higher = board.metric or "", board.higher_is_better
+        best = max(winner.trials, key=lambda trial: validation_score(trial, metric, higher))
+        copy_run(best.folder, folder)
+        return
+    copy_run(train_on_all(winner.entrant, folds.whole, trials, callback), folder)
 
-    Raises:
-        UsageError: If the user named one that the task does not have.
-    """
-    return None if problem.ranks_by is None else rank(scores, problem.ranks_by)[0]
 
-
-def compare_scores(
-    scores: Mapping[str, Sequence[Score]], blocks: Sequence[int] | None
-) -> tuple[dict[str, str], float | None]:
-    """Return the tie group of each candidate, and the smallest difference that can be shown."""
-    groups = tie_groups(scores, blocks=blocks)
-    tied = {name: each for name, each in scores.items() if groups[name] == "A"}
-    compared = tied if len(tied) > 1 else scores
-    return groups, smallest_visible_difference(compared, blocks=blocks)
-
-
-def make_row(
-    entrant: Candidate, trials: Sequence[Trial], metric: str | None, group: str, folder: Path
-) -> values.Row:
-    """Return a row of the table: every figure is the mean over the seeds."""
-    figures: dict[str, Any] = {
-        name: average([trial.figures[name] for trial in trials]) for name in trials[0].figures
+def train_on_all(entrant: Candidate, whole: Problem, trials: Trials, callback: Callback) -> Path:
+    """Train the winner of a cross-validation on all rows, and return its run folder."""
+    run = trials.folder / Path(place(entrant.variant, 0)).parent / "all"
+    facts = {
+        "format": FORMAT,
+        "identity": {**entrant.describe(), "data": whole.fingerprint, "fold": "all"},
+        "trained": True,
     }
-    whole = ("parameters", "peak_memory_bytes", "disk_bytes", "truncated_rows", "truncated_tokens")
-    figures |= {name: round(figures[name]) for name in whole if figures[name] is not None}
-    converged = [trial.figures["converged"] for trial in trials]
-    figures["converged"] = None if None in converged else sum(converged) * 2 >= len(converged)
-    by_seed = [] if metric is None else [trial.scores[metric].value for trial in trials]
-    return values.Row(
-        name=entrant.name,
-        kind=entrant.kind,
-        score=fmean(by_seed) if by_seed else None,
-        spread=spread(by_seed),
-        tie_group=group,
-        metrics={m: fmean(trial.scores[m].value for trial in trials) for m in trials[0].scores},
-        folder=trials[0].folder.relative_to(folder).parent.as_posix(),
-        **figures,
-    )
+    if (run / RUN).exists() and read_json(run / RUN) == facts:
+        return run
+    callback.say(f"{entrant.name} is trained once more on all rows, without a test part")
+    with use_threads(trials.plan.threads.get(entrant.variant)):
+        fitted = entrant.fit(
+            whole, budget=trials.budget(entrant), seed=0, folder=run, callback=callback
+        )
+    fitted.predictor.save(run)
+    write_seen(run, whole)
+    write_json(run / RUN, facts)
+    shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    return run
 
 
-def average(figures: Sequence[float | None]) -> float | None:
-    """Return the mean; None if a figure does not apply."""
-    known = [figure for figure in figures if figure is not None]
-    return fmean(known) if len(known) == len(figures) else None
-
-
-def keep_best(trials: Sequence[Trial], board: values.Leaderboard, folder: Path) -> None:
-    """Copy the winner's run, of the seed that was best on the validation rows, to ``best/``."""
-    metric, higher = board.metric or "", board.higher_is_better
-    best = max(trials, key=lambda trial: validation_score(trial, metric, higher))
+def copy_run(run: Path, folder: Path) -> None:
+    """Copy the files of a run to ``best/`` below the folder."""
     draft = folder / ".best"
     shutil.rmtree(draft, ignore_errors=True)
-    for file in filter(Path.is_file, best.folder.iterdir()):
+    for file in filter(Path.is_file, run.iterdir()):
         write_bytes(draft / file.name, file.read_bytes())
     shutil.rmtree(folder / "best", ignore_errors=True)
     draft.rename(folder / "best")
 
 
-def choose_folder(
-    problem: Problem,
-    entrants: Sequence[Candidate] = (),
-    budget: Budget | None = None,
-    seeds: int = 0,
-    root: Path = Path("runs"),
-) -> Path:
-    """Return where to work: a new folder, or an unfinished comparison of the same.
-
-    It goes on only where data and options are the same, so that the end is. Whatever else lies
-    there is passed by: the next number is free.
-
-    Args:
-        problem: What is trained for.
-        entrants: Of a comparison; none for a single run.
-        budget: Of each.
-        seeds: Of each.
-        root: Below which the folder lies.
-    """
+def choose_folder(problem: Problem, out: str | Path | None, root: Path = Path("runs")) -> Path:
+    """Return where to work: ``out``, an unfinished comparison of the same, or a new folder."""
+    if out is not None:
+        return Path(out)
     stem = f"{problem.name}-{re.sub(r'[^A-Za-z0-9_]+', '-', Path(problem.data).name.split('.')[0])}"
     number = 1
     while (folder := root / f"{stem}-{number}").exists():
-        if entrants and budget and goes_on(folder, problem, entrants, budget, seeds):
+        if is_unfinished(folder, problem) and not is_held(folder):
             return folder
         number += 1
     return folder
 
 
-def goes_on(
-    folder: Path, problem: Problem, entrants: Sequence[Candidate], budget: Budget, seeds: int
-) -> bool:
-    """Say whether a folder holds an unfinished comparison that this one would finish."""
-    if not (folder / COMPARISON).exists() or (folder / LEADERBOARD).exists() or is_held(folder):
+def is_unfinished(folder: Path, problem: Problem) -> bool:
+    """Return whether a folder holds a comparison on the same problem that was interrupted."""
+    started = folder / COMPARISON
+    if not started.exists() or (folder / LEADERBOARD).exists():
         return False
-    try:
-        if read_json(folder / COMPARISON)["fingerprint"] != problem.fingerprint:
-            return False
-        begun = [
-            (read_identity(folder / where), identity(entrant, problem, budget, seed))
-            for entrant in entrants
-            if entrant.seeded
-            for seed in range(seeds)
-            if (folder / (where := place(entrant.variant, seed)) / RUN).exists()
-        ]
-    except (RunError, KeyError, TypeError):  # damaged: it is left as it is
-        return False
-    return all(theirs == mine for theirs, mine in begun)
+    known = read_json(started)
+    same = isinstance(known, dict) and known.get("fingerprint") == problem.fingerprint
+    return bool(same and known.get("format") == FORMAT)
 
 
 def is_held(folder: Path) -> bool:

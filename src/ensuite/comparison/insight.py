@@ -110,7 +110,9 @@ def only_right(problem: Problem, trials: Mapping[str, Trial]) -> list[values.Onl
 def comparison_page(comparison: Any, problem: Problem) -> values.ComparisonPage:
     """Return everything the page of a comparison shows."""
     board = comparison.leaderboard
-    first = {row.name: comparison.trials[row.name][0] for row in board.rows}
+    first = {
+        r.name: comparison.trials[r.name][0] for r in board.rows if r.name in comparison.trials
+    }
     matrices = [confusion(problem, name, trial) for name, trial in first.items()]
     best = first.get(board.winner)
     metric = curve_metric(problem, board.metric)

@@ -1,6 +1,6 @@
 """Measure what a candidate costs: latency, throughput, memory, disk space."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -11,40 +11,71 @@ import torch
 from ensuite.candidates import METRICS
 from ensuite.comparison.answers import NUMBERS, WORDS
 from ensuite.predictor import RUN, Predictor
+from ensuite.training.threads import use_threads
 
 ASKED_ALONE = 30
-"""Inputs that are answered alone, to measure the latency."""
+"""Inputs that are answered alone, to measure the latency, at most."""
 
-NOT_NEEDED = {RUN, METRICS, WORDS, NUMBERS, "report.html", "README.md"}
+LATENCY_SECONDS = 5.0
+"""Seconds for each predictor after which no further input is asked."""
+
+SEEN = "trained_on.safetensors"
+"""File of a run folder that tells which inputs it was trained on."""
+
+NOT_NEEDED = {RUN, METRICS, WORDS, NUMBERS, SEEN, "report.html", "README.md"}
 """Files of a run folder that predicting does not read."""
 
 
-class Cost(NamedTuple):
-    """The answers to all examples, and what they took.
+class Answered(NamedTuple):
+    """The answers to all examples, and how fast they came.
 
     Attributes:
         answers: One prediction for each example.
-        latency_ms: Median time of one example answered alone, in milliseconds.
         throughput: Examples a second, answered in batches.
     """
 
     answers: list[Any]
-    latency_ms: float
     throughput: float
 
 
-def measure(predictor: Predictor, examples: Sequence[Any]) -> Cost:
-    """Answer all examples in batches, and some of them alone, and time both."""
-    alone = []
-    step = max(1, len(examples) // ASKED_ALONE)
+def answer(predictor: Predictor, examples: Sequence[Any]) -> Answered:
+    """Answer all examples in batches, and time that."""
     predictor.predict_examples(examples[:1])  # loads what is loaded on first use
-    for example in examples[::step][:ASKED_ALONE]:
-        began = perf_counter()
-        predictor.predict_examples([example])
-        alone.append(perf_counter() - began)
     began = perf_counter()
     answers = predictor.predict_examples(examples)
-    return Cost(answers, 1000 * median(alone), len(answers) / (perf_counter() - began))
+    return Answered(answers, len(answers) / (perf_counter() - began))
+
+
+def measure_latency(
+    predictors: Mapping[str, Predictor],
+    examples: Sequence[Any],
+    *,
+    clock: Callable[[], float] = perf_counter,
+) -> dict[str, float]:
+    """Return the median time that each predictor takes for one example alone, in milliseconds.
+
+    The predictors take turns, example by example, so that whatever else the machine does slows all
+    of them down alike. All compute with one thread.
+
+    Args:
+        predictors: By name.
+        examples: Some of them are asked.
+        clock: Returns the current time in seconds.
+    """
+    step = max(1, len(examples) // ASKED_ALONE)
+    times: dict[str, list[float]] = {name: [] for name in predictors}
+    with use_threads(1):
+        for predictor in predictors.values():
+            predictor.predict_examples(examples[:1])  # loads what is loaded on first use
+        start = clock()
+        for example in examples[::step][:ASKED_ALONE]:
+            for name, predictor in predictors.items():
+                began = clock()
+                predictor.predict_examples([example])
+                times[name].append(clock() - began)
+            if clock() - start > LATENCY_SECONDS * len(predictors):
+                break
+    return {name: 1000 * median(each) for name, each in times.items() if each}
 
 
 def disk_bytes(run: Path) -> int:

@@ -200,27 +200,6 @@ def spread(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def tie_groups(
-    rows: Mapping[str, Sequence[Score]], *, blocks: ArrayLike | None = None
-) -> dict[str, str]:
-    """Return the group of each row, however few items there are; see :func:`judge`."""
-    groups = _judge_uncosted(rows, blocks).groups
-    return {name: group for name, group in groups.items() if group is not None}
-
-
-def smallest_visible_difference(
-    rows: Mapping[str, Sequence[Score]], *, blocks: ArrayLike | None = None
-) -> float | None:
-    """Return the largest limit of any pair of rows; see :class:`Judgement`."""
-    return max(_judge_uncosted(rows, blocks).limits.values(), default=None)
-
-
-def _judge_uncosted(rows: Mapping[str, Sequence[Score]], blocks: ArrayLike | None) -> Judgement:
-    single = [name for name, scores in rows.items() if len(scores) == 1]
-    costs = dict.fromkeys(rows, 0)
-    return judge(rows, costs, blocks=blocks, deterministic=single, fewest=0)
-
-
 @dataclass(frozen=True)
 class _Errors:
     """How sure the differences between rows are; each (rows, rows).

@@ -48,8 +48,8 @@ class Split:
     values: Sequence[Any] | None = None
 
     @classmethod
-    def parse(cls, typed: str) -> Self:
-        """Read the argument of ``--split``.
+    def parse(cls, typed: str | None) -> Self:
+        """Read the argument of ``--split``; None is the default.
 
         Raises:
             UsageError: If it has none of the four forms, or the dates are not two in order.
@@ -57,6 +57,8 @@ class Split:
         >>> Split.parse("group:author").column
         'author'
         """
+        if typed is None:
+            return cls()
         kind, _, rest = typed.partition(":")
         if kind == "time" and ("," in rest or as_date(rest)):
             return cls(kind="time", dates=_parse_dates(typed, rest.split(",")))

@@ -45,7 +45,7 @@ def divide(
     """
     train, missing = parts["train"], [part for part in PARTS if part not in parts]
     keys = [key(example) for example in train]
-    how, units = _units(keys, split)
+    how, units = split_units(keys, split)
     labels = _assign(keys, how, units, split, missing)
     if calibration:
         _take_calibration(labels, keys, how, units, calibration)
@@ -61,7 +61,7 @@ def divide(
     return divided, _describe(divided, missing, split, how, left_out)
 
 
-def _units(keys: Sequence[Keys], split: Split) -> tuple[str, list[Any]]:
+def split_units(keys: Sequence[Keys], split: Split) -> tuple[str, list[Any]]:
     """Return how the examples are divided, and for each the unit that stays in one part.
 
     Units are times where examples are in order, else groups or equal inputs.

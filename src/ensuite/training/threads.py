@@ -1,7 +1,8 @@
 """How many CPU threads to train with: one, unless two are clearly faster."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from statistics import median
 from time import perf_counter
 
@@ -13,10 +14,10 @@ from ensuite.training.training import Training
 FASTER = 1.2
 """Two threads are chosen if an update is at least so many times faster with them."""
 
-ROUNDS = 7
+ROUNDS = 31
 """Updates that are timed with each number of threads, at most."""
 
-SECONDS = 5.0
+SECONDS = 3.0
 """Time after which no further round is begun, so that large models are measured briefly too."""
 
 
@@ -31,14 +32,26 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
+@contextmanager
+def use_threads(threads: int | None) -> Iterator[None]:
+    """Compute with that many CPU threads, and restore the number afterwards; None: leave it."""
+    before = torch.get_num_threads()
+    if threads is not None:
+        set_threads(threads)
+    try:
+        yield
+    finally:
+        set_threads(before)
+
+
 def choose_threads(
     make_training: Callable[[], Training], *, clock: Callable[[], float] = perf_counter
 ) -> int:
     """Return 2 if updates are at least 1.2 times faster with two threads, else 1.
 
-    The two take turns, update by update, on the same batches, so that other work on the machine
-    slows both down alike. The median of the ratios decides. The number of threads of the process is
-    restored.
+    The two take turns, update by update, on the same batches, and so does which of them is first,
+    so that other work on the machine slows both down alike. The median of the ratios decides. The
+    number of threads of the process is restored.
 
     Args:
         make_training: Returns a new training; called twice. Nothing of it is kept.
@@ -46,11 +59,8 @@ def choose_threads(
     """
     if available_cores() < 2:
         return 1
-    before = torch.get_num_threads()
-    try:
+    with use_threads(None):
         ratios = _measure(make_training, clock)
-    finally:
-        set_threads(before)
     return 2 if ratios and median(ratios) >= FASTER else 1
 
 
@@ -72,8 +82,9 @@ def _measure(make_training: Callable[[], Training], clock: Callable[[], float]) 
     ratios: list[float] = []
     began = clock()
     while len(ratios) < ROUNDS and (not ratios or clock() - began < SECONDS):
-        one, two = (_seconds(each, threads, clock) for threads, each in trainings.items())
-        ratios.append(one / two)
+        order = (1, 2) if len(ratios) % 2 == 0 else (2, 1)
+        seconds = {threads: _seconds(trainings[threads], threads, clock) for threads in order}
+        ratios.append(seconds[1] / seconds[2])
     return ratios
 
 
