@@ -49,9 +49,9 @@ def choose_threads(
 ) -> int:
     """Return 2 if updates are at least 1.2 times faster with two threads, else 1.
 
-    The two take turns, update by update, on the same batches, and so does which of them is first, so
-    that other work on the machine slows both down alike. The median of the ratios decides. The number of threads of the process is
-    restored.
+    The two take turns, update by update, on the same batches, and so does which of them is
+    first, so that other work on the machine slows both down alike. The median of the ratios
+    decides. The number of threads of the process is restored.
 
     Args:
         make_training: Returns a new training; called twice. Nothing of it is kept.
