@@ -15,7 +15,7 @@ from .conftest import Command
 
 Refused = Callable[..., None]
 
-FAST = "--budget 1steps --set width=4 --set embedding=4"
+FAST = "--budget 1steps --set width=4 --set embedding=4 --threads 1"
 TRAIN = f"train classify reviews.csv --model lstm {FAST}"
 
 
