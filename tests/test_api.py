@@ -1,5 +1,6 @@
 """The same words from Python: train, compare, load; data in memory; a backbone of one's own."""
 
+import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -174,6 +175,55 @@ def test_resume_goes_on_only_with_the_same() -> None:
         ensuite.train("classify", ROWS[:-2], model="lstm", out="run", resume=True, **FAST)
     with pytest.raises(RunError, match="trained with another candidate"):
         ensuite.train("classify", ROWS, model="gru", out="run", resume=True, **FAST)
+
+
+COMPARE = (
+    "task data models metric budget total seeds folds split columns settings test valid init_from "
+    "out device threads jobs callback"
+)
+
+
+def test_every_option_is_named_in_the_signature() -> None:
+    found = inspect.signature(ensuite.compare).parameters
+    assert " ".join(found) == COMPARE
+    of_train = set(inspect.signature(ensuite.train).parameters)
+    of_compare = set(found)
+    assert of_train - of_compare == {"model", "seed", "resume"}
+    assert of_compare - of_train == {"models", "total", "seeds", "folds", "jobs"}
+    with pytest.raises(TypeError, match="unexpected keyword argument 'budgte'"):
+        ensuite.compare("classify", ROWS, budgte="4steps")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'how'"):
+        ensuite.train("classify", ROWS, model="lstm", how="time")  # type: ignore[call-arg]
+
+
+def test_columns_and_split_are_named_as_on_the_command_line() -> None:
+    rows = [{"review": row["text"], "mood": row["label"], "who": n % 7}
+            for n, row in enumerate(ROWS)]  # fmt: skip
+    columns = {"text": "review", "label": "mood"}
+    board = ensuite.compare(
+        "classify", rows, models=["most frequent"], columns=columns, split="group:who", threads=1
+    )
+    assert {row.name for row in board.rows} == {"most frequent", "TF-IDF + logistic"}
+
+
+def test_a_run_keeps_its_number_of_threads() -> None:
+    def known() -> Any:
+        return json.loads(Path("run/run.json").read_text())["threads"]
+
+    before = torch.get_num_threads()
+    ensuite.train("classify", ROWS, model="gru", out="run", threads=2, **FAST)
+    assert known() == 2
+    ensuite.train("classify", ROWS, model="gru", out="run", resume=True, **FAST)
+    assert known() == 2
+    assert torch.get_num_threads() == before
+
+
+def test_folds_in_one_call() -> None:
+    board = ensuite.compare("classify", ROWS, models=["gru"], folds=3, threads=1, out="out", **FAST)
+    assert (board.folds, board.items) == (3, len(ROWS))
+    assert board.winner == "TF-IDF + logistic"
+    assert {row.name for row in board.rows} == {"gru", "most frequent", "TF-IDF + logistic"}
+    assert ensuite.load("out").predict(["a good film"])[0].label == "positive"
 
 
 def test_what_is_public_is_said() -> None:

@@ -13,17 +13,19 @@ from ensuite.tasks.classify import Classify
 
 from .conftest import Command
 
-FAST = "--budget 4steps --seeds 1 --set width=4"
+FAST = "--budget 4steps --seeds 1 --set width=4 --threads 1"
 
 BOARD = {
     "task", "data", "metric", "higher_is_better", "budget", "seeds", "winner",
-    "smallest_visible_difference", "rows",
+    "smallest_visible_difference", "rows", "items", "one_seed", "threads", "total", "folds",
+    "beats", "limits", "left_out",
 }  # fmt: skip
 
 ROW = {
     "name", "kind", "score", "spread", "tie_group", "parameters", "train_seconds",
     "peak_memory_bytes", "latency_ms", "throughput", "disk_bytes", "budget_used", "converged",
-    "truncated_rows", "truncated_tokens", "metrics",
+    "truncated_rows", "truncated_tokens", "epochs", "promised_epochs", "still_rising", "busy",
+    "failed", "metrics",
 }  # fmt: skip
 
 Compare = Callable[[str], dict[str, Any]]
@@ -323,3 +325,34 @@ def test_a_task_without_a_metric_that_ranks_makes_a_table_without_a_winner(
     assert ranked["winner"] is not None
     works(f"train classify reviews.csv --model lstm {FAST.replace('--seeds 1', '')} --out run")
     assert "No metric" not in (tmp_path / "run/README.md").read_text("utf-8")
+
+
+def test_folds_test_every_row_once(reviews: Path, tmp_path: Path, works: Command) -> None:
+    line = "compare classify reviews.csv --models rnn --budget 4steps --set width=4 --threads 1"
+    board = json.loads(works(f"{line} --folds 3 --out out --json").out)
+    assert (board["folds"], board["items"], board["winner"]) == (3, 60, "TF-IDF + logistic")
+    trials = sorted(
+        path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("out/trials/rnn/*")
+    )
+    assert trials == [f"out/trials/rnn/fold-{n}" for n in (1, 2, 3)]
+    (answer,) = json.loads(works('predict out "a bad film" --json').out)
+    assert answer["answer"] == "negative"
+    (tmp_path / "leaderboard.json").unlink(missing_ok=True)
+    assert json.loads(works(f"{line} --folds 3 --out out --json").out) == board
+
+
+def test_without_a_budget_there_is_a_total(reviews: Path, tmp_path: Path, works: Command) -> None:
+    line = "compare classify reviews.csv --models rnn --seeds 1 --set width=4 --threads 1"
+    done = works(f"{line} --total 6s --out out --json")
+    board = json.loads(done.out)
+    assert board["total"] == "6 s"
+    assert "budget       6 s at most in all" in done.err
+    (row,) = (row for row in board["rows"] if row["kind"] == "trained")
+    assert row["promised_epochs"] > 0
+    kept = json.loads((tmp_path / "out/comparison.json").read_text(encoding="utf-8"))
+    assert kept["total"] == 6
+    assert 0 < kept["seconds_of_each"] < 6
+    works(f"{line} --total 6s --out out --json")  # opened again
+    assert json.loads((tmp_path / "out/comparison.json").read_text("utf-8"))[
+        "seconds_of_each"
+    ] == kept["seconds_of_each"]  # fmt: skip

@@ -40,8 +40,11 @@ main()
 """
 """The program, saving after each update, that stops itself at an update of a run."""
 
-COMPARE = "compare classify reviews.csv --models rnn,gru --budget 12steps --seeds 2 --set width=4"
-TRAIN = "train classify reviews.csv --model lstm --budget 12steps --set width=4"
+COMPARE = (
+    "compare classify reviews.csv --models rnn,gru --budget 12steps --seeds 2 --set width=4 "
+    "--threads 1"  # other numbers of threads give other bits
+)
+TRAIN = "train classify reviews.csv --model lstm --budget 12steps --set width=4 --threads 1"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -100,7 +103,7 @@ def test_an_interrupted_comparison_goes_on(
         assert "Traceback" not in stopped.stderr
     assert not (out / "leaderboard.json").exists()
     finished = {path: path.stat().st_mtime_ns for path in out.glob("trials/rnn/*/*.*")}
-    assert len(finished) > 8
+    assert len(finished) > 6
     again = run(COMPARE + given)
     assert again.returncode == 0, again.stderr
     step = 7 if how == "SIGINT" else 6  # Ctrl-C still saves the update it came in

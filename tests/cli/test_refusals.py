@@ -15,7 +15,7 @@ from .conftest import Command
 
 Refused = Callable[..., None]
 
-FAST = "--budget 1steps --set width=4 --set embedding=4"
+FAST = "--budget 1steps --set width=4 --set embedding=4 --threads 1"
 TRAIN = f"train classify reviews.csv --model lstm {FAST}"
 
 
@@ -132,6 +132,15 @@ WORDS = {
     "train classify reviews.csv --model lstm --budget soon": (2, "--budget soon", "4epochs"),
     "train classify reviews.csv --model lstm --budget 1.2.3s": (2, "1.2.3 is not a number"),
     "compare classify reviews.csv --seeds 0": (2, "--seeds 0: give 1 or more"),
+    "compare classify reviews.csv --jobs 0": (2, "--jobs 0: give 1 or more"),
+    "compare classify reviews.csv --threads 0": (2, "--threads 0: give 1 or more"),
+    f"{TRAIN} --threads 0": (2, "--threads 0: give 1 or more"),
+    "compare classify reviews.csv --total 4epochs": (2, "--total 4epochs is no time", "10m"),
+    "compare classify reviews.csv --total soon": (2, "--total soon is no time"),
+    "compare classify reviews.csv --folds 1": (2, "--folds 1: give 2 or more"),
+    "compare classify reviews.csv --folds 99": (1, "60 different inputs", "fewer --folds"),
+    "compare classify reviews.csv --folds 3 --test reviews.csv": (2, "leave out --folds"),
+    "compare classify reviews.csv --folds 3 --split time:2025-01-01,2025-02-01": (2, "--split"),
     "compare classify reviews.csv --models lstm,lstm": (2, "lstm is named twice"),
     "compare classify reviews.csv --models emptyfolder": (1, "emptyfolder is not a run"),
     "predict nowhere x": (1, "no run at nowhere", "ensuite train"),

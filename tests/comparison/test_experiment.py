@@ -11,8 +11,15 @@ import torch
 
 from ensuite.baselines.classify import MostFrequent
 from ensuite.candidates import Candidate, Fitted, Settings, baselines, choose
-from ensuite.comparison.experiment import Comparison, choose_folder, place, run_comparison
-from ensuite.comparison.plan import Terms
+from ensuite.comparison.experiment import (
+    Comparison,
+    Trials,
+    announce,
+    choose_folder,
+    place,
+    run_comparison,
+)
+from ensuite.comparison.plan import Cost, Plan, Terms
 from ensuite.comparison.trial import validation_score
 from ensuite.core.baseline import Variant
 from ensuite.core.errors import EnsuiteError, NonFiniteGradientError, RunError
@@ -276,6 +283,27 @@ def test_the_first_seed_is_run_whatever_the_total(problem: Problem, tmp_path: Pa
     board = run(problem, tmp_path, ear, more=1, clock=clock, total="1s").leaderboard
     assert ear.trained == ["mlp width=4 0", "mlp width=5 0"]
     assert (board.seeds, board.one_seed) == (1, True)
+
+
+def test_what_is_announced_is_what_was_planned(problem: Problem, tmp_path: Path) -> None:
+    ear = Ear()
+    run(problem, tmp_path, ear, budget="60s", seeds=1, total="8s", entrants=baselines(problem))
+    assert ear.said == []  # nothing is trained
+    cost = Cost(0.01, 1.0, 100, 1.0, 1000, 0.5, 2.0)
+    plan = Plan(
+        budget=Budget.parse("60s"), threads={"mlp width=4": 2}, promised={"mlp width=4": 60}
+    )
+    terms = Terms.parse("60s", None, seeds=4)
+    trials = Trials(entrants_of(problem), [problem], terms, plan, tmp_path, False)
+    assert announce(trials, {"mlp width=4": cost}, elapsed=50.0) == [
+        "budget       1 m for each of 1 model x 4 seeds, about 5 minutes in all",
+        "             which allows up to 60 of mlp (epochs)",
+        "threads      2 for mlp",
+    ]
+    shared = replace(trials, terms=Terms.parse(None, "8m"), folds=True)
+    assert announce(shared, {}, 0.0)[0] == (
+        "budget       8 m at most in all, 1 m of training for each of 1 model x 1 fold"
+    )
 
 
 def test_groups_and_the_row_to_take_come_from_the_statistics(tmp_path: Path) -> None:

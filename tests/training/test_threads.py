@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ensuite.training import threads
-from ensuite.training.threads import choose_threads, set_threads
+from ensuite.training.threads import choose_threads, set_threads, use_threads
 from ensuite.training.training import Training
 from training.line import start
 
@@ -102,3 +102,13 @@ def test_threads_are_one_or_more() -> None:
     with pytest.raises(ValueError, match="1 or more, not 0"):
         set_threads(0)
     assert torch.get_num_threads() == before
+
+
+def test_threads_are_used_for_a_while() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), use_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        raise KeyError
+    assert torch.get_num_threads() == before
+    with use_threads(None):
+        assert torch.get_num_threads() == before

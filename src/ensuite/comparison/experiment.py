@@ -64,6 +64,7 @@ class Trials:
     Args:
         entrants: The candidates.
         problems: The one problem, or that of each fold.
+        terms: What the user asks.
         plan: Budget and threads.
         folder: Of the comparison.
         folds: Whether each round is a fold; else it is a seed.
@@ -71,9 +72,20 @@ class Trials:
 
     entrants: Sequence[Candidate]
     problems: Sequence[Problem]
+    terms: Terms
     plan: Plan
     folder: Path
     folds: bool
+
+    @property
+    def rounds(self) -> int:
+        """Trials of each candidate that depends on the seed."""
+        return len(self.problems) if self.folds else self.terms.seeds
+
+    @property
+    def round_name(self) -> str:
+        """What tells the trials of a candidate apart."""
+        return "fold" if self.folds else "seed"
 
     def run(self, job: Job, callback: Callback) -> Trial:
         """Run a trial, or open it where it is finished."""
@@ -162,24 +174,11 @@ def run_comparison(
     """
     start = clock() if began is None else began
     problems = folds.each if folds else [problem]
-    rounds = len(problems) if folds else terms.seeds
     with hold(folder):
         record = Record.open(folder, problem, terms, len(problems) if folds else None)
+        trials = Trials(entrants, problems, terms, record.plan, folder, folds is not None)
         before = record.plan.elapsed
-
-        def elapsed() -> float:
-            return before + clock() - start
-
-        trials = Trials(entrants, problems, record.plan, folder, folds is not None)
-        progress = Progress()
-        simple = [number for number, each in enumerate(entrants) if not each.seeded]
-        once = [Job(number, turn) for turn in range(rounds if folds else 1) for number in simple]
-        _run(trials, iter(once), progress, record, elapsed, callback)
-        costs = make_plan(record, entrants, problems[0], terms, rounds=rounds, elapsed=elapsed)
-        announce(entrants, costs, record, terms, rounds, folds is not None, elapsed(), callback)
-        queue = seeded_jobs(trials, progress, rounds, terms.total, elapsed)
-        _run(trials, queue, progress, record, elapsed, callback, processes=terms.jobs)
-        results = collect(trials, progress)
+        results, left_out = run_trials(trials, record, lambda: before + clock() - start, callback)
         keep_latency(results, problems[0], record)
         board = leaderboard(
             results,
@@ -188,15 +187,37 @@ def run_comparison(
             budget=str(record.plan.budget or Budget()),
             total="" if terms.total is None else spoken(terms.total),
             folds=len(problems) if folds else None,
-            left_out=say_left_out(results, progress, terms, rounds, folds is not None),
+            left_out=left_out,
         )
         words = tuple(verdict(board, len(problems[0].parts["test"]), problem.unit))
         write_json(folder / LEADERBOARD, board.to_json())
-        kept = {each.entrant.name: each.trials for each in results if not each.failed}
         keep_best(board, results, trials, folds, callback)
-        record.plan.elapsed = elapsed()
+        record.plan.elapsed = before + clock() - start
         record.save()
+    kept = {each.entrant.name: each.trials for each in results if not each.failed}
     return Comparison(board, words, kept, folder)
+
+
+def run_trials(
+    trials: Trials, record: Record, elapsed: Callable[[], float], callback: Callback
+) -> tuple[list[Result], str]:
+    """Run all trials: first what needs no seed, then measure, then seed by seed.
+
+    Returns:
+        What came of each candidate, and a sentence about what was left out.
+    """
+    progress = Progress()
+    _run(trials, seedless_jobs(trials), progress, record, elapsed, callback)
+    costs = make_plan(
+        record, trials.entrants, trials.problems[0], trials.terms,
+        rounds=trials.rounds, elapsed=elapsed,
+    )  # fmt: skip
+    for line in announce(trials, costs, elapsed()):
+        callback.say(line)
+    queue = seeded_jobs(trials, progress, elapsed)
+    _run(trials, queue, progress, record, elapsed, callback, processes=trials.terms.jobs)
+    results = collect(trials, progress)
+    return results, say_left_out(trials, results) if progress.out_of_time else ""
 
 
 def place(name: str, number: int, *, fold: bool = False) -> str:
@@ -209,22 +230,24 @@ def place(name: str, number: int, *, fold: bool = False) -> str:
     return f"trials/{stem}/{f'fold-{number + 1}' if fold else number}"
 
 
-def seeded_jobs(
-    trials: Trials,
-    progress: Progress,
-    rounds: int,
-    total: float | None,
-    elapsed: Callable[[], float],
-) -> Iterator[Job]:
+def seedless_jobs(trials: Trials) -> Iterator[Job]:
+    """Yield the trials of what no seed changes: one each, or one in each fold."""
+    for turn in range(trials.rounds if trials.folds else 1):
+        for number, entrant in enumerate(trials.entrants):
+            if not entrant.seeded:
+                yield Job(number, turn)
+
+
+def seeded_jobs(trials: Trials, progress: Progress, elapsed: Callable[[], float]) -> Iterator[Job]:
     """Yield the trials of all candidates that depend on the seed, seed by seed.
 
     The first round is always run. After it, no trial is begun when the total is up; those that have
     ended already are opened. A candidate that failed is not tried with another seed.
     """
-    seeded = [number for number, each in enumerate(trials.entrants) if each.seeded]
-    for turn in range(rounds):
-        for number in seeded:
-            if progress.failed(number):
+    total = trials.terms.total
+    for turn in range(trials.rounds):
+        for number, entrant in enumerate(trials.entrants):
+            if not entrant.seeded or progress.failed(number):
                 continue
             late = turn > 0 and total is not None and elapsed() >= total
             if late and not trials.ended(Job(number, turn)):
@@ -299,55 +322,47 @@ def keep_latency(results: Sequence[Result], problem: Problem, record: Record) ->
     record.save()
 
 
-def say_left_out(
-    results: Sequence[Result], progress: Progress, terms: Terms, rounds: int, folds: bool
-) -> str:
-    """Say which rounds were left out because the time was up; empty if none was."""
-    if not progress.out_of_time or terms.total is None:
-        return ""
-    noun = "fold" if folds else "seed"
+def say_left_out(trials: Trials, results: Sequence[Result]) -> str:
+    """Say how many seeds or folds there was time for, and what to type for more."""
     done = max(len(each.trials) for each in results if each.entrant.seeded)
+    total = spoken(trials.terms.total or 0).replace(" ", "")
     return (
-        f"Time was up after {done} of {counted(rounds, noun)}, and the rest was left out: give a "
-        f"longer --total than {spoken(terms.total).replace(' ', '')}, and another --out."
+        f"Time was up after {done} of {counted(trials.rounds, trials.round_name)}, and the rest "
+        f"was left out: give a longer --total than {total}, and another --out."
     )
 
 
-def announce(
-    entrants: Sequence[Candidate],
-    costs: Mapping[str, Cost],
-    record: Record,
-    terms: Terms,
-    rounds: int,
-    folds: bool,
-    elapsed: float,
-    callback: Callback,
-) -> None:
-    """Say what every trial may spend, how long all take, and what that allows."""
-    plan = record.plan
-    trained = [each for each in entrants if isinstance(each, Trained)]
+def announce(trials: Trials, costs: Mapping[str, Cost], elapsed: float) -> list[str]:
+    """Return lines on what every trial may spend, how long all take, and what that allows.
+
+    Args:
+        trials: All of them, planned.
+        costs: Measured just now; empty where an earlier call planned.
+        elapsed: Wall seconds so far.
+    """
+    plan, terms = trials.plan, trials.terms
+    trained = [each for each in trials.entrants if isinstance(each, Trained)]
     if not trained or plan.budget is None:
-        return
-    noun = "fold" if folds else "seed"
-    each = f"each of {counted(len(trained), 'model')} x {counted(rounds, noun)}"
-    if terms.budget is None and terms.total is not None:
-        given = spoken(plan.budget.amount)
-        said = f"{spoken(terms.total)} at most in all, {given} of training for {each}"
-    else:
-        said = f"{plan.budget} for {each}"
-        if costs and plan.budget.unit == "seconds":
-            wall = rounds * sum(cost.wall(plan.budget.amount) for cost in costs.values())
-            minutes = max(1, round((elapsed + wall / terms.jobs) / 60))
-            said += f", about {counted(minutes, 'minute')} in all"
-    callback.say(f"budget       {said}")
+        return []
+    each = f"each of {counted(len(trained), 'model')} x {counted(trials.rounds, trials.round_name)}"
+    said = f"{plan.budget} for {each}"
+    if terms.total is not None:
+        most = f"{spoken(terms.total)} at most in all"
+        said = f"{most}, {spoken(plan.budget.amount)} of training for {each}"
+        if terms.budget is not None:
+            said = f"{terms.budget} for {each}, {most}"
+    elif costs and plan.budget.unit == "seconds":
+        wall = trials.rounds * sum(cost.wall(plan.budget.amount) for cost in costs.values())
+        minutes = max(1, round((elapsed + wall / terms.jobs) / 60))
+        said += f", about {counted(minutes, 'minute')} in all"
+    lines = [f"budget       {said}"]
     promised = [(plan.promised[e.variant], e.name) for e in trained if e.variant in plan.promised]
     if promised:
-        bought = [f"{count:,.{0 if count >= 10 else 1}f} epochs of {n}" for count, n in promised]
-        callback.say(f"             it buys up to {', '.join(bought)}")
-    several = [each.name for each in trained if plan.threads.get(each.variant, 1) > 1]
-    if several:
-        most = max(plan.threads.values())
-        callback.say(f"threads      {most} for {', '.join(several)}")
+        bought = [f"{count:,.{0 if count >= 10 else 1}f} of {name}" for count, name in promised]
+        lines.append(f"             which allows up to {', '.join(bought)} (epochs)")
+    if several := [each.name for each in trained if plan.threads.get(each.variant, 1) > 1]:
+        lines.append(f"threads      {max(plan.threads.values())} for {', '.join(several)}")
+    return lines
 
 
 def keep_best(
@@ -403,7 +418,9 @@ def copy_run(run: Path, folder: Path) -> None:
     draft.rename(folder / "best")
 
 
-def choose_folder(problem: Problem, out: str | Path | None, root: Path = Path("runs")) -> Path:
+def choose_folder(
+    problem: Problem, out: str | Path | None = None, root: Path = Path("runs")
+) -> Path:
     """Return where to work: ``out``, an unfinished comparison of the same, or a new folder."""
     if out is not None:
         return Path(out)

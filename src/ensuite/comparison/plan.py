@@ -131,7 +131,8 @@ class Record:
         """Read the record of a folder, or begin one.
 
         Raises:
-            RunError: If the folder is of other data, other terms or another version.
+            RunError: If the folder is of other data, other terms or another version, or holds
+                something else.
         """
         path = folder / COMPARISON
         subject = {
@@ -143,6 +144,8 @@ class Record:
             known = read_json(path)
             record._require_same(known)
             record._take(known, terms)
+        elif any(not each.name.startswith(".") for each in folder.iterdir()):
+            raise RunError(f"{folder} is not empty and holds no comparison; choose another --out.")
         record.save()
         return record
 
