@@ -46,6 +46,12 @@ class Row:
         truncated_tokens: Number of tokens that truncation left out.
         metrics: Every metric of the task, by its name in snake case.
         folder: Run folder, relative to the report.
+        epochs: Epochs that were trained.
+        promised_epochs: Epochs that were announced before the training began.
+        still_rising: Whether the validation score was still improving when the budget of any seed
+            ended.
+        busy: Whether a limit on wall time ended a trial, because the machine was busy.
+        failed: Why the candidate has no score, such as ``out of memory``; empty if it has one.
     """
 
     name: str
@@ -65,6 +71,11 @@ class Row:
     truncated_tokens: int | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     folder: str = ""
+    epochs: float | None = None
+    promised_epochs: float | None = None
+    still_rising: bool | None = None
+    busy: bool | None = None
+    failed: str = ""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -95,6 +106,15 @@ class Leaderboard:
         smallest_visible_difference: The smallest difference in score that the test rows can show.
         rows: The candidates.
         displays: How each metric is printed, by its name in snake case; not in the JSON.
+        items: Test examples, or blocks of them, that the statistics count.
+        one_seed: Whether no candidate was trained with a second seed.
+        threads: CPU threads of each candidate, by its name.
+        total: Limit on the wall time of the whole comparison, such as ``10 m``; empty if none.
+        folds: Number of folds; None without cross-validation.
+        beats: Pairs (better, worse) of names whose scores differ by more than chance.
+        limits: The smallest difference that each pair could have shown, by the two names in sorted
+            order, joined by ``|``.
+        left_out: What the limit on the total time left out, as a sentence; empty if nothing.
     """
 
     task: str
@@ -107,6 +127,14 @@ class Leaderboard:
     smallest_visible_difference: float | None
     rows: tuple[Row, ...]
     displays: Mapping[str, Display] = field(default_factory=dict)
+    items: int | None = None
+    one_seed: bool = False
+    threads: Mapping[str, int] = field(default_factory=dict)
+    total: str = ""
+    folds: int | None = None
+    beats: tuple[tuple[str, str], ...] = ()
+    limits: Mapping[str, float] = field(default_factory=dict)
+    left_out: str = ""
 
     def display(self, metric: str) -> Display:
         """Return how a metric is printed."""
