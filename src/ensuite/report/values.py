@@ -44,14 +44,13 @@ class Row:
         converged: Whether the best validation score came before the last fifth of the budget.
         truncated_rows: Number of test rows that were truncated.
         truncated_tokens: Number of tokens that truncation left out.
+        epochs: Epochs that training has seen.
+        promised_epochs: Epochs that were announced before training.
+        still_rising: Whether more training would probably improve a run of any seed.
+        busy: Whether the wall limit ended a run of any seed before its budget was spent.
+        failed: Why the candidate could not be scored; empty where it was. Its score is then None.
         metrics: Every metric of the task, by its name in snake case.
         folder: Run folder, relative to the report.
-        epochs: Epochs that were trained.
-        promised_epochs: Epochs that were announced before the training began.
-        still_rising: Whether the validation score was still improving when the budget of any seed
-            ended.
-        busy: Whether a limit on wall time ended a trial, because the machine was busy.
-        failed: Why the candidate has no score, such as ``out of memory``; empty if it has one.
     """
 
     name: str
@@ -69,13 +68,13 @@ class Row:
     converged: bool | None = None
     truncated_rows: int | None = None
     truncated_tokens: int | None = None
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    folder: str = ""
     epochs: float | None = None
     promised_epochs: float | None = None
     still_rising: bool | None = None
     busy: bool | None = None
     failed: str = ""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    folder: str = ""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -105,16 +104,16 @@ class Leaderboard:
             metric ranks.
         smallest_visible_difference: The smallest difference in score that the test rows can show.
         rows: The candidates.
-        displays: How each metric is printed, by its name in snake case; not in the JSON.
-        items: Test examples, or blocks of them, that the statistics count.
+        items: Test examples, or blocks of them, that the statistics used; None: no statistics.
         one_seed: Whether no candidate was trained with a second seed.
-        threads: CPU threads of each candidate, by its name.
-        total: Limit on the wall time of the whole comparison, such as ``10 m``; empty if none.
-        folds: Number of folds; None without cross-validation.
-        beats: Pairs (better, worse) of names whose scores differ by more than chance.
-        limits: The smallest difference that each pair could have shown, by the two names in sorted
-            order, joined by ``|``.
-        left_out: What the limit on the total time left out, as a sentence; empty if nothing.
+        threads: CPU threads that each candidate was trained with, by its name.
+        total: Wall time for the whole comparison, as typed; empty where none was given.
+        folds: Number of folds of a cross-validation; None without one.
+        beats: Pairs (better, worse) of names of rows that are told apart.
+        limits: The smallest difference that would have been shown between two rows, in units of
+            the metric, by their names in alphabetical order with a bar between: ``"gru|lstm"``.
+        left_out: A sentence that says what was not run because the time was up; may be empty.
+        displays: How each metric is printed, by its name in snake case; not in the JSON.
     """
 
     task: str
@@ -126,7 +125,6 @@ class Leaderboard:
     winner: str | None
     smallest_visible_difference: float | None
     rows: tuple[Row, ...]
-    displays: Mapping[str, Display] = field(default_factory=dict)
     items: int | None = None
     one_seed: bool = False
     threads: Mapping[str, int] = field(default_factory=dict)
@@ -135,6 +133,7 @@ class Leaderboard:
     beats: tuple[tuple[str, str], ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
     left_out: str = ""
+    displays: Mapping[str, Display] = field(default_factory=dict)
 
     def display(self, metric: str) -> Display:
         """Return how a metric is printed."""
