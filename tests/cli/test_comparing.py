@@ -17,13 +17,15 @@ FAST = "--budget 4steps --seeds 1 --set width=4"
 
 BOARD = {
     "task", "data", "metric", "higher_is_better", "budget", "seeds", "winner",
-    "smallest_visible_difference", "rows",
+    "smallest_visible_difference", "rows", "items", "one_seed", "threads", "total", "folds",
+    "beats", "limits", "left_out",
 }  # fmt: skip
 
 ROW = {
     "name", "kind", "score", "spread", "tie_group", "parameters", "train_seconds",
     "peak_memory_bytes", "latency_ms", "throughput", "disk_bytes", "budget_used", "converged",
-    "truncated_rows", "truncated_tokens", "metrics",
+    "truncated_rows", "truncated_tokens", "epochs", "promised_epochs", "still_rising", "busy",
+    "failed", "metrics",
 }  # fmt: skip
 
 Compare = Callable[[str], dict[str, Any]]
