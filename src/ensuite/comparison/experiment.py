@@ -1,5 +1,6 @@
 """Compare candidates fairly: the same examples, seeds and budget for each."""
 
+import math
 import re
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,15 +11,16 @@ from time import perf_counter
 from typing import Any
 
 from ensuite.candidates import Candidate, Trained
+from ensuite.comparison.insight import imbalance
 from ensuite.comparison.statistics import smallest_visible_difference, spread, tie_groups
 from ensuite.comparison.trial import Trial, run_trial, validation_score
-from ensuite.core.errors import RunError
+from ensuite.core.errors import EnsuiteError, RunError
 from ensuite.core.files import hold, read_json, write_bytes, write_json
 from ensuite.core.score import Score
 from ensuite.core.task import rank
 from ensuite.problem import Problem
 from ensuite.report import values
-from ensuite.report.verdict import verdict, winner
+from ensuite.report.verdict import verdict
 from ensuite.report.words import counted
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
@@ -57,15 +59,17 @@ def run_comparison(
     with hold(folder):
         claim(problem, folder)
         announce(problem, entrants, budget, seeds, callback)
-        trials = {
-            entrant.name: [
-                run_trial(
-                    entrant, problem, budget, seed, folder / place(entrant.variant, seed), callback
-                )
-                for seed in range(seeds if entrant.seeded else 1)
-            ]
+        runs = [
+            (entrant, seed)
             for entrant in entrants
-        }
+            for seed in range(seeds if entrant.seeded else 1)
+        ]
+        trials: dict[str, list[Trial]] = {entrant.name: [] for entrant in entrants}
+        for number, (entrant, seed) in enumerate(runs, 1):
+            callback.trial(number, len(runs))
+            where = folder / place(entrant.variant, seed)
+            trial = run_trial(entrant, problem, budget, seed, where, callback)
+            trials[entrant.name].append(trial)
         board = leaderboard(problem, entrants, trials, budget, seeds, folder)
         words = tuple(verdict(board, len(problem.parts["test"]), problem.unit))
         write_json(folder / LEADERBOARD, board.to_json())
@@ -168,7 +172,29 @@ def leaderboard(
         smallest_visible_difference=visible,
         rows=tuple(rows),
         displays={name: score.display for name, score in first.items()},
+        **imbalance(problem, trials),
     )
+
+
+def winner(rows: Sequence[values.Row]) -> str:
+    """Return the name of the cheapest row among those that tie for the best.
+
+    The cost of a row is the time for one input, to two digits, since more are noise; then its
+    parameters; then its training time; then the order of the rows.
+
+    Raises:
+        EnsuiteError: If no row of group A has a score.
+    """
+    best = [row for row in rows if row.tie_group == "A" and row.score is not None]
+    if not best:
+        raise EnsuiteError("No candidate has a score, so none can be taken; see the runs' errors.")
+    return min(best, key=_cost).name
+
+
+def _cost(row: values.Row) -> tuple[float, ...]:
+    latency = math.inf if row.latency_ms is None else float(f"{row.latency_ms:.2g}")
+    costs = (row.parameters, row.train_seconds)
+    return latency, *(math.inf if cost is None else cost for cost in costs)
 
 
 def ranking_metric(problem: Problem, scores: Mapping[str, Score]) -> str | None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 from ensuite.core.display import Display
-from ensuite.core.errors import EnsuiteError
 from ensuite.report import words
 from ensuite.report.marks import advice
 from ensuite.report.values import Leaderboard, Row
@@ -22,27 +21,6 @@ SEEDS = 3
 
 MOST_CLASSES = 3
 """Classes that a sentence names."""
-
-
-def winner(rows: Sequence[Row]) -> str:
-    """Return the name of the cheapest row among those that tie for the best.
-
-    The cost of a row is the time for one input, to two digits, since more are noise; then its
-    parameters; then its training time; then the order of the rows.
-
-    Raises:
-        EnsuiteError: If no row of group A has a score.
-    """
-    best = [row for row in rows if row.tie_group == "A" and row.score is not None]
-    if not best:
-        raise EnsuiteError("No candidate has a score, so none can be taken; see the runs' errors.")
-    return min(best, key=_cost).name
-
-
-def _cost(row: Row) -> tuple[float, ...]:
-    latency = math.inf if row.latency_ms is None else float(f"{row.latency_ms:.2g}")
-    costs = (row.parameters, row.train_seconds)
-    return latency, *(math.inf if cost is None else cost for cost in costs)
 
 
 def verdict(leaderboard: Leaderboard, test_examples: int, unit: str) -> list[str]:
