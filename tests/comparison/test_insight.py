@@ -113,12 +113,14 @@ def test_a_rare_class_brings_macro_f1_and_names_who_never_finds_it(rare: Problem
         return Trial(0, found.folder, rare.task.score(scores, rare.parts["test"]), {}, ())
 
     finds, misses = trial("rare", "yes", "no", "no"), trial("no", "yes", "no", "yes")
-    found = imbalance(rare, {"a": [misses, finds], "b": [misses, misses], "failed": []})
-    assert found == {"beside": ("macro_f1",), "never_found": {"b": ("rare",)}}
+    trials = {"a": [misses, finds], "b": [misses, misses], "failed": []}
+    named = {"beside": ("macro_f1",), "never_found": {"b": ("rare",)}}
+    assert imbalance([rare], trials) == named
+    assert imbalance([rare, rare], trials) == named  # of two folds
 
 
 def test_without_a_rare_class_nothing_is_said(problem: Problem) -> None:
-    assert imbalance(problem, {"a": [answering(problem, 0.1, 0.1, 0.1, 0.1)]}) == {}
+    assert imbalance([problem], {"a": [answering(problem, 0.1, 0.1, 0.1, 0.1)]}) == {}
 
 
 def test_outputs_are_shown_beside_the_truth_with_their_scores() -> None:

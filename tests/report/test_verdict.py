@@ -117,7 +117,7 @@ def test_baselines_alone_ask_for_a_model():
 
 def test_one_row_was_no_choice():
     assert said(ALONE) == ["Take lstm: there was nothing else to choose from."]
-    failed = replace(GRU, score=None, failed="out of memory")
+    failed = replace(GRU, score=None, failed="out of memory.")
     assert said(ALONE, failed) == [
         "Take lstm: no other row has a score.", "gru failed: out of memory.",
     ]  # fmt: skip
@@ -139,7 +139,8 @@ def test_few_test_rows_make_no_groups_and_name_folds():
         "So far: take TF-IDF + logistic: its score is the best, but 12 texts are too few to tell "
         "rows apart (--folds 5 tests on every text).",
     ]
-    (sentence,) = verdict(replace(few, folds=5), 12, "text")
+    (sentence,) = verdict(replace(few, folds=5), 3, "text")
+    assert "12 texts are too few" in sentence
     assert "--folds" not in sentence
     (sentence,) = verdict(few, 480, "text")
     assert "480 texts that count as 12 independent ones are too few" in sentence
@@ -147,6 +148,7 @@ def test_few_test_rows_make_no_groups_and_name_folds():
 
 def test_blocks_are_told():
     assert "on 692 texts, which count as 40 independent" in said(SETTLED, GRU, items=40)[1]
+    assert "on 3,460 texts of all folds" in said(SETTLED, GRU, items=3460, folds=5)[1]
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def leaderboard(
         smallest_visible_difference=visible,
         rows=tuple(rows),
         displays={name: score.display for name, score in first.items()},
-        **imbalance(problem, trials),
+        **imbalance([problem], trials),
     )
 
 

@@ -114,43 +114,39 @@ def reliability_of(problem: Problem, name: str, trial: Trial) -> values.Reliabil
     return values.Reliability(name=name, bins=bins) if bins else None
 
 
-def imbalance(problem: Problem, trials: Mapping[str, Sequence[Trial]]) -> dict[str, Any]:
+def imbalance(problems: Sequence[Problem], trials: Mapping[str, Sequence[Trial]]) -> dict[str, Any]:
     """Return the fields ``beside`` and ``never_found`` of a leaderboard; none without rare classes.
 
     Args:
-        problem: The same for all candidates.
+        problems: The one problem, or that of each fold in the order of the trials.
         trials: Those of each candidate that has a score, by its name. A class is never found if no
-            seed ever answers it correctly.
+            trial ever answers it correctly.
     """
-    task = problem.task
-    everything = [example for part in problem.parts.values() for example in part]
+    task = problems[0].task
+    everything = [example for part in problems[0].parts.values() for example in part]
     found = Counter(map(task.truth, everything)) if task.choices else Counter()
     known = {label: found[label] for label in task.choices if found[label]}
     if not known or min(known.values()) >= RARE * sum(known.values()):
         return {}
-    missed = {name: _never_found(problem, row) for name, row in trials.items() if row}
-    metrics = next(iter(trials.values()))[0].scores if trials else {}
+    missed = {name: _never_found(problems, row) for name, row in trials.items()}
+    metrics = next((row[0].scores for row in trials.values() if row), {})
     return {
         "beside": tuple(name for name in BESIDE if name in metrics),
         "never_found": {name: labels for name, labels in missed.items() if labels},
     }
 
 
-def _never_found(problem: Problem, trials: Sequence[Trial]) -> tuple[str, ...]:
+def _never_found(problems: Sequence[Problem], trials: Sequence[Trial]) -> tuple[str, ...]:
     """Return the classes of the test rows that no trial answers correctly."""
-    scores = [class_scores(problem, "", trial) for trial in trials]
-    found = {
-        label
-        for each in scores
-        if each
-        for label, recall in zip(each.labels, each.recall, strict=True)
-        if recall
-    }
-    first = scores[0]
-    if first is None:
-        return ()
-    pairs = zip(first.labels, first.rows, strict=True)
-    return tuple(label for label, rows in pairs if rows and label not in found)
+    occur, found = set[str](), set[str]()
+    for place, trial in enumerate(trials):
+        problem = problems[place if len(problems) > 1 else 0]
+        if (scores := class_scores(problem, "", trial)) is not None:
+            counts = zip(scores.labels, scores.rows, scores.recall, strict=True)
+            for label, rows, recall in counts:
+                occur |= {label} if rows else set()
+                found |= {label} if recall else set()
+    return tuple(sorted(occur - found))
 
 
 def outputs(

@@ -15,7 +15,7 @@ ENOUGH_EPOCHS = 3.0
 def mark(row: Row, higher_is_better: bool) -> str:
     """Return the note that stands beside a row in tables; empty if nothing is uncertain."""
     if row.failed:
-        return f"failed: {row.failed}"
+        return f"failed: {row.failed.rstrip('.')}"
     if row.busy:
         share = _share_of_epochs(row)
         return f"the machine was busy{f': {share}' if share else ''}"

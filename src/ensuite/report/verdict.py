@@ -10,7 +10,7 @@ from itertools import combinations
 
 from ensuite.core.display import Display
 from ensuite.report import words
-from ensuite.report.marks import advice
+from ensuite.report.marks import advice, mark
 from ensuite.report.values import Leaderboard, Row
 
 FOLDS = 5
@@ -92,10 +92,11 @@ def _too_few(leaderboard: Leaderboard, test_examples: int, unit: str) -> str:
     """Say why the winner is taken where there are too few test examples for any test."""
     tied = sum(not _gap(row, _winner(leaderboard), leaderboard) for row in _scored(leaderboard))
     reason = "no score is better" if tied > 1 else "its score is the best"
-    few = f"{words.counted(test_examples, unit)} {'is' if test_examples == 1 else 'are'} too few"
-    if leaderboard.items not in (None, test_examples):
+    count = leaderboard.items if leaderboard.folds and leaderboard.items else test_examples
+    few = f"{words.counted(count, unit)} {'is' if count == 1 else 'are'} too few"
+    if leaderboard.items not in (None, count):
         few = (
-            f"{words.counted(test_examples, unit)} that count as {leaderboard.items:,} independent "
+            f"{words.counted(count, unit)} that count as {leaderboard.items:,} independent "
             f"{'one is' if leaderboard.items == 1 else 'ones are'} too few"
         )
     hint = f"--folds {FOLDS} tests on every {unit}"
@@ -110,7 +111,9 @@ def _sureness(leaderboard: Leaderboard, test_examples: int, unit: str) -> str:
     if not leaders or len(_scored(leaderboard)) == 1:
         return ""
     where = f"on {words.counted(test_examples, unit)}"
-    if leaderboard.items not in (None, test_examples):
+    if leaderboard.folds:
+        where = f"on {words.counted(leaderboard.items or test_examples, unit)} of all folds"
+    elif leaderboard.items not in (None, test_examples):
         where += f", which count as {leaderboard.items:,} independent"
     others = [row for row in _scored(leaderboard) if row.name != winner]
     if _beats_all(leaderboard):
@@ -227,7 +230,8 @@ def _cut(rows: Sequence[Row], unit: str) -> str:
 
 def _failed(leaderboard: Leaderboard) -> list[str]:
     """Say which rows have no score, and why."""
-    failed = [f"{row.name} failed: {row.failed}." for row in leaderboard.rows if row.failed]
+    higher = leaderboard.higher_is_better
+    failed = [f"{row.name} {mark(row, higher)}." for row in leaderboard.rows if row.failed]
     if leaderboard.metric is None:
         return failed
     names = [row.name for row in leaderboard.rows if row.score is None and not row.failed]
