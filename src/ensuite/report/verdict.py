@@ -19,6 +19,10 @@ FOLDS = 5
 SEEDS = 3
 """Seeds that are recommended where there was one."""
 
+TELLING = 10.0
+"""A limit above this multiple of the whole range of scores tells nothing but that seeds or test
+examples are too few."""
+
 MOST_CLASSES = 3
 """Classes that a sentence names."""
 
@@ -154,10 +158,13 @@ def _hidden_limit(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
         return ""
     text = words.gap(words.rounded_up(limit, _display(leaderboard)), _display(leaderboard))
     scores = [_signed(row, leaderboard) for row in _scored(leaderboard)]
-    if limit <= max(scores) - min(scores):
+    spanned = max(scores) - min(scores)
+    if limit <= spanned:
         return f": a difference of {text} would have shown"
     seeds = SEEDS if leaderboard.one_seed else 2 * leaderboard.seeds
     more = "more test rows" if leaderboard.folds else f"--seeds {seeds} or more test rows"
+    if limit > TELLING * spanned:
+        return f": give {more}"
     return f": only a difference of {text} would have shown, and {more} would show smaller ones"
 
 
