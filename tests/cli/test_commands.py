@@ -72,6 +72,21 @@ def test_evaluate_agrees_with_the_answers(run: str, reviews: Path, works: Comman
     assert "lstm on 60 rows, 0 truncated" in works("evaluate run reviews.csv").out
 
 
+def test_evaluate_writes_answers_beside_truths(
+    run: str, reviews: Path, tmp_path: Path, works: Command
+) -> None:
+    done = works("evaluate run reviews.csv --out answers.jsonl")
+    assert "60 answers in answers.jsonl" in done.err
+    lines = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert list(rows[0])[:3] == ["input", "truth", "answer"]
+    right = sum(row["truth"] == row["answer"] for row in rows) / len(rows)
+    document = json.loads(works("evaluate run reviews.csv --json --out answers.csv").out)
+    assert document["metrics"]["accuracy"] == right
+    head = (tmp_path / "answers.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert head.startswith("input,truth,answer")
+
+
 def test_evaluate_tells_short_inputs_from_long_ones(run: str, works: Command) -> None:
     lines = works("evaluate run reviews.csv --by-length 2").out.splitlines()
     stretches = json.loads(works("evaluate run reviews.csv --by-length 2 --json").out)["stretches"]

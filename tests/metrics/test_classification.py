@@ -143,3 +143,35 @@ def test_confusion_as_scikit_learn(drawn):
     theirs = sklearn.confusion_matrix(truths, predicted, labels=range(labels))
     np.testing.assert_array_equal(found, theirs)
     assert found.dtype == np.int64
+
+
+@given(one_label())
+def test_scores_of_each_class_are_those_of_scikit_learn(drawn):
+    probabilities, truths = drawn
+    labels, predictions = probabilities.shape[1], probabilities.argmax(1)
+    found = metrics.per_class(metrics.confusion(truths, predictions, labels))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = sklearn.precision_recall_fscore_support(
+            truths, predictions, labels=range(labels), zero_division=np.nan
+        )
+    for ours, other in zip((found.precision, found.recall), theirs[:2], strict=True):
+        np.testing.assert_allclose(ours, other)
+    occurs = (found.rows > 0) | ~np.isnan(found.precision)
+    np.testing.assert_allclose(found.f1[occurs], np.nan_to_num(theirs[2][occurs]))
+    assert found.rows.tolist() == theirs[3].tolist()
+
+
+@given(one_label())
+def test_a_reliability_diagram_counts_every_answer_once(drawn):
+    probabilities, truths = drawn
+    sure, right = probabilities.max(1), probabilities.argmax(1) == truths
+    found = metrics.reliability(sure, right)
+    assert sum(count for _, _, count in found) == len(truths)
+    assert sum(share * count for _, share, count in found) == pytest.approx(right.sum())
+    confidences = [confidence for confidence, _, _ in found]
+    assert confidences == sorted(confidences)
+
+
+def test_answers_without_a_probability_are_not_in_a_reliability_diagram():
+    assert metrics.reliability([float("nan"), 0.9], [True, True]) == [(0.9, 1.0, 1)]

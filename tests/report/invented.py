@@ -7,14 +7,18 @@ from dataclasses import replace
 from ensuite.core.display import Display
 from ensuite.core.presentation import Figure
 from ensuite.report.values import (
+    Answer,
     Capsule,
     Case,
+    ClassScores,
     ComparisonPage,
     Confusion,
     Curve,
     Leaderboard,
     Mistake,
     OnlyRight,
+    Output,
+    Reliability,
     Row,
     RunPage,
 )
@@ -51,6 +55,9 @@ LSTM = Row(
     disk_bytes=5_200_000,
     budget_used=1.0,
     converged=False,
+    epochs=14.2,
+    promised_epochs=14.0,
+    still_rising=True,
     truncated_rows=0,
     truncated_tokens=0,
     metrics={"accuracy": 0.809, "macro_f1": 0.808, "log_loss": 0.447},
@@ -65,6 +72,7 @@ GRU = replace(
     latency_ms=1.2,
     disk_bytes=4_900_000,
     converged=True,
+    still_rising=False,
     metrics={"accuracy": 0.806, "macro_f1": 0.805, "log_loss": 0.452},
     folder="trials/gru",
 )
@@ -135,7 +143,20 @@ LONG = (
 )
 
 
+def told_apart(*rows: Row) -> tuple[tuple[str, str], ...]:
+    """Return the pairs of rows of which one is in a better group."""
+    scored = [row for row in rows if row.score is not None and row.tie_group]
+    return tuple((a.name, b.name) for a in scored for b in scored if a.tie_group < b.tie_group)
+
+
+def limits_of(*rows: Row, limit: float = 0.028) -> dict[str, float]:
+    """Return one limit for every pair of rows."""
+    names = sorted(row.name for row in rows if row.score is not None)
+    return {f"{a}|{b}": limit for a in names for b in names if a < b}
+
+
 def leaderboard(*rows: Row, **changes: object) -> Leaderboard:
+    rows = rows or (TFIDF, LSTM, GRU, RNN, MOST_FREQUENT)
     board = Leaderboard(
         task="classify",
         data="reviews.csv",
@@ -145,7 +166,10 @@ def leaderboard(*rows: Row, **changes: object) -> Leaderboard:
         seeds=3,
         winner="TF-IDF + logistic",
         smallest_visible_difference=0.028,
-        rows=rows or (TFIDF, LSTM, GRU, RNN, MOST_FREQUENT),
+        rows=rows,
+        items=692,
+        beats=told_apart(*rows),
+        limits=limits_of(*rows),
         displays=DISPLAYS,
     )
     return replace(board, **changes)
@@ -183,6 +207,18 @@ def page() -> ComparisonPage:
             confusion("lstm", ((284, 62), (70, 276))),
             confusion("gru", ((279, 67), (67, 279))),
             confusion("rnn", ((262, 84), (75, 271))),
+            confusion("most frequent", ((0, 346), (0, 346))),
+        ),
+        classes=(
+            scores_by_class("TF-IDF + logistic", (0.803, 0.831)),
+            scores_by_class("lstm", (0.802, 0.817)),
+        ),
+        reliability=(
+            Reliability(
+                name="TF-IDF + logistic",
+                bins=((0.55, 0.58, 90), (0.65, 0.69, 130), (0.75, 0.81, 180), (0.87, 0.93, 292)),
+            ),
+            Reliability(name="lstm", bins=((0.56, 0.52, 40), (0.76, 0.66, 152), (0.97, 0.88, 500))),
         ),
         only_right=(
             OnlyRight(
@@ -237,6 +273,89 @@ def unranked() -> ComparisonPage:
     board = leaderboard(*rows, metric=None, winner=None, smallest_visible_difference=None)
     sentences = tuple(verdict(board, 692, "text"))
     return replace(page(), leaderboard=board, verdict=sentences, mistakes=(), figures=())
+
+
+def translations() -> ComparisonPage:
+    """Return the page of a comparison whose answers are free text."""
+    rows = tuple(
+        replace(row, metrics={"chrf": score, "bleu": score - 9}, score=score, spread=spread)
+        for row, score, spread in ((TFIDF, 31.0, None), (LSTM, 54.2, 1.1), (GRU, 52.9, 0.8))
+    )
+    rows = (replace(rows[1], tie_group="A"), rows[2], replace(rows[0], tie_group="B", name="copy"))
+    board = leaderboard(
+        *rows, task="translate", data="letters.tsv", metric="chrf", winner="lstm",
+        displays={"chrf": Display(name="chrF", points=1), "bleu": Display(name="BLEU", points=1)},
+        limits=limits_of(*rows, limit=4.0),
+    )  # fmt: skip
+    spoken = (
+        ("The meeting was moved to Thursday.", "La réunion a été reportée à jeudi."),
+        (LONG, LONG[::-1]),
+    )
+    outputs = tuple(
+        Output(
+            text=source,
+            truth=target,
+            answers=tuple(
+                Answer(name=row.name, text=target[: 30 - 4 * place], score=61.2 - 17.3 * place)
+                for place, row in enumerate(rows)
+            ),
+        )
+        for source, target in spoken
+    )
+    nothing = dict.fromkeys(
+        ("confusions", "classes", "reliability", "only_right", "figures", "mistakes"), ()
+    )
+    sentences = tuple(verdict(board, 692, "sentence"))
+    curve_title = "chrF"
+    return replace(
+        page(), leaderboard=board, verdict=sentences, outputs=outputs, unit="sentence",
+        curve_title=curve_title, **nothing,
+    )  # fmt: skip
+
+
+def crowd() -> ComparisonPage:
+    """Return the page of a comparison of many rows: some alike, one slow, some that failed."""
+    chance = random.Random(1)
+    names = ("rnn", "lstm", "gru", "conv", "transformer", "bert-tiny", "lstm bidirectional")
+    alike = [
+        replace(
+            GRU, name=name, score=0.8 + chance.gauss(0, 0.006), spread=0.02 * chance.random(),
+            latency_ms=1.0 + 0.2 * chance.random(), tie_group="A",
+        )
+        for name in names
+    ]  # fmt: skip
+    alike[1] = replace(alike[1], still_rising=False, epochs=0.3, promised_epochs=4.4, busy=True)
+    rows = sorted(
+        (
+            *alike,
+            replace(LSTM, name="gpt2-medium prompted with template.txt", kind="prompted", score=0.7,
+                    latency_ms=240.0, tie_group="B", epochs=None, still_rising=None),
+            replace(TFIDF, tie_group="B", score=0.76),
+            replace(MOST_FREQUENT, latency_ms=0.001),
+        ),
+        key=lambda row: -(row.score or 0),
+    )  # fmt: skip
+    failed = replace(LSTM, name="gpt", score=None, spread=None, tie_group="", metrics={},
+                     failed="out of memory", latency_ms=None, folder="")  # fmt: skip
+    every = (*rows, failed)
+    board = leaderboard(
+        *every, winner=rows[0].name, beats=told_apart(*every),
+        left_out="The time was up: seed 2 of every model was left out.",
+        beside=("macro_f1",), never_found={"conv": ("negative",)},
+    )  # fmt: skip
+    sentences = tuple(verdict(board, 692, "text"))
+    return replace(page(), leaderboard=board, verdict=sentences)
+
+
+def scores_by_class(name: str, recall: tuple[float, ...]) -> ClassScores:
+    return ClassScores(
+        name=name,
+        labels=("negative", "positive"),
+        rows=(346, 346),
+        precision=recall[::-1],
+        recall=recall,
+        f1=tuple(sum(recall) / 2 for _ in recall),
+    )
 
 
 def confusion(name: str, counts: tuple[tuple[int, ...], ...]) -> Confusion:

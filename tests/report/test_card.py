@@ -37,7 +37,9 @@ def test_the_comparison_is_about_its_winner_and_shows_all():
 def test_a_run_tells_its_limits():
     cut = replace(run(), row=replace(LSTM, truncated_rows=7))
     card = run_card(cut)
-    assert "- lstm was still rising when its time was up (--budget 3m)." in card
+    assert (
+        "- Give --budget 3m before you decide: lstm was still rising when its time was up." in card
+    )
     assert "- cut for lstm: 7 texts not read." in card
 
 

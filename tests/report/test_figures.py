@@ -1,19 +1,21 @@
 import json
-from dataclasses import replace
+from importlib.resources import files
 
 import plotly.graph_objects as plotly
 import pytest
 
 from ensuite.report.figures import (
+    ACCENT,
+    COLOURS,
+    GREY,
     Figure,
     confusion_matrix,
     learning_curves,
     line_styles,
-    pareto_front,
-    score_against_cost,
+    reliability_diagram,
 )
-from ensuite.report.values import Confusion, Curve
-from report.invented import LSTM, TFIDF, confusion, curves, leaderboard
+from ensuite.report.values import Confusion, Curve, Reliability
+from report.invented import confusion, curves, page
 
 
 def square(size: int) -> Confusion:
@@ -23,8 +25,7 @@ def square(size: int) -> Confusion:
 
 def every_figure() -> list[Figure | None]:
     return [
-        score_against_cost(leaderboard(), "text"),
-        score_against_cost(leaderboard(higher_is_better=False), "text"),
+        reliability_diagram(page().reliability, "lstm"),
         learning_curves(curves(), "accuracy", "lstm", "60s"),
         *(confusion_matrix(square(size)) for size in (2, 10, 11, 50)),
     ]
@@ -36,28 +37,6 @@ def test_plotly_knows_every_word_of_it_and_it_is_told_in_words(figure):
     plotly.Figure(data=figure.data, layout=figure.layout)  # raises on an unknown property
     json.dumps([figure.data, figure.layout], allow_nan=False)
     assert figure.words
-
-
-def test_the_front_holds_what_no_other_beats():
-    assert pareto_front([(1, 5), (1, 6), (2, 6), (3, 7)]) == [1, 3]
-
-
-def test_a_row_without_a_time_is_named_not_drawn():
-    figure = score_against_cost(leaderboard(), "text")
-    assert figure is not None
-    assert len(figure.words) == 4
-    assert figure.caption.endswith("Not drawn, for lack of a score or a latency: most frequent.")
-
-
-def test_lower_scores_are_on_the_front_where_lower_is_better():
-    figure = score_against_cost(leaderboard(higher_is_better=False), "text")
-    assert figure is not None
-    assert "rnn: 0.771 at 0.9 ms; on the Pareto front." in figure.words
-    assert "lstm: 0.809 at 1.1 ms; not on the Pareto front." in figure.words
-
-
-def test_one_dot_is_no_figure():
-    assert score_against_cost(leaderboard(LSTM, replace(TFIDF, latency_ms=None)), "text") is None
 
 
 def test_no_points_are_no_figure():
@@ -101,7 +80,32 @@ def test_a_truth_that_never_occurs_has_no_share():
 
 
 def test_plotly_reads_no_tags_in_a_name():
-    row = replace(LSTM, name='<a href="x">')
-    figure = score_against_cost(leaderboard(row, TFIDF), "text")
-    assert "<a" not in json.dumps(figure.data if figure else "<a")
     assert "<b>" not in json.dumps(confusion_matrix(square(3)).data)
+
+
+def test_without_probabilities_there_is_no_reliability():
+    assert reliability_diagram((), "lstm") is None
+    assert reliability_diagram((Reliability(name="lstm", bins=()),), "lstm") is None
+
+
+def test_a_reliability_diagram_tells_every_bin():
+    figure = reliability_diagram(page().reliability[:1], None)
+    assert figure is not None
+    assert len(figure.data) == 2
+    assert "58 % correct at 55 % (90)" in figure.words[0]
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of WCAG 2.1, 1.4.3."""
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in shares]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("paper", ["#ffffff", "#14171a"])
+@pytest.mark.parametrize("colour", [ACCENT, *COLOURS, GREY])
+def test_every_line_stands_out_from_the_page(colour, paper):
+    style = (files("ensuite.report") / "page.css").read_text(encoding="utf-8")
+    assert f"--paper: {paper}" in style
+    dark, light = sorted((luminance(colour), luminance(paper)))
+    assert (light + 0.05) / (dark + 0.05) >= 3

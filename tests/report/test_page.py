@@ -10,8 +10,29 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ensuite.report.page import comparison_html, ledger, run_html
-from ensuite.report.values import Case, ComparisonPage, Confusion, Mistake, OnlyRight
-from report.invented import FIGURE, LSTM, MOST_FREQUENT, TFIDF, leaderboard, page, run, unranked
+from ensuite.report.values import (
+    Answer,
+    Case,
+    ClassScores,
+    ComparisonPage,
+    Confusion,
+    Mistake,
+    OnlyRight,
+    Output,
+    Reliability,
+)
+from report.invented import (
+    FIGURE,
+    LSTM,
+    MOST_FREQUENT,
+    TFIDF,
+    crowd,
+    leaderboard,
+    page,
+    run,
+    translations,
+    unranked,
+)
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 HOSTILE = "</script><script>alert(1)</script><img src=http://x onerror=alert(1)>\"'&{{ 1 }}"
@@ -59,6 +80,14 @@ def hostile(text: str) -> ComparisonPage:
         check=((text, text),),
         curves=tuple(replace(curve, name=text) for curve in page().curves[:2]),
         confusions=(Confusion(name=text, labels=(text, text), counts=((1, 2), (3, 4))),),
+        not_confused=text,
+        classes=(
+            ClassScores(
+                name=text, labels=(text,), rows=(1,), precision=(None,), recall=(0.0,), f1=(0.0,)
+            ),
+        ),
+        reliability=(Reliability(name=text, bins=((0.5, 0.5, 2),)),),
+        outputs=(Output(text=text, truth=text, answers=(Answer(name=text, text=text),)),),
         only_right=(
             OnlyRight(
                 name=text, count=1, cases=(Case(text=text, truth=text, others={text: text}),)
@@ -88,11 +117,11 @@ def test_nothing_is_fetched(html):
 def test_every_row_score_and_folder_is_there():
     whole = page()
     found = Reader(comparison_html(whole))
-    links = {link["href"] for link in found.of("a")}
     for row in whole.leaderboard.rows:
         assert row.name in found.text
         assert f"{row.score:.3f}" in found.text
-    assert {"./trials/lstm", "./trials/most%20frequent/0"} <= links
+        assert row.folder in found.text
+    assert not found.of("a")  # a browser shows no folder
     for sentence in whole.verdict[:3]:
         assert sentence in found.text
 
@@ -111,10 +140,12 @@ def test_the_program_that_draws_is_in_the_page_once_and_whole():
 
 def test_a_page_without_figures_does_without_it():
     board = leaderboard(replace(TFIDF, latency_ms=None), MOST_FREQUENT)
-    nothing = dict.fromkeys(("curves", "confusions", "only_right", "mistakes", "figures"), ())
+    nothing = dict.fromkeys(
+        ("curves", "confusions", "classes", "reliability", "only_right", "mistakes", "figures"), ()
+    )
     bare = replace(page(), leaderboard=board, **nothing)
     html = comparison_html(bare)
-    assert len(html) < 40_000
+    assert len(html) < 45_000
     assert not Reader(html).of("figure")
 
 
@@ -132,7 +163,6 @@ def test_hostile_text_stays_text():
     assert not found.of("img")
     assert len([kind for kind, _ in found.scripts if kind is None]) == 1
     assert HOSTILE in found.text
-    assert all((link["href"] or "").startswith("./") for link in found.of("a"))
 
 
 @settings(max_examples=30)
@@ -213,3 +243,51 @@ def test_a_comparison_that_nothing_ranks_is_a_page_with_a_table():
 def test_the_figures_of_a_task_are_shown():
     assert FIGURE.title in Reader(comparison_html(page())).text
     assert FIGURE.title in Reader(run_html(replace(run(), figures=(FIGURE,)))).text
+
+
+def test_the_metrics_stand_before_the_costs():
+    headings = re.findall(r'<button type="button">(.*?)</button>', comparison_html(page()))
+    assert headings[:6] == ["model", "accuracy", "group", "macro F1", "log loss", "parameters"]
+
+
+def test_marks_stand_beside_the_names():
+    text = Reader(comparison_html(crowd())).text
+    for mark in ("the machine was busy: 0.3 of 4.4 epochs", "failed: out of memory"):
+        assert mark in text
+
+
+def test_the_answer_so_far_stands_out_below_the_budget_to_give():
+    assert '<p class="lead answer">So far: take' in comparison_html(page())
+    settled = leaderboard(replace(LSTM, still_rising=False), MOST_FREQUENT, winner="lstm")
+    assert "lead answer" not in comparison_html(replace(page(), leaderboard=settled))
+
+
+def test_outputs_stand_side_by_side_with_their_scores():
+    found = Reader(comparison_html(translations()))
+    assert len(found.of("article")) == 2
+    for output in translations().outputs:
+        for shown in (output.text, output.truth, *(answer.text for answer in output.answers)):
+            assert shown in found.text
+    assert "61.20" in found.text
+    assert "with the score of each answer" in found.text
+    bare = replace(translations().outputs[0], truth="", answers=(Answer(name="gpt", text="1.2"),))
+    text = Reader(comparison_html(replace(translations(), outputs=(bare,)))).text
+    assert "with the score of each answer" not in text
+
+
+def test_scores_by_class_are_shown_and_those_of_the_winner_first():
+    found = Reader(comparison_html(page()))
+    classes = [each for each in found.of("details") if each.get("class") == "classes"]
+    assert ["open" in each for each in classes] == [True, False]
+    assert "0.803" in found.text
+
+
+def test_it_is_said_why_there_is_no_confusion_matrix():
+    reason = "60 classes are too many for a confusion matrix."
+    html = comparison_html(replace(page(), confusions=(), not_confused=reason))
+    assert reason in Reader(html).text
+
+
+def test_every_comparison_has_a_matrix_for_every_row():
+    found = Reader(comparison_html(page()))
+    assert sum("correct." in (each.get("aria-label") or "") for each in found.of("div")) == 5

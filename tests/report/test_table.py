@@ -1,5 +1,6 @@
 from dataclasses import replace
 from io import StringIO
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given
@@ -7,7 +8,15 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from ensuite.report.table import columns, facts, lines, terminal_table
+from ensuite.report.marks import mark, unsettled
+from ensuite.report.table import (
+    LONGEST_NOTE,
+    columns,
+    facts,
+    lines,
+    metrics_first,
+    terminal_table,
+)
 from ensuite.report.values import Row
 from report.invented import GRU, LSTM, MOST_FREQUENT, TFIDF, leaderboard, unranked
 
@@ -26,13 +35,18 @@ candidates = st.builds(
     latency_ms=figures,
     disk_bytes=counts,
     converged=st.none() | st.booleans(),
+    epochs=figures,
+    promised_epochs=figures,
+    still_rising=st.none() | st.booleans(),
+    busy=st.none() | st.booleans(),
+    failed=st.sampled_from(["", "", "out of memory", "its loss was not finite " * 9]),
     truncated_rows=counts,
     metrics=st.dictionaries(st.sampled_from(["accuracy", "macro_f1", "mae"]), st.floats()),
 )
 
 
 def test_the_table_reads_as_promised():
-    headings, *bodies = lines(leaderboard(), "text")
+    headings, *bodies = lines(leaderboard(), "text", width=120)
     assert headings.split()[:4] == ["model", "accuracy", "group", "parameters"]
     assert bodies[1].split("  ")[0] == "lstm"
     for cell in ("0.809 ± 0.006", "1.3 M", "60 s", "310 MB", "1.1 ms", "5.2 MB", "still rising"):
@@ -79,9 +93,65 @@ def test_scores_stand_below_each_other():
     assert score.cells == ("123.4 ± 1.5", "  9.9")
 
 
-def test_a_narrow_terminal_keeps_what_matters_most():
-    headings = lines(leaderboard(), "text", width=50)[0]
-    assert headings.split() == ["model", "accuracy", "group"]
+def test_columns_are_dropped_from_the_right_and_marks_stay():
+    settled = leaderboard(replace(LSTM, still_rising=False), GRU)
+    widths = (50, 60, 70, 80, 130)
+    shown = [lines(settled, "text", width)[0].split() for width in widths]
+    for narrow, wide in pairwise(shown):
+        assert wide[: len(narrow)] == narrow
+    assert [len(headings) for headings in shown] == sorted({len(each) for each in shown})
+    assert shown[0][:3] == ["model", "accuracy", "group"]
+    assert lines(leaderboard(), "text", width=50)[2].endswith("A      still rising")
+
+
+def test_a_metric_that_rare_classes_need_stands_beside_the_one_that_ranks():
+    board = leaderboard(beside=("macro_f1",))
+    assert lines(board, "text", width=50)[0].split() == [
+        "model", "accuracy", "macro", "F1", "group",
+    ]  # fmt: skip
+    titles = [column.title for column in columns(board, "text")]
+    assert titles.count("macro F1") == 1
+
+
+def test_the_page_has_the_metrics_first_and_loses_no_column():
+    table = columns(leaderboard(), "text")
+    found = metrics_first(table)
+    assert sorted(found, key=id) == sorted(table, key=id)
+    titles = [column.title for column in found if column.title != "note"]
+    assert titles[:5] == ["model", "accuracy", "group", "macro F1", "log loss"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({"failed": "out of memory", "score": None}, "failed: out of memory"),
+        (
+            {"busy": True, "epochs": 0.1, "promised_epochs": 4.4},
+            "the machine was busy: 0.1 of 4.4 epochs",
+        ),
+        (
+            {"busy": True, "epochs": 0.1, "promised_epochs": 1.0},
+            "the machine was busy: 0.1 of 1 epoch",
+        ),
+        ({"busy": True, "epochs": None}, "the machine was busy"),
+        ({"epochs": 0.3}, "0.3 epochs"),
+        ({"epochs": 0.9999}, "0.99 epochs"),
+        ({"still_rising": True}, "still rising"),
+        ({"still_rising": False, "converged": False, "epochs": 1.0}, ""),
+        ({"still_rising": None, "converged": False}, "still rising"),
+    ],
+)
+def test_a_row_is_marked_by_what_is_uncertain(changes, note):
+    row = replace(GRU, **changes)
+    assert mark(row, True) == note
+    assert bool(unsettled([row])) == (bool(note) and not row.failed)
+
+
+def test_a_long_mark_stands_below_its_row():
+    busy = replace(LSTM, busy=True, epochs=0.1, promised_epochs=4.4)
+    found = lines(leaderboard(busy, GRU), "text", width=80)
+    assert found[2] == "  the machine was busy: 0.1 of 4.4 epochs"
+    assert found[3].startswith("gru ")
 
 
 @given(rows=st.lists(candidates, min_size=1, max_size=4), width=st.integers(60, 140))
@@ -94,8 +164,10 @@ def test_a_narrow_terminal_keeps_what_matters_most():
     width=60,
 )
 def test_lines_fit_and_no_row_is_lost(rows, width):
-    found = lines(leaderboard(*rows, winner=rows[0].name), "text", width)
-    assert len(found) == len(rows) + 1
+    board = leaderboard(*rows, winner=rows[0].name)
+    found = lines(board, "text", width)
+    long = [row for row in rows if cell_len(mark(row, True)) > LONGEST_NOTE]
+    assert len(found) == 1 + len(rows) + len(long)
     assert all(cell_len(line) <= width for line in found)
 
 

@@ -75,7 +75,7 @@ def command(
 
     console = Console()
     callback.say("")
-    console.print(terminal_table(board, problem.unit, max(console.width, 100)), soft_wrap=True)
+    console.print(terminal_table(board, problem.unit, console.width), soft_wrap=True)
     callback.say("")
     for sentence in comparison.verdict:
         callback.say(sentence)

@@ -1,12 +1,15 @@
 """ensuite evaluate: compute every metric of a run on labelled data."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ensuite.cli import early
 from ensuite.cli import options as words
+from ensuite.report.words import counted
 
 if TYPE_CHECKING:
     from ensuite.predictor import Predictor
@@ -27,6 +30,9 @@ def command(
     data: words.Data,
     column: words.Column = None,
     by_length: ByLength = None,
+    out: Annotated[
+        str | None, typer.Option(help="CSV or JSON lines to write: each answer beside the truth.")
+    ] = None,
     json: words.Json = False,
 ) -> None:
     """Compute every metric of a trained run on labelled data."""
@@ -40,16 +46,34 @@ def command(
     if by_length:
         show_by_length(predictor, examples, by_length, data, json=json)
         return
-    scores = predictor.task.score(predictor.predict_examples(examples), examples)
+    predictions = predictor.predict_examples(examples)
+    scores = predictor.task.score(predictions, examples)
     values = {name: score.value for name, score in scores.items()}
+    if out is not None:
+        write_answers(predictor, examples, predictions, out)
     if json:
         words.print_json({"task": predictor.task_name, "data": data, "metrics": values})
         return
     ledger = predictor.task.ledger(examples)
-    cut = f"{ledger.rows:,} truncated" if ledger.rows else "0 truncated"
-    print(f"{predictor.name} on {len(examples):,} rows, {cut}")
+    print(f"{predictor.name} on {counted(len(examples), 'row')}, {ledger.rows:,} truncated")
     for name, value in values.items():
         print(words.metric_line(name, value))
+
+
+def write_answers(
+    predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any], out: str
+) -> None:
+    """Write each answer beside its input and the truth, as CSV or JSON lines."""
+    from ensuite.cli.predict import records, write
+
+    truths = [{"truth": predictor.task.truth(example)} for example in examples]
+    rows = [
+        {"input": row.pop("input")} | truth | row
+        for example, prediction, truth in zip(examples, predictions, truths, strict=True)
+        for row in records(predictor, [example], [prediction])
+    ]
+    write(Path(out), rows)
+    print(f"{counted(len(rows), 'answer')} in {out}", file=sys.stderr)
 
 
 def show_by_length(

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from ensuite.candidates import Candidate
+from ensuite.comparison.insight import imbalance
 from ensuite.comparison.plan import Plan
 from ensuite.comparison.statistics import Judgement, judge, judge_folds, spread
 from ensuite.comparison.trial import Trial
@@ -87,6 +88,7 @@ def leaderboard(
         left_out=left_out,
         displays={name: score.display for name, score in first.items()},
         **show(judgement),
+        **imbalance(problems, {each.entrant.name: each.trials for each in scored}),
     )
 
 

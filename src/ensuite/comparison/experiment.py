@@ -214,7 +214,7 @@ def run_trials(
     )  # fmt: skip
     for line in announce(trials, costs, elapsed()):
         callback.say(line)
-    queue = seeded_jobs(trials, progress, elapsed)
+    queue = seeded_jobs(trials, progress, elapsed, callback)
     _run(trials, queue, progress, record, elapsed, callback, processes=trials.terms.jobs)
     results = collect(trials, progress)
     return results, say_left_out(trials, results) if progress.out_of_time else ""
@@ -238,21 +238,29 @@ def seedless_jobs(trials: Trials) -> Iterator[Job]:
                 yield Job(number, turn)
 
 
-def seeded_jobs(trials: Trials, progress: Progress, elapsed: Callable[[], float]) -> Iterator[Job]:
+def seeded_jobs(
+    trials: Trials, progress: Progress, elapsed: Callable[[], float], callback: Callback
+) -> Iterator[Job]:
     """Yield the trials of all candidates that depend on the seed, seed by seed.
 
     The first round is always run. After it, no trial is begun when the total is up; those that have
     ended already are opened. A candidate that failed is not tried with another seed.
     """
     total = trials.terms.total
+    count = trials.rounds * sum(entrant.seeded for entrant in trials.entrants)
+    current = 0
     for turn in range(trials.rounds):
         for number, entrant in enumerate(trials.entrants):
-            if not entrant.seeded or progress.failed(number):
+            if not entrant.seeded:
+                continue
+            current += 1
+            if progress.failed(number):
                 continue
             late = turn > 0 and total is not None and elapsed() >= total
             if late and not trials.ended(Job(number, turn)):
                 progress.out_of_time = True
                 return
+            callback.trial(current, count)
             yield Job(number, turn)
 
 

@@ -7,6 +7,8 @@ any number of labels: each probability is independent, and ``truths`` (examples,
 An example whose truth is negative or NaN is unlabelled and is left out.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -19,6 +21,9 @@ SHARE, MACRO_F1, MICRO_F1 = (
 
 CALIBRATION_BINS = 15
 """Number of bins of the calibration error, as in Guo et al. (2017)."""
+
+RELIABILITY_BINS = 10
+"""Bins of a reliability diagram: fewer, so that each holds enough examples to be read."""
 
 EPSILON = float(np.finfo(np.float64).eps)
 """Probabilities are clipped this far from 0 and 1, as scikit-learn does, to keep losses finite."""
@@ -118,6 +123,58 @@ def confusion(truths: ArrayLike, predictions: ArrayLike, labels: int) -> NDArray
     pairs = (truths * labels + predictions)[truths >= 0]
     counts: NDArray[np.int64] = np.bincount(pairs, minlength=labels**2)
     return counts.reshape(labels, labels)
+
+
+class PerClass(NamedTuple):
+    """Scores of each class, (labels,); NaN where there is nothing to divide by.
+
+    Attributes:
+        rows: Examples of the class.
+        precision: Share of the predictions of the class that are correct.
+        recall: Share of the examples of the class that are predicted correctly.
+        f1: Harmonic mean of precision and recall.
+    """
+
+    rows: NDArray[np.int64]
+    precision: Numbers
+    recall: Numbers
+    f1: Numbers
+
+
+def per_class(counts: ArrayLike) -> PerClass:
+    """Return the scores of each class from a confusion matrix, (labels, labels).
+
+    >>> per_class([[8, 2], [0, 2]]).recall
+    array([0.8, 1. ])
+    """
+    counts = np.asarray(counts)
+    right, rows, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
+    return PerClass(
+        rows, ratio(right, predicted), ratio(right, rows), ratio(2 * right, rows + predicted)
+    )
+
+
+def reliability(
+    confidences: ArrayLike, correct: ArrayLike, bins: int = RELIABILITY_BINS
+) -> list[tuple[float, float, int]]:
+    """Return the points of a reliability diagram: mean confidence, accuracy, and count of a bin.
+
+    Args:
+        confidences: (examples,) probability of each answer; NaN where it has none.
+        correct: (examples,) whether it is correct.
+        bins: Number of bins of equal width; empty ones are left out.
+
+    >>> reliability([0.52, 0.58, 0.9], [True, False, True])
+    [(0.55, 0.5, 2), (0.9, 1.0, 1)]
+    """
+    sure, right = np.asarray(confidences, float), np.asarray(correct, float)
+    known = np.isfinite(sure)
+    sure, right = sure[known], right[known]
+    places = (np.ceil(sure * bins).astype(int) - 1).clip(0, bins - 1)  # with their upper edge
+    return [
+        (float(sure[inside].mean()), float(right[inside].mean()), int(inside.sum()))
+        for inside in (places == place for place in np.unique(places))
+    ]
 
 
 def _most_probable(probabilities: ArrayLike) -> Numbers:

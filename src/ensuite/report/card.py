@@ -9,10 +9,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ensuite.report import words
+from ensuite.report.marks import advice
 from ensuite.report.page import leaderboard_of, ledger
 from ensuite.report.table import columns, facts
 from ensuite.report.values import ComparisonPage, Leaderboard, RunPage
-from ensuite.report.verdict import too_short
 
 
 def comparison_card(page: ComparisonPage) -> str:
@@ -36,8 +36,7 @@ def run_card(page: RunPage) -> str:
     """Return the README.md of a run's folder."""
     board = leaderboard_of(page)
     row, examples = page.row, words.counted(page.test_examples, page.unit)
-    short = row.converged is False
-    limits = [too_short([row.name], page.budget, page.higher_is_better)] if short else []
+    limits = list(filter(None, [advice([row], page.budget, page.higher_is_better)]))
     return _render(
         page,
         board,

@@ -5,23 +5,23 @@ The page's style sheet sets the colours of text, axes and grid for light mode, d
 """
 
 import html
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ensuite.core.presentation import Figure, Part
 from ensuite.report import words
-from ensuite.report.values import Confusion, Curve, Leaderboard, Row
+from ensuite.report.values import Confusion, Curve, Reliability
 
 ACCENT = "#0072B2"
 """The blue of Okabe & Ito's palette, https://jfly.uni-koeln.de/color/; marks the winner."""
 
-COLOURS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""The rest of the palette, without yellow (too faint on white) and black."""
+COLOURS = ("#D55E00", "#009E73", "#C2608F", "#8F6BD6")
+"""Colours of the other lines: vermilion and green of the palette, its purple made darker, and a
+violet. Each has a contrast of 3 or more with the page's light and dark background."""
 
 GREY = "#808890"
 
-DASHES = ("solid", "dash", "dot")
+DASHES = ("solid", "dash", "dot", "dashdot")
 """Line styles, used in turn when there are more lines than colours."""
 
 MOST_COUNTS = 10
@@ -32,8 +32,16 @@ MOST_LABELS = 30
 
 MOST_CONFUSIONS_TOLD = 3
 
-MANY_POWERS = 6
-"""With this many powers of ten on a logarithmic axis, only the powers themselves get a tick."""
+DIAGONAL: Part = {
+    "type": "scatter",
+    "mode": "lines",
+    "x": [0, 1],
+    "y": [0, 1],
+    "line": {"color": GREY, "width": 1, "dash": "dash"},
+    "hoverinfo": "skip",
+    "showlegend": False,
+}
+"""The line on which answers are correct as often as their probability says."""
 
 
 def line_styles(names: Iterable[str], winner: str | None) -> dict[str | None, Part]:
@@ -49,45 +57,47 @@ def line_styles(names: Iterable[str], winner: str | None) -> dict[str | None, Pa
     return {winner: {"color": ACCENT, "dash": "solid"}, **styles}
 
 
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the indices of the Pareto-optimal (cost, score) points, cheapest first.
-
-    >>> pareto_front([(1.0, 0.7), (0.3, 0.8), (1.1, 0.9), (2.0, 0.9)])
-    [1, 2]
-    """
-    front: list[int] = []
-    for place in sorted(range(len(points)), key=lambda it: (points[it][0], -points[it][1])):
-        if not front or points[place][1] > points[front[-1]][1]:
-            front.append(place)
-    return front
-
-
-def score_against_cost(leaderboard: Leaderboard, unit: str) -> Figure | None:
-    """Plot score against latency; None if fewer than two rows have both."""
-    rows = sorted(
-        (row for row in leaderboard.rows if row.score is not None and row.latency_ms),
-        key=lambda row: row.latency_ms or 0,
-    )
-    if len(rows) < 2:
+def reliability_diagram(found: Sequence[Reliability], winner: str | None) -> Figure | None:
+    """Plot the share of correct answers against how sure they are; None without probabilities."""
+    found = [each for each in found if each.bins]
+    if not found:
         return None
-    sign = 1 if leaderboard.higher_is_better else -1
-    places = pareto_front([(row.latency_ms or 0, sign * (row.score or 0)) for row in rows])
-    front = [rows[place] for place in places]
-    metric = leaderboard.title(leaderboard.metric or "")
+    styles = line_styles([each.name for each in found], winner)
     return Figure(
-        title="Score against cost",
-        caption=f"{'Higher' if leaderboard.higher_is_better else 'Lower'} and further left is "
-        "better. The dotted line is the Pareto front: no other row is better in both score and "
-        "latency. Error bars are the standard deviation over seeds."
-        + _left_out(leaderboard.rows, rows),
-        words=tuple(_priced(row, on_front=row in front) for row in rows),
-        data=(
-            _steps(front, until=rows[-1]),
-            _dots(rows, front, leaderboard.winner),
-            _names(rows),
+        title="Reliability",
+        caption="How often the answers are correct, by their probability, in bins of equal width. "
+        "On the dashed line, answers of 80 % are right 8 times in 10; below it they are too sure.",
+        words=tuple(map(_told_reliability, found)),
+        data=(DIAGONAL, *(_reliable(each, styles[each.name]) for each in found)),
+        layout=layout(
+            400,
+            axis("probability of the answer", range=[0, 1.03], dtick=0.2, tickformat=".0%"),
+            axis("correct", range=[0, 1.03], dtick=0.2, tickformat=".0%"),
+            showlegend=len(found) > 1,
         ),
-        layout=_layout(380, _latencies(rows, unit), _axis(metric)),
     )
+
+
+def _told_reliability(found: Reliability) -> str:
+    points = [
+        f"{words.percent(right)} correct at {words.percent(sure)} ({count:,})"
+        for sure, right, count in found.bins
+    ]
+    return f"{found.name}: {', '.join(points)}."
+
+
+def _reliable(found: Reliability, style: Part) -> Part:
+    sure, right, counts = zip(*found.bins, strict=True)
+    return {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": sure,
+        "y": right,
+        "customdata": counts,
+        "line": {**style, "width": 2},
+        "name": label(found.name),
+        "hovertemplate": "%{y:.0%} correct at %{x:.0%} (%{customdata:,})",
+    }
 
 
 def learning_curves(
@@ -108,10 +118,10 @@ def learning_curves(
             _line(curve, styles[curve.name], legend=names.index(curve.name) == place)
             for place, curve in enumerate(curves)
         ),
-        layout=_layout(
+        layout=layout(
             400,
-            _axis("share of the budget", ticksuffix=" %", range=[0, 103], dtick=25),
-            _axis(f"validation {metric}"),
+            axis("share of the budget", ticksuffix=" %", range=[0, 103], dtick=25),
+            axis(f"validation {metric}"),
             showlegend=len(set(names)) > 1,
             shapes=[_upright(100)],
         ),
@@ -127,27 +137,27 @@ def confusion_matrix(confusion: Confusion) -> Figure:
         caption="" if few else "Hover over or tap a cell to see its labels and counts.",
         words=tuple(_confused(confusion)),
         data=(_cells(confusion, few),),
-        layout=_layout(
+        layout=layout(
             320 if few else 480,
-            _axis("predicted", showgrid=False, **ticks),
-            _axis("true", showgrid=False, autorange="reversed", **ticks),
+            axis("predicted", showgrid=False, **ticks),
+            axis("true", showgrid=False, autorange="reversed", **ticks),
         ),
     )
 
 
-def _ticks(labels: Sequence[str], size: int) -> Part:
+def _ticks(names: Sequence[str], size: int) -> Part:
     return {
-        "tickvals": list(range(len(labels))),
-        "ticktext": [_label(label, 14) for label in labels],
+        "tickvals": list(range(len(names))),
+        "ticktext": [label(name, 14) for name in names],
         "tickfont": {"size": size},
-        "showticklabels": len(labels) <= MOST_LABELS,
+        "showticklabels": len(names) <= MOST_LABELS,
         "ticks": "",
     }
 
 
 def _cells(confusion: Confusion, counted: bool) -> Part:
     """Return the matrix as a heatmap, with counts in the cells if they fit."""
-    names = [_label(label, 40) for label in confusion.labels]
+    names = [label(name, 40) for name in confusion.labels]
     return {
         "type": "heatmap",
         "z": [[count / (sum(row) or 1) for count in row] for row in confusion.counts],
@@ -165,7 +175,8 @@ def _cells(confusion: Confusion, counted: bool) -> Part:
     }
 
 
-def _layout(height: int, xaxis: Part, yaxis: Part, **more: Any) -> Part:
+def layout(height: int, xaxis: Part, yaxis: Part, **more: Any) -> Part:
+    """Return a layout that all figures share: without a background, as high as is given."""
     return {
         "height": height,
         "xaxis": xaxis,
@@ -181,101 +192,19 @@ def _layout(height: int, xaxis: Part, yaxis: Part, **more: Any) -> Part:
     }
 
 
-def _axis(title: str, **more: Any) -> Part:
+def axis(title: str, **more: Any) -> Part:
+    """Return an axis that makes room for its labels."""
     return {"title": {"text": title}, "automargin": True, "zeroline": False, **more}
 
 
-def _latencies(rows: Sequence[Row], unit: str) -> Part:
-    """Return a log axis in milliseconds, with room for the names beside the outermost points."""
-    first, last = (math.log10(row.latency_ms or 1) for row in (rows[0], rows[-1]))
-    room = 0.25 * (last - first) + 0.1
-    powers = range(math.floor(first - room), math.ceil(last + room))
-    digits = (1, 2, 5) if len(powers) < MANY_POWERS else (1,)
-    ticks = [digit * 10.0**power for power in powers for digit in digits]
-    return _axis(
-        f"one {unit}, in ms",
-        type="log",
-        range=[first - room, last + room],
-        tickvals=ticks,
-        ticktext=[f"{tick:g}" for tick in ticks],
-    )
-
-
-def _priced(row: Row, on_front: bool) -> str:
-    place = "on the Pareto front" if on_front else "not on the Pareto front"
-    return f"{row.name}: {row.score:.3g} at {words.latency(row.latency_ms)}; {place}."
-
-
-def _left_out(rows: Sequence[Row], drawn: Sequence[Row]) -> str:
-    names = [row.name for row in rows if row not in drawn]
-    return f" Not drawn, for lack of a score or a latency: {words.listed(names)}." if names else ""
-
-
-def _steps(front: Sequence[Row], until: Row) -> Part:
-    """Return the Pareto front as a step line, up to the latency of the slowest row."""
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [row.latency_ms for row in (*front, until)],
-        "y": [row.score for row in (*front, front[-1])],
-        "line": {"color": ACCENT, "width": 1.5, "shape": "hv", "dash": "dot"},
-        "hoverinfo": "skip",
-    }
-
-
-def _dots(rows: Sequence[Row], front: Sequence[Row], winner: str | None) -> Part:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [row.latency_ms for row in rows],
-        "y": [row.score for row in rows],
-        "error_y": {
-            "array": [row.spread or 0 for row in rows],
-            "color": GREY,
-            "width": 3,
-            "thickness": 1.2,
-        },
-        "marker": {
-            "size": [14 if row.name == winner else 9 for row in rows],
-            "color": [ACCENT if row in front else GREY for row in rows],
-            "opacity": 1,
-            "line": {"width": 0},
-        },
-        "customdata": [_label(row.name) for row in rows],
-        "hovertemplate": "%{customdata}: %{y:.4~g} at %{x:.3~g} ms<extra></extra>",
-    }
-
-
-def _names(rows: Sequence[Row]) -> Part:
-    """Place names alternately above and below the error bars, so that neighbours do not overlap."""
-    sides = [1 if place % 2 == 0 else -1 for place in range(len(rows))]
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "marker": {
-            "size": 14,
-            "opacity": 0,
-        },  # invisible; keeps the name away from the visible marker
-        "x": [row.latency_ms for row in rows],
-        "y": [
-            (row.score or 0) + side * (row.spread or 0)
-            for row, side in zip(rows, sides, strict=True)
-        ],
-        "text": [_label(row.name) for row in rows],
-        "textposition": ["top center" if side > 0 else "bottom center" for side in sides],
-        "cliponaxis": False,
-        "hoverinfo": "skip",
-    }
-
-
-def _label(name: str, length: int = 24) -> str:
+def label(name: str, length: int = 24) -> str:
     """Shorten and escape a name, because plotly interprets HTML tags in text."""
     return html.escape(words.shorten(name, length))
 
 
 def _line(curve: Curve, style: Part, legend: bool) -> Part:
     shares, seconds, scores = zip(*curve.points, strict=True)
-    name = _label(curve.name)
+    name = label(curve.name)
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(scores) < 3 else "lines",
@@ -307,11 +236,11 @@ def _told(curve: Curve) -> str:
 
 def _confused(confusion: Confusion) -> list[str]:
     """Return the number of correct predictions, then the most frequent confusions."""
-    counts, labels = confusion.counts, confusion.labels
+    counts, names = confusion.counts, confusion.labels
     right = sum(row[place] for place, row in enumerate(counts))
     total = sum(map(sum, counts))
     wrong = [
-        (count, labels[true], labels[taken])
+        (count, names[true], names[taken])
         for true, row in enumerate(counts)
         for taken, count in enumerate(row)
         if count and taken != true

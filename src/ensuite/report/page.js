@@ -19,6 +19,19 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
+// Say that a table scrolls, where it is wider than the page.
+for (const hint of document.querySelectorAll(".hint")) {
+  const table = hint.nextElementSibling;
+  const update = () => { hint.hidden = table.scrollWidth <= table.clientWidth; };
+  new ResizeObserver(update).observe(table);
+  update();
+}
+
+// Print everything that is folded away.
+addEventListener("beforeprint", () => {
+  document.querySelectorAll("details.classes").forEach((each) => { each.open = true; });
+});
+
 // plotly.js is embedded in this page, compressed; it is unpacked here instead of downloaded.
 async function draw(packed, plots) {
   const bytes = Uint8Array.from(atob(packed.textContent), (letter) => letter.charCodeAt(0));

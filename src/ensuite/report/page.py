@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -14,10 +13,11 @@ from plotly.offline import get_plotlyjs
 
 from ensuite.core.presentation import Figure
 from ensuite.report import words
-from ensuite.report.figures import confusion_matrix, learning_curves, score_against_cost
-from ensuite.report.table import columns, facts, note
+from ensuite.report.cost import score_against_cost
+from ensuite.report.figures import confusion_matrix, learning_curves, reliability_diagram
+from ensuite.report.marks import advice, mark
+from ensuite.report.table import columns, facts, metrics_first
 from ensuite.report.values import ComparisonPage, Leaderboard, Row, RunPage
-from ensuite.report.verdict import too_short
 
 MOST_FACTS = 6
 """Number of the winner's figures that are shown above a comparison's table."""
@@ -36,11 +36,12 @@ def comparison_html(page: ComparisonPage) -> str:
     return _render(
         page,
         title=f"{board.task} · {board.data}",
-        headline=page.verdict[0] if page.verdict else f"{board.winner} is the recommended model.",
+        headline=page.verdict[0],
+        so_far=bool(advice(board.rows, board.budget, board.higher_is_better)),
         sentences=page.verdict[1:],
         facts=facts(table, names.index(board.winner))[:MOST_FACTS] if board.winner else [],
-        table=[column for column in table if column.title != "note"],
-        notes=[note(row, board.higher_is_better) for row in board.rows],
+        table=[column for column in metrics_first(table) if column.title != "note"],
+        notes=[mark(row, board.higher_is_better) for row in board.rows],
         terms=_terms(board),
         rows=board.rows,
         winner=board.winner,
@@ -55,7 +56,6 @@ def run_html(page: RunPage) -> str:
     board = leaderboard_of(page)
     figures = facts(columns(board, page.unit), 0)
     examples = words.counted(page.test_examples, page.unit)
-    short = too_short([row.name], page.budget, page.higher_is_better)
     curve = learning_curves(page.curves, page.curve_title, row.name, page.budget)
     scored = f"{row.name} has no score."
     if page.metric is None:
@@ -66,10 +66,12 @@ def run_html(page: RunPage) -> str:
         page,
         title=f"{page.task} · {page.data}",
         headline=scored,
-        sentences=[short] if row.converged is False else [],
+        so_far=False,
+        sentences=list(filter(None, [advice([row], page.budget, page.higher_is_better)])),
         facts=figures,
         table=(),
         rows=(row,),
+        winner=row.name,
         figures=(curve, *page.figures),
         only_right=(),
     )
@@ -103,6 +105,7 @@ def ledger(rows: Sequence[Row], unit: str) -> list[tuple[str, str]]:
 def _render(page: ComparisonPage | RunPage, figures: Sequence[Figure | None], **more: Any) -> str:
     """Render the template with the fields that both kinds of page share, and ``more``."""
     drawn = [figure for figure in figures if figure]
+    reliable = reliability_diagram(page.reliability, more["winner"])
     text = (
         _templates()
         .get_template("page.html.jinja")
@@ -110,13 +113,17 @@ def _render(page: ComparisonPage | RunPage, figures: Sequence[Figure | None], **
             **more,
             figures=drawn,
             confusions=[confusion_matrix(confusion) for confusion in page.confusions],
+            not_confused=page.not_confused,
+            classes=page.classes,
+            reliability=reliable,
+            outputs=page.outputs,
             mistakes=page.mistakes,
             check=page.check,
             ledger=ledger(more["rows"], page.unit),
             capsule=page.capsule,
-            links=[(row.name, row.folder) for row in more["rows"] if row.folder],
+            folders=[(row.name, row.folder) for row in more["rows"] if row.folder],
             unit=page.unit,
-            plotly=_packed_plotly() if drawn or page.confusions else "",
+            plotly=_packed_plotly() if drawn or page.confusions or reliable else "",
         )
     )
     return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be encoded
@@ -136,8 +143,9 @@ def _templates() -> Environment:
     templates.filters |= {
         "shorten": words.shorten,
         "counted": words.counted,
+        "plural": words.plural,
         "embedded": _embedded,
-        "link": _link,
+        "figure": _figure,
         "opinions": _opinions,
         "typed": _typed,
     }
@@ -154,13 +162,15 @@ def _packed_plotly() -> str:
 
 def _terms(board: Leaderboard) -> str:
     """Say under which terms the candidates met."""
-    seeds = words.counted(board.seeds, "seed")
-    terms = f"{seeds}, {f'budget {board.budget} each' if board.budget else 'equal budgets'}."
+    runs = words.counted(board.folds or board.seeds, "fold" if board.folds else "seed")
+    terms = f"{runs}, {f'budget {board.budget} each' if board.budget else 'equal budgets'}."
     if board.metric is None:
         return terms
     better = "Higher" if board.higher_is_better else "Lower"
     metric = board.title(board.metric)
-    return f"{better} {metric} is better. {terms} Rows of one group cannot be told apart."
+    tied = any(row.tie_group for row in board.rows)
+    grouped = " Rows of one group cannot be told apart." if tied else ""
+    return f"{better} {metric} is better. {terms}{grouped}"
 
 
 def _cut(row: Row, unit: str) -> str:
@@ -168,13 +178,15 @@ def _cut(row: Row, unit: str) -> str:
     return f"{words.counted(row.truncated_rows or 0, unit)}{tokens} not read"
 
 
-def _link(folder: str) -> str:
-    """Return the relative URL of a folder beside the page, with any name.
+def _figure(value: float | None) -> str:
+    """Write a score of one class or of one example.
 
-    >>> _link("trials/lstm:layers=2"), _link("//elsewhere")
-    ('./trials/lstm%3Alayers%3D2', './//elsewhere')
+    >>> _figure(0.5), _figure(None), _figure(23.41), _figure(1.0)
+    ('0.500', '-', '23.41', '1.000')
     """
-    return f"./{quote(folder, errors='replace')}"
+    if value is None:
+        return words.NONE
+    return words.score(value, 3 if abs(value) <= 1 else words.decimals([value]))
 
 
 def _embedded(picture: bytes) -> str:

@@ -8,12 +8,19 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from ensuite.report import words
+from ensuite.report.marks import mark
 from ensuite.report.values import Leaderboard, Row
 
 GAP = "  "
 """Separator of two columns on a terminal."""
 
+WIDTH = 80
+"""Terminal cells of a line where the width of the terminal is not known."""
+
 SHORTEST_NAME = 8
+
+LONGEST_NOTE = 14
+"""Terminal cells of a note that has a place at the end of its row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +32,16 @@ class Column:
         cells: Formatted text, one cell per row.
         keys: Sort keys of the HTML page: numbers or strings, None for an empty cell.
         left: Whether the column is left-aligned: text is, numbers are not.
-        spare: Priority of dropping the column on a narrow terminal; 0 keeps it always.
+        kept: Whether a narrow terminal shows the column too.
+        metric: Whether it holds a metric that does not rank.
     """
 
     title: str
     cells: tuple[str, ...]
     keys: tuple[float | str | None, ...]
     left: bool = False
-    spare: int = 0
+    kept: bool = False
+    metric: bool = False
 
     @property
     def width(self) -> int:
@@ -46,49 +55,53 @@ class Column:
 
 
 class Measure(NamedTuple):
-    """A figure of a row: heading, field of ``Row``, formatter, and priority of dropping it."""
+    """A figure of a row: heading, field of ``Row``, and formatter."""
 
     title: str
     field: str
     write: Callable[[Any], str]
-    spare: int
 
 
 MEASURES = (
-    Measure("parameters", "parameters", words.quantity, 3),
-    Measure("trained", "train_seconds", words.duration, 1),
-    Measure("memory", "peak_memory_bytes", words.size, 5),
-    Measure("one {unit}", "latency_ms", words.latency, 2),
-    Measure("size", "disk_bytes", words.size, 4),
-    Measure("budget used", "budget_used", words.percent, 7),
-    Measure("throughput", "throughput", words.rate, 8),
-    Measure("{units} cut", "truncated_rows", words.whole, 6),
-    Measure("tokens cut", "truncated_tokens", words.whole, 9),
+    Measure("parameters", "parameters", words.quantity),
+    Measure("one {unit}", "latency_ms", words.latency),
+    Measure("trained", "train_seconds", words.duration),
+    Measure("memory", "peak_memory_bytes", words.size),
+    Measure("size", "disk_bytes", words.size),
+    Measure("epochs", "epochs", words.epochs),
+    Measure("budget used", "budget_used", words.percent),
+    Measure("throughput", "throughput", words.rate),
+    Measure("{units} cut", "truncated_rows", words.whole),
+    Measure("tokens cut", "truncated_tokens", words.whole),
 )
+"""In reading order: a narrow terminal drops them from the right."""
 
 
 def columns(leaderboard: Leaderboard, unit: str) -> tuple[Column, ...]:
     """Return every column that is not empty, in reading order."""
     rows = leaderboard.rows
+    others = dict.fromkeys(key for row in rows for key in row.metrics if key != leaderboard.metric)
+    beside = [key for key in leaderboard.beside if key in others]
     return tuple(
         column
         for column in (
             _words("model", [" ".join(row.name.split()) for row in rows]),
             *_scores(leaderboard),
+            *(_metric(leaderboard, key, kept=True) for key in beside),
             _words("group", [row.tie_group or words.NONE for row in rows]),
             *(_figures(rows, measure, unit) for measure in MEASURES),
-            *_other_metrics(leaderboard),
-            _words("note", [note(row, leaderboard.higher_is_better) for row in rows], spare=1),
+            *(_metric(leaderboard, key) for key in others if key not in beside),
+            _words("note", [mark(row, leaderboard.higher_is_better) for row in rows]),
         )
         if not set(column.cells) <= {words.NONE, ""}
     )
 
 
-def note(row: Row, higher_is_better: bool) -> str:
-    """Return whether a row was still improving at the end of its budget; empty if not."""
-    if row.converged is False:
-        return "still rising" if higher_is_better else "still falling"
-    return ""
+def metrics_first(table: Sequence[Column]) -> tuple[Column, ...]:
+    """Return the columns with all metrics before the costs, for a page that has room for all."""
+    start = [column for column in table if column.kept and not column.metric]
+    metrics = [column for column in table if column.metric]
+    return (*start, *metrics, *(each for each in table if each not in (*start, *metrics)))
 
 
 def facts(table: Sequence[Column], place: int) -> list[tuple[str, str]]:
@@ -99,36 +112,58 @@ def facts(table: Sequence[Column], place: int) -> list[tuple[str, str]]:
 
 
 def fitting(table: Sequence[Column], width: int) -> tuple[Column, ...]:
-    """Drop columns, the highest ``spare`` first, until the rest fits into ``width`` cells."""
+    """Drop columns from the right until the rest fits into ``width`` cells."""
     kept = list(table)
-    while _total(kept) > width and any(column.spare for column in kept):
-        kept.remove(max(kept, key=lambda column: column.spare))
+    while _total(kept) > width and not all(column.kept for column in kept):
+        kept.remove(next(column for column in reversed(kept) if not column.kept))
     return tuple(kept)
 
 
-def lines(leaderboard: Leaderboard, unit: str, width: int = 100) -> list[str]:
+def lines(leaderboard: Leaderboard, unit: str, width: int = WIDTH) -> list[str]:
     """Format the table as plain lines of at most ``width`` cells, headings first."""
-    names, *figures = fitting(columns(leaderboard, unit), width)
-    room = max(SHORTEST_NAME, names.width - max(0, _total([names, *figures]) - width))
-    names = _words(names.title, [_cut(cell, room) for cell in names.cells])
-    table = [names, *figures]
-    headings = ["" if column.title == "note" else column.title for column in table]
-    bodies = zip(*(column.cells for column in table), strict=True)
-    return [
-        GAP.join(column.line(cell) for column, cell in zip(table, row, strict=True)).rstrip()
-        for row in (headings, *bodies)
-    ]
+    headings, bodies = _layout(leaderboard, unit, width)
+    return [headings, *(line for body in bodies for line in body)]
 
 
-def terminal_table(leaderboard: Leaderboard, unit: str, width: int = 100) -> Text:
+def terminal_table(leaderboard: Leaderboard, unit: str, width: int = WIDTH) -> Text:
     """Format the table for a rich console: dim headings, the winner in bold."""
-    headings, *bodies = lines(leaderboard, unit, width)
+    headings, bodies = _layout(leaderboard, unit, width)
     text = Text(headings, no_wrap=True, end="")
     text.stylize("dim")
-    for row, line in zip(leaderboard.rows, bodies, strict=True):
+    for row, (line, *notes) in zip(leaderboard.rows, bodies, strict=True):
         text.append("\n")
         text.append(line, style="bold cyan" if row.name == leaderboard.winner else "")
+        for each in notes:
+            text.append("\n")
+            text.append(each, style="dim")
     return text
+
+
+def _layout(leaderboard: Leaderboard, unit: str, width: int) -> tuple[str, list[list[str]]]:
+    """Return the line of the headings, and the lines of each row.
+
+    A note that is too long for a column stands on a line below its row. Where the columns that are
+    always kept are too wide, the names are cut.
+    """
+    table = list(columns(leaderboard, unit))
+    notes = table.pop() if table[-1].title == "note" else _words("note", [""] * len(table[0].cells))
+    short = ["" if cell_len(note) > LONGEST_NOTE else note for note in notes.cells]
+    table = list(fitting([*table, _words("", short)] if any(short) else table, width))
+    names, excess = table[0], max(0, _total(table) - width)
+    room = max(SHORTEST_NAME, names.width - excess)
+    table[0] = _words(names.title, [_cut(cell, room) for cell in names.cells])
+    below = [
+        [] if note in ("", shown) else [_cut(f"{GAP}{note}", width)]
+        for note, shown in zip(notes.cells, short, strict=True)
+    ]
+    headings, *bodies = [
+        GAP.join(column.line(cell) for column, cell in zip(table, row, strict=True)).rstrip()
+        for row in (
+            [column.title for column in table],
+            *zip(*(c.cells for c in table), strict=True),
+        )
+    ]
+    return headings, [[line, *note] for line, note in zip(bodies, below, strict=True)]
 
 
 def _cut(name: str, width: int) -> str:
@@ -142,9 +177,9 @@ def _total(table: Sequence[Column]) -> int:
     return sum(column.width for column in table) + len(GAP) * (len(table) - 1)
 
 
-def _words(title: str, cells: Sequence[str], spare: int = 0) -> Column:
+def _words(title: str, cells: Sequence[str]) -> Column:
     keys = tuple(None if cell == words.NONE else cell for cell in cells)
-    return Column(title=title, cells=tuple(cells), keys=keys, left=True, spare=spare)
+    return Column(title=title, cells=tuple(cells), keys=keys, left=True, kept=True)
 
 
 def _scores(leaderboard: Leaderboard) -> list[Column]:
@@ -162,7 +197,7 @@ def _scores(leaderboard: Leaderboard) -> list[Column]:
     ]
     keys = tuple(row.score for row in rows)
     title = leaderboard.title(metric)
-    return [Column(title=title, cells=tuple(cells), keys=keys, left=True)]
+    return [Column(title=title, cells=tuple(cells), keys=keys, left=True, kept=True)]
 
 
 def _decimals(leaderboard: Leaderboard, metric: str, scores: Sequence[float | None]) -> int:
@@ -176,17 +211,12 @@ def _figures(rows: Sequence[Row], measure: Measure, unit: str) -> Column:
         values = (None,) * len(rows)  # nothing was truncated: no column
     title = measure.title.format(unit=unit, units=words.plural(unit))
     cells = tuple(map(measure.write, values))
-    return Column(title=title, cells=cells, keys=values, spare=measure.spare)
+    return Column(title=title, cells=cells, keys=values)
 
 
-def _other_metrics(leaderboard: Leaderboard) -> list[Column]:
-    rows = leaderboard.rows
-    keys = dict.fromkeys(key for row in rows for key in row.metrics if key != leaderboard.metric)
-    return [_metric(leaderboard, key, spare) for spare, key in enumerate(keys, start=10)]
-
-
-def _metric(leaderboard: Leaderboard, key: str, spare: int) -> Column:
+def _metric(leaderboard: Leaderboard, key: str, *, kept: bool = False) -> Column:
     values = tuple(row.metrics.get(key) for row in leaderboard.rows)
     places = _decimals(leaderboard, key, values)
     cells = tuple(words.score(value, places) for value in values)
-    return Column(title=leaderboard.title(key), cells=cells, keys=values, spare=spare)
+    title = leaderboard.title(key)
+    return Column(title=title, cells=cells, keys=values, kept=kept, metric=True)

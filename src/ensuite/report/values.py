@@ -114,6 +114,10 @@ class Leaderboard:
             the metric, by their names in alphabetical order with a bar between: ``"gru|lstm"``.
         left_out: A sentence that says what was not run because the time was up; may be empty.
         displays: How each metric is printed, by its name in snake case; not in the JSON.
+        beside: Metrics that stand directly beside the one that ranks, because that one hides how
+            rare classes are answered; not in the JSON.
+        never_found: Classes of the test rows that a candidate never answers correctly, by its
+            name; told where a class is rare; not in the JSON.
     """
 
     task: str
@@ -134,6 +138,8 @@ class Leaderboard:
     limits: Mapping[str, float] = field(default_factory=dict)
     left_out: str = ""
     displays: Mapping[str, Display] = field(default_factory=dict)
+    beside: tuple[str, ...] = ()
+    never_found: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def display(self, metric: str) -> Display:
         """Return how a metric is printed."""
@@ -146,7 +152,8 @@ class Leaderboard:
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``leaderboard.json`` and of ``--json``."""
         values = {each.name: finite(getattr(self, each.name)) for each in fields(self)}
-        del values["displays"]
+        for shown_only in ("displays", "beside", "never_found"):
+            del values[shown_only]
         return values | {"rows": [row.to_json() for row in self.rows]}
 
     def __str__(self) -> str:
@@ -156,7 +163,7 @@ class Leaderboard:
         return "\n".join(lines(self, "input"))
 
     def _repr_html_(self) -> str:
-        """Show the table in a notebook."""
+        """Return the table for a notebook."""
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
@@ -180,6 +187,60 @@ class Confusion:
     name: str
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScores:
+    """Scores of one candidate for each class; all sequences are in the order of ``labels``.
+
+    Args:
+        name: Of the candidate.
+        labels: The classes.
+        rows: Test rows of each class.
+        precision: Share of the answers with this class that are correct; None if there are none.
+        recall: Share of the rows of this class that are answered correctly; None if there are none.
+        f1: Harmonic mean of both.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    rows: tuple[int, ...]
+    precision: tuple[float | None, ...]
+    recall: tuple[float | None, ...]
+    f1: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """How often one candidate is right where it is how sure.
+
+    ``bins`` are (mean probability, share of correct answers, number of answers).
+    """
+
+    name: str
+    bins: tuple[tuple[float, float, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The answer of one candidate to one input, and its score (None: not known)."""
+
+    name: str
+    text: str
+    score: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """An input, its true answer (empty: none is known), and what each candidate answers.
+
+    ``text`` and ``picture`` (a PNG) show the input.
+    """
+
+    text: str
+    truth: str
+    answers: tuple[Answer, ...]
+    picture: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +302,8 @@ class ComparisonPage:
 
     ``unit`` is what one input is called, ``use`` the command that asks the winner, ``pipeline`` the
     name of the task on model hubs, ``curve_title`` the name of the metric in ``curves``, and
-    ``figures`` are those of the task.
+    ``figures`` are those of the task. ``not_confused`` says why there is no confusion matrix, where
+    one could be expected.
     """
 
     leaderboard: Leaderboard
@@ -249,6 +311,10 @@ class ComparisonPage:
     check: Check
     curves: tuple[Curve, ...] = ()
     confusions: tuple[Confusion, ...] = ()
+    not_confused: str = ""
+    classes: tuple[ClassScores, ...] = ()
+    reliability: tuple[Reliability, ...] = ()
+    outputs: tuple[Output, ...] = ()
     only_right: tuple[OnlyRight, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     capsule: Capsule
@@ -274,6 +340,10 @@ class RunPage:
     check: Check
     curves: tuple[Curve, ...] = ()
     confusions: tuple[Confusion, ...] = ()
+    not_confused: str = ""
+    classes: tuple[ClassScores, ...] = ()
+    reliability: tuple[Reliability, ...] = ()
+    outputs: tuple[Output, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     capsule: Capsule
     folder: str

@@ -100,6 +100,17 @@ def percent(share: float | None) -> str:
     return NONE if share is None else f"{100 * share:.0f} %"
 
 
+def epochs(count: float | None) -> str:
+    """Write a number of epochs; less than one never reads as 1.
+
+    >>> [epochs(count) for count in (None, 0, 0.3, 0.9999, 4.43, 21)]
+    ['-', '0', '0.3', '0.99', '4.4', '21']
+    """
+    if count is None:
+        return NONE
+    return f"{min(count, 0.99):.2g}" if count < 1 else brief(count)
+
+
 def whole(count: float | None) -> str:
     """Write a count in full.
 
@@ -147,6 +158,29 @@ def gap(value: float, display: Display) -> str:
     return f"{number} {display.unit}" if display.unit else number
 
 
+def rounded_up(value: float, display: Display) -> float:
+    """Round a difference up to the next one that :func:`gap` writes exactly.
+
+    >>> share, distance = Display(points=100), Display(unit="dB")
+    >>> [gap(rounded_up(value, share), share) for value in (0.02801, 0.028, 0.1001)]
+    ['2.9 points', '2.8 points', '11 points']
+    >>> gap(rounded_up(0.0341, distance), distance)
+    '0.035 dB'
+    """
+    factor = display.points or 1.0
+    number = factor * value
+    if not 0 < number < math.inf:
+        return value
+    fine = math.floor(math.log10(number))
+    if number >= 9.9:
+        step = 1.0
+    elif display.points:
+        step = 0.1 if number >= 0.09 else 10.0**fine
+    else:
+        step = 10.0 ** (fine - 1)
+    return math.ceil(round(number / step, 6)) * step / factor
+
+
 def counted(count: int, unit: str) -> str:
     """Write a number of things.
 
@@ -188,17 +222,48 @@ def shorten(text: str, length: int) -> str:
     return (head[: space + 1] if space > length // 2 else head) + "…"
 
 
-def longer(budget: str) -> str:
-    """Return three times a budget, as it is typed; nothing where it is not a number and a unit.
+BUDGET = re.compile(r"(\d+(?:\.\d+)?(?:e\+?\d+)?) ?(s|m|h|steps?|epochs?|tokens?)\b")
+"""An amount and a unit, as a budget is typed and as it is written in a leaderboard."""
 
-    >>> [longer(budget) for budget in ("60s", "20m", "1.5h", "1000steps", "2 epochs", "")]
-    ['3m', '1h', '4.5h', '3000steps', '6epochs', '']
+
+def is_time(budget: str) -> bool:
+    """Return whether a budget is one of time.
+
+    >>> [is_time(budget) for budget in ("60s", "3 m", "4 epochs", "")]
+    [True, True, False, False]
     """
-    found = re.match(r"(\d+(?:\.\d+)?) ?(s|m|h|steps|epochs|tokens)\b", budget)
+    found = BUDGET.search(budget)
+    return found is not None and found[2] in ("s", "m", "h")
+
+
+def larger(budget: str, factor: float) -> str:
+    """Return a multiple of a budget, rounded up, as it is typed; empty where it is not known.
+
+    >>> [larger(each, 3) for each in ("60s", "20m", "1.5h", "1000steps", "2 epochs", "")]
+    ['3m', '1h', '4.5h', '3000steps', '6epochs', '']
+    >>> larger("until 5 evaluations bring no gain, 10 m at most", 3), larger("33.2 s", 3)
+    ('30m', '2m')
+    >>> larger("2e+06 tokens", 3.3), larger("4 s", 3)
+    ('6600000tokens', '12s')
+    """
+    found = BUDGET.search(budget)
     if not found:
         return ""
-    amount, unit = 3 * float(found[1]), found[2]
-    for small, large in (("s", "m"), ("m", "h")):
-        if unit == small and amount % 60 == 0:
-            amount, unit = amount / 60, large
-    return f"{amount:.12g}{unit}"
+    amount, unit = factor * float(found[1]), found[2]
+    if not is_time(budget):
+        return f"{_raised(amount, 2):.0f}{unit.rstrip('s')}s"
+    seconds = amount * {"s": 1, "m": 60, "h": 3600}[unit]
+    if seconds < 60:
+        return f"{math.ceil(round(seconds, 6))}s"
+    minutes = math.ceil(round(seconds / 60, 6))
+    return f"{minutes}m" if minutes < 60 else f"{math.ceil(minutes / 30) / 2:g}h"
+
+
+def _raised(value: float, digits: int) -> float:
+    """Round a number up to so many digits; whole numbers stay whole.
+
+    >>> _raised(6_543_210, 2), _raised(2.5, 2), _raised(6.0, 2)
+    (6600000.0, 3.0, 6.0)
+    """
+    step = max(1.0, 10.0 ** (math.floor(math.log10(value)) - digits + 1))
+    return math.ceil(round(value / step, 9)) * step

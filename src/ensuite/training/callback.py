@@ -9,6 +9,9 @@ class Callback:
     def say(self, sentence: str) -> None:
         """Called with one sentence for the user."""
 
+    def trial(self, number: int, trials: int) -> None:
+        """Called before a comparison runs its trial ``number``, from 1, of so many."""
+
     def begin(self, name: str, training: Training) -> None:
         """Called when the candidate ``name`` starts, or resumes from a checkpoint."""
 
