@@ -96,7 +96,7 @@ def test_static_columns_and_truth_values() -> None:
 @pytest.mark.parametrize(
     ("cells", "problem"),
     [
-        ({"ds": [DAYS[0], DAYS[0]], "y": [1, 2]}, "row 2 of f.csv: the time stamp 2024-01-01 stands"),
+        ({"ds": [DAYS[0], DAYS[0]], "y": [1, 2]}, "row 2 of f.csv: the time stamp 2024-01-01"),
         (
             {"ds": [f"2024-01-01 {clock}" for clock in CLOCKS], "y": [1] * 5},
             "row 4 of f.csv: the time stamps in ds are irregular: most lie 1 hour apart, this one "

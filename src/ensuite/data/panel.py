@@ -427,8 +427,9 @@ class _Reader:
             said.append("rows were not in the order of time and were sorted")
         if self.gaps:
             missing = sum(count for count, _ in self.gaps)
+            first = self.gaps[0][1]
             said.append(
-                f"{missing:,} steps have no row, the first after {self.gaps[0][1]}; they are missing values"
+                f"{missing:,} steps have no row, the first after {first}; values are missing"
             )
         if self.holes:
             said.append(f"{self.holes:,} steps have a missing value")
