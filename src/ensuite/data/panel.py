@@ -12,6 +12,7 @@ from ensuite.core.errors import DataError
 from ensuite.core.table import Table
 from ensuite.data import columns
 from ensuite.data.timestamps import (
+    DAY,
     DateOrder,
     Frequency,
     Stamps,
@@ -128,6 +129,7 @@ def read_panel(
     static: Sequence[str] = (),
     layout: Layout = "auto",
     dates: DateOrder = "auto",
+    values: Sequence[str] = (),
 ) -> Panel:
     """Read the series of a table.
 
@@ -140,12 +142,15 @@ def read_panel(
         layout: long has one value a row, wide a column for each series measured together, rows
             one whole series a row; auto tells them by the columns.
         dates: How dates such as 03/04/2024 are read, where the file does not tell.
+        values: The columns to forecast, where they are known already.
 
     Raises:
         DataError: Names the row and column at fault.
     """
     if layout == "rows" or (layout == "auto" and _is_rows(table, given)):
         return _read_rows(table, given)
+    if values and "value" not in given and set(values) <= set(table.columns):
+        given = {**given, "value": ",".join(values)}
     roles = find_roles(table, given, future=future, past=past, static=static)
     stamps = _stamps(table, roles, dates)
     groups = _groups(table, roles)
@@ -154,6 +159,38 @@ def read_panel(
     read = _Reader(table, roles, stamps.times, frequency)
     series = tuple(read.series(name, rows) for name, rows in groups.items())
     return Panel(series, roles.values, clock, (*stamps.notes, *notes, *read.notes()))
+
+
+def add_calendar(panel: Panel, horizon: int) -> Panel:
+    """Add time of day, day of the week and month to what is known, as points on a circle.
+
+    Args:
+        panel: With time stamps.
+        horizon: Steps after the end of each series for which they are needed too.
+
+    Raises:
+        DataError: If the steps of the panel have no dates.
+    """
+    frequency = panel.clock.frequency
+    if not panel.clock.dated or frequency is None:
+        raise DataError("calendar=true needs time stamps, and the rows have none; leave it out.")
+    series = []
+    for each in panel.series:
+        steps = max(len(each) + horizon, len(each.known))
+        circle = calendar(frequency.after(each.start, np.arange(steps)))
+        if not each.known.shape[1]:
+            series.append(replace(each, known=circle))
+            continue
+        series.append(replace(each, known=np.hstack([each.known, circle[: len(each.known)]])))
+    return replace(panel, series=tuple(series))
+
+
+def calendar(times: Times) -> Numbers:
+    """Return sine and cosine of the time of day, the day of the week and the month."""
+    days = times / DAY
+    months = times.astype("datetime64[us]").astype("datetime64[M]").astype(np.int64) % 12
+    angles = 2 * np.pi * np.stack([days % 1, (days + 3) % 7 / 7, months / 12], axis=1)
+    return np.hstack([np.sin(angles), np.cos(angles)])
 
 
 def find_roles(

@@ -1,0 +1,92 @@
+"""Windows over series, as pairs of numbers: memory does not grow with how they overlap."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensuite.data.panel import Series
+
+Numbers = NDArray[np.int64]
+
+
+class Window(NamedTuple):
+    """A place in a series from which its next steps are forecast."""
+
+    series: Series
+    origin: int  # the first step to forecast
+
+
+class Windows(Sequence[Window]):
+    """Many places in many series.
+
+    Args:
+        series: Those that ``numbers`` count.
+        numbers: (windows,), which series each is in.
+        origins: (windows,), the first step that each forecasts.
+    """
+
+    def __init__(self, series: Sequence[Series], numbers: Numbers, origins: Numbers) -> None:
+        self.series, self.numbers, self.origins = tuple(series), numbers, origins
+
+    @classmethod
+    def between(
+        cls,
+        series: Sequence[Series],
+        first: Sequence[int],
+        last: Sequence[int],
+        horizon: int,
+        stride: int = 1,
+    ) -> "Windows":
+        """Return the windows that forecast ``horizon`` steps from ``first`` up to ``last``.
+
+        Args:
+            series: Where they lie.
+            first: The first origin in each series.
+            last: The step of each series before which a forecast must end.
+            horizon: Steps to forecast.
+            stride: Steps between two origins; the last possible origin is always among them.
+        """
+        numbers, origins = [], []
+        for number, (start, end) in enumerate(zip(first, last, strict=True)):
+            found = np.arange(end - horizon, start - 1, -stride, dtype=np.int64)[::-1]
+            numbers.append(np.full(len(found), number, dtype=np.int64))
+            origins.append(found)
+        empty = np.zeros(0, dtype=np.int64)
+        return cls(series, np.concatenate([*numbers, empty]), np.concatenate([*origins, empty]))
+
+    def __len__(self) -> int:
+        """Count the windows."""
+        return len(self.origins)
+
+    @overload
+    def __getitem__(self, number: int) -> Window: ...
+    @overload
+    def __getitem__(self, number: slice) -> "Windows": ...
+    def __getitem__(self, number: Any) -> "Window | Windows":
+        """Return a window, or some of them."""
+        if isinstance(number, slice):
+            return Windows(self.series, self.numbers[number], self.origins[number])
+        return Window(self.series[self.numbers[number]], int(self.origins[number]))
+
+    def __iter__(self) -> Iterator[Window]:
+        """Return the windows in order."""
+        pairs = zip(self.numbers.tolist(), self.origins.tolist(), strict=True)
+        return (Window(self.series[number], origin) for number, origin in pairs)
+
+
+def gather(examples: Sequence[Window]) -> Windows:
+    """Return windows as ``Windows``, however they are held."""
+    if isinstance(examples, Windows):
+        return examples
+    places: dict[int, int] = {}
+    series: list[Series] = []
+    numbers = np.zeros(len(examples), dtype=np.int64)
+    for row, example in enumerate(examples):
+        if id(example.series) not in places:
+            places[id(example.series)] = len(series)
+            series.append(example.series)
+        numbers[row] = places[id(example.series)]
+    origins = np.array([example.origin for example in examples], dtype=np.int64)
+    return Windows(series, numbers, origins.reshape(-1))

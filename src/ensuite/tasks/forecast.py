@@ -1,0 +1,594 @@
+"""Forecast: the next steps of one or many time series, with intervals that keep their promise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
+from ensuite.core.batch import Batch, Inputs, Outputs, States, Values
+from ensuite.core.errors import DataError, UsageError
+from ensuite.core.loss import Loss, Part
+from ensuite.core.model import Model
+from ensuite.core.presentation import Finding
+from ensuite.core.score import Score
+from ensuite.core.split import Keys, Split
+from ensuite.core.table import Table
+from ensuite.core.task import Task
+
+from ensuite.data.panel import Clock, Layout, Panel, Series, add_calendar, read_panel
+from ensuite.data import series_split
+from ensuite.data.processors.history import (
+    History,
+    Row,
+    Rows,
+    refuse_short_future,
+    training_ends,
+)
+from ensuite.data.timestamps import DateOrder
+from ensuite.data.windows import Window, Windows, gather
+from ensuite.metrics import forecasting as metrics
+from ensuite.nn.forecasting import ForecastHead, PositionHead, quantile_loss
+
+
+INTERVALS = (0.8, 0.95)
+"""Shares of the truths that the two intervals of a forecast promise to hold."""
+
+LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
+"""The quantiles that are learned: the ends of both intervals and the median."""
+
+ENDS = {0.8: (1, 3), 0.95: (0, 4)}
+"""Places of the ends of each interval among the levels."""
+
+VALIDATION_WINDOWS = 2000
+"""Most windows that the best weights are selected by, evenly over all of them."""
+
+FEWEST_PER_COLUMN = 100
+"""Held-out windows from which each column has margins of its own."""
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What comes next, in the units of the file.
+
+    Args:
+        point: (horizon, columns), the median.
+        lower: (intervals, horizon, columns), where each interval begins.
+        upper: (intervals, horizon, columns), where it ends.
+    """
+
+    point: Numbers
+    lower: Numbers
+    upper: Numbers
+
+    def __eq__(self, other: object) -> bool:
+        """Compare number by number."""
+        return isinstance(other, Prediction) and all(
+            np.array_equal(mine, theirs)
+            for mine, theirs in zip(
+                (self.point, self.lower, self.upper),
+                (other.point, other.lower, other.upper),
+                strict=True,
+            )
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Scales(NamedTuple):
+    """Of each series and column, from the training steps alone, (series, columns)."""
+
+    deviation: Numbers
+    naive: Numbers  # mean absolute error of the seasonal naive forecast
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast(Task[Window, Row, Prediction]):
+    """Forecast the next ``horizon`` steps of each series from those before them.
+
+    Args:
+        horizon: How many steps are forecast.
+        decode: direct forecasts all steps at once; positions does so segment by segment, from a
+            learned vector for each segment; recursive forecasts one segment, reads it, and so on.
+        criterion: The loss: of five quantiles, or of the point alone, absolute or squared.
+        season: Steps of a season, for the seasonal naive forecast; 0: by the frequency.
+        future: Columns that are known in the future too, with commas between them.
+        past: Columns that are known in the past only.
+        static: Columns that do not change within a series.
+        calendar: Whether time of day, day of the week and month are read beside the values.
+        layout: long has one value a row, wide a column for each value measured together, rows one
+            series a row.
+        dates: How 03/04/2024 is read, where the file does not tell.
+        stride: Steps between two forecasts that are scored.
+        head_dropout: Share of the numbers dropped before the last layer while training.
+        processor: Turns the steps before a forecast into tensors.
+        columns: Names of the columns to forecast.
+        clock: What the time stamps are made of.
+        naive: Of each series and column, the mean absolute error of the seasonal naive forecast
+            over the training steps: the unit of MASE.
+        margins: (intervals, horizon, columns), in deviations of the series: what intervals are
+            widened by, so that they hold what they promise (split conformal prediction).
+
+    Sources:
+        Direct and recursive: Ben Taieb et al. (2012), https://arxiv.org/abs/1108.3259
+        Intervals: Romano, Patterson & Candes (2019), https://arxiv.org/abs/1905.03222
+    """
+
+    horizon: int = 24
+    decode: Literal["direct", "positions", "recursive"] = "direct"
+    criterion: Literal["quantile", "absolute", "squared"] = "quantile"
+    season: int = 0
+    future: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    calendar: bool = False
+    layout: Layout = "auto"
+    dates: DateOrder = "auto"
+    stride: int = 1
+    head_dropout: float = 0.0
+    processor: History = field(default_factory=History, metadata={"options": True})
+    columns: tuple[str, ...] = field(default=(), metadata={"learned": True})
+    clock: Clock = field(default_factory=Clock, metadata={"learned": True})
+    naive: tuple[tuple[float, ...], ...] = field(default=(), metadata={"learned": True})
+    margins: tuple[tuple[tuple[float, ...], ...], ...] = field(
+        default=(), metadata={"learned": True}
+    )
+
+    needs: ClassVar[frozenset[Trait]] = frozenset()
+    roles: ClassVar[tuple[str, ...]] = ("time", "series", "value")
+
+    def __post_init__(self) -> None:
+        if self.horizon < 1 or self.stride < 1 or self.season < 0:
+            raise ValueError("horizon and stride must be 1 or more, season 0 or more")
+        if not 0 <= self.head_dropout < 1:
+            raise ValueError("head_dropout must be from 0 to less than 1")
+        if self.decode == "recursive" and self.past:
+            raise ValueError(
+                f"decode=recursive reads its own forecasts, and {', '.join(self.past)} is known in "
+                "the past only; take decode=direct, or name it under future"
+            )
+
+    # Data
+
+    def read(
+        self, table: Table, given: Mapping[str, str], *, asking: bool = False
+    ) -> tuple[Self, list[Window]]:
+        panel = read_panel(
+            table, given, future=self.future, past=self.past, static=self.static,
+            layout=self.layout, dates=self.dates, values=self.columns,
+        )  # fmt: skip
+        if self.calendar:
+            panel = add_calendar(panel, self.horizon)
+        task = self._settle(panel, table)
+        return task, [Window(series, len(series)) for series in panel.series]
+
+    def _settle(self, panel: Panel, table: Table) -> Self:
+        """Take over what the file decides: columns, clock, season, and how far to look back."""
+        if self.columns and panel.columns != self.columns:
+            raise DataError(
+                f"{table.name} has the columns {', '.join(panel.columns)} to forecast; training "
+                f"had {', '.join(self.columns)}. Give the same."
+            )
+        frequency = panel.clock.frequency
+        if self.clock.frequency is not None and frequency not in (None, self.clock.frequency):
+            raise DataError(
+                f"{table.name} has the frequency {frequency}; training had {self.clock.frequency}."
+            )
+        clock = panel.clock if self.clock.frequency is None else self.clock
+        seasons = frequency.seasons if frequency is not None else ()
+        season = self.season or next(iter(seasons), 1)
+        settled = replace(self, columns=panel.columns, clock=clock, season=season)
+        if self.processor.look_back:
+            return settled
+        return replace(settled, processor=self._look_back(panel.series, season))
+
+    def _look_back(self, series: Sequence[Series], season: int) -> History:
+        """Read two seasons, at least the horizon, at most a third of a middling series."""
+        most = max(1, int(np.median([len(each) for each in series])) // 3)
+        steps = min(max(self.horizon, 2 * season), most)
+        segment = self.processor.segment
+        return replace(self.processor, look_back=max(segment, steps // segment * segment))
+
+    def ask(self, raw: Any) -> Window:
+        """Take the values of one series, (steps,) or (steps, columns), the latest last."""
+        if isinstance(raw, Window):
+            return raw
+        raw = raw["value"] if isinstance(raw, Mapping) else raw
+        try:
+            values = np.asarray(raw, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError("The series to forecast is no list of numbers; give one.") from None
+        values = values[:, None] if values.ndim == 1 else values
+        if values.ndim != 2 or values.shape[1] != len(self.columns) or not len(values):
+            wanted = "numbers" if len(self.columns) == 1 else f"rows of {len(self.columns)} numbers"
+            raise DataError(f"The series to forecast is not a list of {wanted}; give one.")
+        if self.processor.features:
+            raise UsageError("This run reads other columns too: give it a file, --file FILE.")
+        nothing = np.zeros((len(values), 0))
+        return Window(Series("", 1, values, nothing, nothing, np.zeros(0)), len(values))
+
+    def keys(self, example: Window) -> Keys:
+        return Keys((example.series.name, id(example.series), example.origin), time=example.origin)
+
+    def divide(
+        self, parts: Mapping[str, Sequence[Window]], how: Split
+    ) -> tuple[dict[str, Sequence[Window]], str]:
+        """Divide by time inside every series: a forecast may look back over a border."""
+        return series_split.divide(
+            {name: [each.series for each in part] for name, part in parts.items()},
+            how,
+            horizon=self.horizon,
+            look_back=self.processor.look_back,
+            stride=self.stride,
+            clock=self.clock,
+        )
+
+    def prepare(
+        self,
+        examples: Sequence[Window],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
+        windows = gather(examples)
+        ends = training_ends(windows, self.horizon)
+        pairs = zip(windows.series, ends, strict=True)
+        naive = [seasonal_error(series.values[:end], self.season) for series, end in pairs]
+        return replace(
+            self,
+            processor=self.processor.prepare(windows, self.horizon),
+            naive=tuple(tuple(each.tolist()) for each in naive),
+        )
+
+    @property
+    def inputs(self) -> Inputs:
+        if not self.processor.known:
+            return self.processor.inputs
+        future = Values(self.processor.known, steps=self.horizon, reader="head")
+        return {**self.processor.inputs, "future": future}
+
+    def items(self, examples: Sequence[Window], *, asking: bool = False) -> Sequence[Row]:
+        windows = gather(examples)
+        refuse_short_future(windows, self.horizon, self._known_names())
+        return self.processor.rows(windows)
+
+    def _known_names(self) -> tuple[str, ...]:
+        return self.future
+
+    def lengths(self, items: Sequence[Row]) -> NDArray[Any]:
+        return np.full(len(items), self.processor.look_back // self.processor.segment)
+
+    def extent(self, example: Window) -> int:
+        return min(example.origin, self.processor.look_back)
+
+    def collate(self, items: Sequence[Row], generator: torch.Generator | None = None) -> Batch:
+        rows = cast(Rows, items)
+        values, mask = self.processor.collate(rows)
+        offset, divisor = self.processor.normal(rows)
+        truths = self.processor.targets(rows, self.steps)
+        scaled = (truths - offset[:, None]) / divisor[:, None]
+        inputs = {"values": values}
+        if self.processor.known:
+            inputs["future"] = self.processor.future(rows, self.horizon)
+        return Batch(
+            inputs=inputs,
+            mask=mask,
+            targets={"value": torch.from_numpy(scaled.astype(np.float32))},
+            counts={"value": int(np.count_nonzero(~np.isnan(scaled)))},
+        )
+
+    # Model
+
+    @property
+    def steps(self) -> int:
+        """Steps that the head forecasts at once."""
+        return self.processor.segment if self.decode == "recursive" else self.horizon
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The quantiles that are learned; the median alone where the point is."""
+        return LEVELS if self.criterion == "quantile" else (0.5,)
+
+    def head(self, backbone: Backbone) -> nn.Module:
+        read = 1 if self.processor.per_column else len(self.columns)
+        how: dict[str, Any] = {"dropout": self.head_dropout}
+        if self.decode != "recursive":
+            how["future"] = self.processor.known
+        if self.decode == "positions":
+            segment = self.processor.segment
+            made: nn.Module = PositionHead(
+                backbone.width, self.steps, segment, read, len(self.levels), **how
+            )
+        else:
+            made = ForecastHead(backbone.width, self.steps, read, len(self.levels), **how)
+        return Head(made)
+
+    def loss(self, outputs: Outputs, batch: Batch) -> Loss:
+        values, targets = outputs.values, batch.targets["value"]
+        if self.criterion == "squared":
+            known = ~targets.isnan()
+            error = (values[..., 0] - torch.where(known, targets, 0)) * known
+            return Loss({"value": Part(error.square().sum())})
+        levels = values.new_tensor(self.levels)
+        return Loss({"value": Part(quantile_loss(values, targets, levels))})
+
+    def predict(self, model: Model, batch: Batch) -> list[Numbers]:
+        values = model(batch).values if self.decode != "recursive" else self._recur(model, batch)
+        return list(values.double().cpu().numpy())
+
+    def _recur(self, model: Model, batch: Batch) -> Tensor:
+        """Forecast a segment, read its median as if it had come, and go on to the horizon."""
+        segment, found = self.processor.segment, []
+        values, mask = batch.inputs["values"], cast(Tensor, batch.mask)
+        rows, positions, _ = values.shape
+        for start in range(0, self.horizon, segment):
+            one = replace(batch, inputs={**batch.inputs, "values": values}, mask=mask)
+            quantiles = model(one).values
+            found.append(quantiles)
+            median = quantiles[..., len(self.levels) // 2]
+            if self.processor.known:
+                future = batch.inputs["future"][:, start : start + segment]
+                short = segment - future.shape[1]
+                future = torch.nn.functional.pad(future, (0, 0, 0, short))
+                median = torch.cat([median, future], dim=2)
+            values = torch.cat([values[:, 1:], median.reshape(rows, 1, -1)], dim=1)
+            mask = torch.cat([mask[:, 1:], mask.new_ones(rows, 1)], dim=1)
+        return torch.cat(found, dim=1)[:, : self.horizon]
+
+    def merge(
+        self, examples: Sequence[Window], items: Sequence[Row], pieces: Sequence[Numbers]
+    ) -> list[Prediction]:
+        """Give back the units of the file, and put the columns of a window side by side."""
+        if not len(pieces):
+            return []
+        rows = cast(Rows, items)
+        offset, divisor = self.processor.normal(rows)
+        values = np.stack(pieces) * divisor[:, None, :, None] + offset[:, None, :, None]
+        if self.processor.per_column:
+            shape = (len(examples), len(self.columns), self.horizon, len(self.levels))
+            values = values.reshape(shape).transpose(0, 2, 1, 3)
+        return self.predictions(examples, values)
+
+    def predictions(self, examples: Sequence[Window], values: Numbers) -> list[Prediction]:
+        """Make predictions of quantiles, (examples, horizon, columns, levels), or of the median.
+
+        Intervals are widened by the calibrated margins; without any they are the quantiles.
+        """
+        middle = values.shape[-1] // 2
+        point = values[..., middle]
+        whole = values.shape[-1] == len(LEVELS)
+        ends = [ENDS[share] if whole else (middle, middle) for share in INTERVALS]
+        lower = np.stack([values[..., low] for low, _ in ends], axis=1)
+        upper = np.stack([values[..., high] for _, high in ends], axis=1)
+        if self.margins:
+            windows = gather(examples)
+            deviation = self.processor.flat(windows).deviation[windows.numbers]
+            margin = np.array(self.margins) * deviation[:, None, None]
+            lower, upper = lower - margin, upper + margin
+            middle_of = (lower + upper) / 2  # a negative margin may not turn an interval around
+            lower, upper = np.minimum(lower, middle_of), np.maximum(upper, middle_of)
+            lower, upper = np.minimum(lower, point[:, None]), np.maximum(upper, point[:, None])
+        return [Prediction(*each) for each in zip(point, lower, upper, strict=True)]
+
+    # Judgement
+
+    def truths(self, examples: Sequence[Window]) -> Numbers:
+        """Return what came, (examples, horizon, columns); NaN where it is not known."""
+        windows = gather(examples)
+        everything = replace(self.processor, per_column=False)
+        return everything.targets(everything.rows(windows), self.horizon)
+
+    def scales(self, examples: Sequence[Window]) -> Scales:
+        """Return the scales of each example's series, (examples, columns)."""
+        windows = gather(examples)
+        flat = self.processor.flat(windows)
+        places = {name: place for place, name in enumerate(self.processor.names)}
+        naive = [
+            np.array(self.naive[places[series.name]])
+            if series.name in places
+            else seasonal_error(series.values, self.season)
+            for series in windows.series
+        ]
+        return Scales(flat.deviation[windows.numbers], np.array(naive)[windows.numbers])
+
+    def score(
+        self, predictions: Sequence[Prediction], examples: Sequence[Window]
+    ) -> dict[str, Score]:
+        truths, scales = self.truths(examples), self.scales(examples)
+        point = np.stack([each.point for each in predictions])
+        lower = np.stack([each.lower for each in predictions])
+        upper = np.stack([each.upper for each in predictions])
+        quantiles = np.concatenate([lower, point[:, None], upper], axis=1)
+        shares = np.array(INTERVALS)
+        levels = [*(1 - shares) / 2, 0.5, *(1 + shares) / 2]
+        scores = {
+            "mase": metrics.mean_absolute_error(point, truths, scales.naive),
+            "smape": metrics.symmetric_percentage_error(point, truths),
+            "mae": metrics.mean_absolute_error(point, truths),
+            "rmse": metrics.root_mean_squared_error(point, truths),
+            "wql": metrics.quantile_loss(quantiles, truths, levels),
+            "scaled_mse": metrics.mean_squared_error(point, truths, scales.deviation),
+            "scaled_mae": metrics.mean_absolute_error(point, truths, scales.deviation),
+        }
+        for place, share in enumerate(INTERVALS):
+            name = f"{100 * share:.0f}"
+            scores[f"coverage_{name}"] = metrics.coverage(lower[:, place], upper[:, place], truths)
+        scores["width_95"] = metrics.interval_width(lower[:, -1], upper[:, -1], truths)
+        for step in sorted({1, (self.horizon + 1) // 2, self.horizon}):
+            at = slice(step - 1, step)
+            scores[f"mae_h{step}"] = metrics.mean_absolute_error(point[:, at], truths[:, at])
+            scores[f"coverage_95_h{step}"] = metrics.coverage(
+                lower[:, -1, at], upper[:, -1, at], truths[:, at]
+            )
+        return scores
+
+    def blocks(self, examples: Sequence[Window]) -> Sequence[int] | None:
+        """Put windows that overlap into one block, in every series alike."""
+        windows = gather(examples)
+        steps = np.array([series.start for series in windows.series])[windows.numbers]
+        same = len(set(steps.tolist())) == 1
+        block = windows.origins // (2 * self.horizon)
+        if same and len(np.unique(block)) >= 30:  # series of one time move together
+            return block.tolist()
+        pairs = np.stack([windows.numbers, block], axis=1)
+        numbers: list[int] = np.unique(pairs, axis=0, return_inverse=True)[1].ravel().tolist()
+        return numbers
+
+    def validation_subset(self, examples: Sequence[Window]) -> Sequence[Window]:
+        windows = gather(examples)
+        step = max(1, len(windows) // VALIDATION_WINDOWS)
+        return windows[::step]
+
+    def calibrate(self, predictions: Sequence[Prediction], held_out: Sequence[Window]) -> Self:
+        """Learn by how much intervals must be wider to hold what they promise, step by step."""
+        if not predictions:
+            return self
+        truths, deviation = self.truths(held_out), self.scales(held_out).deviation
+        lower = np.stack([each.lower for each in predictions])
+        upper = np.stack([each.upper for each in predictions])
+        beyond = np.maximum(lower - truths[:, None], truths[:, None] - upper)
+        beyond = beyond / deviation[:, None, None]
+        columns = len(self.columns)
+        margins = np.zeros((len(INTERVALS), self.horizon, columns))
+        apart = len(held_out) >= FEWEST_PER_COLUMN
+        for place, share in enumerate(INTERVALS):
+            for step in range(self.horizon):
+                errors = beyond[:, place, step]
+                for column in range(columns):
+                    chosen = errors[:, column] if apart else errors.ravel()
+                    margins[place, step, column] = conformal_quantile(chosen, share)
+        nested = tuple(tuple(tuple(row) for row in part) for part in margins.tolist())
+        return replace(self, margins=nested)
+
+    # Presentation
+
+    @property
+    def unit(self) -> str:
+        return "window"
+
+    @property
+    def pipeline(self) -> str:
+        return "time-series-forecasting"
+
+    def show(self, example: Window) -> str:
+        (last,) = self.clock.write(example.series.start, np.array([example.origin - 1]))
+        whose = f"{example.series.name}, " if example.series.name else ""
+        return f"{whose}after {last}"
+
+    def truth(self, example: Window) -> str:
+        return self._words(self.truths([example])[0])
+
+    def describe(self, prediction: Prediction) -> tuple[str, float | None]:
+        return self._words(prediction.point), None
+
+    def _words(self, values: Numbers) -> str:
+        """Return the first and the last of the steps."""
+        if np.isnan(values).all():
+            return ""
+        lines = [
+            f"{name} {series[0]:.4g} ... {series[-1]:.4g}"
+            for name, series in zip(self.columns, values.T, strict=True)
+        ]
+        return ", ".join(lines[:3]) + (", ..." if len(lines) > 3 else "")
+
+    def records(self, example: Window, prediction: Prediction) -> list[dict[str, Any]]:
+        """Return one row for each step and column: time stamp, forecast, and the intervals."""
+        steps = np.arange(example.origin, example.origin + self.horizon)
+        stamps = self.clock.write(example.series.start, steps)
+        rows = []
+        for column, name in enumerate(self.columns):
+            for step, stamp in enumerate(stamps):
+                row: dict[str, Any] = {"series": example.series.name} if example.series.name else {}
+                row |= {"time": stamp}
+                if len(self.columns) > 1:
+                    row["column"] = name
+                row["forecast"] = float(prediction.point[step, column])
+                for place, share in enumerate(INTERVALS):
+                    row[f"lower_{100 * share:.0f}"] = float(prediction.lower[place, step, column])
+                    row[f"upper_{100 * share:.0f}"] = float(prediction.upper[place, step, column])
+                rows.append(row)
+        return rows
+
+    def error(self, prediction: Prediction, example: Window) -> float:
+        """Return the mean distance to what came, in deviations of the series."""
+        distance = np.abs(prediction.point - self.truths([example])[0])
+        distance = distance / self.scales([example]).deviation
+        return float(np.nanmean(distance)) if not np.isnan(distance).all() else 0.0
+
+    def usage(self, run: str) -> str:
+        return super().usage(run)
+
+    def check(self, parts: Mapping[str, Sequence[Window]]) -> list[Finding]:
+        windows = gather(parts["train"])
+        lengths = [len(series) for series in windows.series]
+        many = f"{len(lengths):,} series of {min(lengths):,} to {max(lengths):,} steps"
+        size = many if len(lengths) > 1 else f"{lengths[0]:,} steps"
+        missing = sum(int(np.isnan(series.values).any(1).sum()) for series in windows.series)
+        frequency = f", {self.clock.frequency}" if self.clock.dated else ""
+        findings = [Finding("series", f"{size}{frequency}: {', '.join(self.columns)}")]
+        if missing:
+            findings.append(Finding("missing", f"{missing:,} steps have a missing value"))
+        steady = [s.name or self.columns[0] for s in windows.series if is_steady(s.values)]
+        if steady:
+            shown = ", ".join(steady[:3]) + (", ..." if len(steady) > 3 else "")
+            findings.append(Finding("constant", f"{len(steady):,} series never change: {shown}"))
+        reading = (
+            f"{self.processor.look_back:,} steps are read, {self.horizon:,} forecast; a season has "
+            f"{self.season:,}"
+        )
+        return [*findings, Finding("forecast", reading)]
+
+
+class Head(nn.Module):
+    """A head of forecasts on the summary, with what is known of the future."""
+
+    def __init__(self, forecast: nn.Module) -> None:
+        super().__init__()
+        self.forecast = forecast
+
+    def forward(self, states: States, batch: Batch) -> Tensor:
+        """Return the quantiles, (batch, steps, columns, levels)."""
+        values: Tensor = self.forecast(states.summary, batch.inputs.get("future"))
+        return values
+
+
+def seasonal_error(values: Numbers, season: int) -> Numbers:
+    """Return the mean absolute error of the seasonal naive forecast, for each column.
+
+    0 where a column never changes from season to season, or is too short to tell.
+
+    Source:
+        Hyndman & Koehler (2006), International Journal of Forecasting 22(4):679-688, section 3
+    """
+    if len(values) <= season:
+        return np.zeros(values.shape[1])
+    errors = np.abs(values[season:] - values[:-season])
+    known = ~np.isnan(errors)
+    return np.asarray(np.where(known, errors, 0).sum(0) / known.sum(0).clip(1))
+
+
+def is_steady(values: Numbers) -> bool:
+    """Tell a series that never changes."""
+    return bool((np.nanmax(values, axis=0) == np.nanmin(values, axis=0)).all())
+
+
+def conformal_quantile(errors: Numbers, share: float) -> float:
+    """Return the least margin that holds ``share`` of new errors, by those held out.
+
+    That is the ceil((n + 1) share)-th smallest of n errors; the largest where n is too small.
+
+    Source:
+        Romano, Patterson & Candes (2019), https://arxiv.org/abs/1905.03222, equation 8
+    """
+    known = np.sort(errors[~np.isnan(errors)])
+    if not len(known):
+        return 0.0
+    place = int(np.ceil((len(known) + 1) * share)) - 1
+    return float(known[min(place, len(known) - 1)])
+
+
