@@ -15,14 +15,19 @@ from ensuite.candidates import (
     require_metric,
     sort_settings,
 )
-from ensuite.comparison.experiment import Comparison, choose_folder, make_row, run_comparison
+from ensuite.comparison.experiment import (
+    Comparison,
+    choose_folder,
+    make_row,
+    ranking_metric,
+    run_comparison,
+)
 from ensuite.comparison.insight import comparison_page, run_page
 from ensuite.comparison.trial import Trial, identity, read_identity, run_trial
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import hold, write_text
 from ensuite.core.model import Model
-from ensuite.core.task import rank
 from ensuite.predictor import RUN, Predictor, find_run
 from ensuite.problem import Problem, find_task, open_problem, task_options
 from ensuite.report.card import comparison_card, run_card
@@ -76,7 +81,8 @@ def compare_models(
     problem, mine = open_sorted(task, data, models, settings, **how)
     start = find_run(Path(init_from)) if init_from else None
     require_metric(problem)
-    entrants = [*choose(models, problem, mine, where, start), *baselines(problem)]
+    chosen = choose(models, problem, mine, where, start)
+    entrants = [*chosen, *baselines(problem, chosen)]
     for finding in problem.findings:
         callback.say(f"{finding.topic:12s} {finding.sentence}")
     folder = choose_folder(problem, out)
@@ -138,7 +144,7 @@ def train_model(
                 trial.predictor.task, trial.predictor.model, problem.parts["test"]
             )
             callback.say(f"padding      changes nothing: {held.measure}")
-        metric, _ = rank(trial.scores, problem.metric)
+        metric = ranking_metric(problem, trial.scores)
         row = make_row(candidate, [trial], metric, "", folder)
         page = run_page(problem, trial, row, metric, str(amount))
         write_text(folder / "report.html", run_html(page))

@@ -12,8 +12,8 @@ import torch
 
 from ensuite import catalog
 from ensuite.core.backbone import BackboneOptions, Pretrained
-from ensuite.core.baseline import Baseline
-from ensuite.core.batch import DECODER
+from ensuite.core.baseline import Baseline, Variant
+from ensuite.core.batch import DECODER, read_by
 from ensuite.core.errors import DataError, RunError, UsageError, nearest
 from ensuite.core.files import read_tensors, write_text
 from ensuite.core.options import differences, option_names, set_options, to_json
@@ -114,7 +114,7 @@ class Trained:
         """Return the training, before its first update."""
         task = problem.task
         if pretrained := self.options.pretrained() or tokenizer_of(self.start):
-            task = task.prepare(problem.parts["train"], pretrained)
+            task = task.prepare(problem.parts["train"], self.options, pretrained)
         training = Training.start(
             task, self.options, problem.parts["train"], problem.parts["valid"],
             recipe=self.recipe, budget=budget, seed=seed, device=self.device, metric=problem.metric,
@@ -147,9 +147,8 @@ class Trained:
     def finish(self, problem: Problem, training: Training) -> Fitted:
         """Return the best weights, calibrated on the examples they were chosen by."""
         training.restore_best()
-        held_out = problem.parts["valid"]
-        answers = predict(training.task, training.model, held_out)
-        task = training.task.calibrate(answers, held_out)
+        answers = predict(training.task, training.model, problem.held_out)
+        task = training.task.calibrate(answers, problem.held_out)
         model = training.model.eval()
         predictor = Predictor(self.name, problem.name, task, model, self.options)
         state = training.state
@@ -206,7 +205,7 @@ class Simple:
     """A baseline: no budget, one result whatever the seed."""
 
     name: str
-    method: type[Baseline]
+    method: Variant
     kind: Kind = "baseline"
     seeded: bool = False
 
@@ -215,7 +214,7 @@ class Simple:
         return self.name
 
     def describe(self) -> dict[str, Any]:
-        return {"baseline": self.name}
+        return {"baseline": self.name, "settings": dict(self.method.settings)}
 
     def fit(
         self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
@@ -223,8 +222,9 @@ class Simple:
         began = monotonic()
         train, valid = problem.parts["train"], problem.parts["valid"]
         model = self.method.fit(problem.task, train, valid, seed)
-        seconds = monotonic() - began
-        return Fitted(Predictor(self.name, problem.name, problem.task, model), seconds)
+        answers = model.predict(problem.task, problem.held_out)
+        task = problem.task.calibrate(answers, problem.held_out)
+        return Fitted(Predictor(self.name, problem.name, task, model), monotonic() - began)
 
 
 @dataclass(frozen=True)
@@ -415,7 +415,7 @@ def fitting(task: Task[Any, Any, Any]) -> list[str]:
 
 def why_not(task: Task[Any, Any, Any], traits: Set[str], reads: Set[str]) -> str | None:
     """Say why a backbone cannot do the task on its inputs."""
-    kinds = {kind.kind for kind in task.inputs.values()}
+    kinds = {kind.kind for kind in read_by(task.inputs, "backbone").values()}
     return misfit(task.needs, kinds, traits, reads, writes=DECODER in task.inputs)
 
 
@@ -444,7 +444,9 @@ def require_metric(problem: Problem) -> None:
         rank(problem.task.score(model.predict(problem.task, few), few), problem.metric)
 
 
-def baselines(problem: Problem) -> list[Simple]:
-    """Return the simple methods of the task that can read its inputs."""
+def baselines(problem: Problem, others: Sequence[Candidate] = ()) -> list[Simple]:
+    """Return the baselines of the task that can read its inputs, beside other candidates."""
+    options = [each.options for each in others if isinstance(each, Trained)]
     methods: list[type[Baseline]] = [load(b) for b in catalog.tasks[problem.name].baselines]
-    return [Simple(method.name, method) for method in methods if method.fits(problem.task)]
+    variants = [each for method in methods for each in method.variants(problem.task, options)]
+    return [Simple(variant.name, variant) for variant in variants]

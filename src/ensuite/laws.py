@@ -1,4 +1,4 @@
-"""What every trained model must obey, checked on the model itself."""
+"""Laws that every trained model must obey, checked on the model itself."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ensuite.core.baseline import Baseline
-from ensuite.core.batch import DECODER, Batch, Characters, Image, Inputs, Tokens, Values
+from ensuite.core.batch import DECODER, Batch, Characters, Image, Inputs, Tokens, Values, read_by
 from ensuite.core.errors import PaddingLeakError
 from ensuite.core.model import Model
 from ensuite.core.task import Task
@@ -19,14 +19,18 @@ from ensuite.predictor import Predictor
 ROWS = 64
 PADS = (0, 1, 7, 64)
 LONGEST = 40
+
+ANSWERED_ALONE = 16
+"""Examples that are answered in batches of several sizes."""
+
 LONGEST_WORD = 9
 
 TOLERANCE = 1e-4
-"""Largest difference that rounding alone makes in float32 outputs after hundreds of steps."""
+"""Largest difference that rounding makes in float32 outputs after hundreds of steps."""
 
 
 class Verdict(NamedTuple):
-    """One law, whether it holds, and the measure of it."""
+    """A law, whether it holds, and what was measured."""
 
     law: str
     holds: bool
@@ -34,7 +38,7 @@ class Verdict(NamedTuple):
 
 
 def check(predictor: Predictor, examples: Sequence[Any] | None = None) -> Iterator[Verdict]:
-    """Try every law that applies, on up to 64 examples, or on inputs drawn at random."""
+    """Check every law that applies, on up to 64 examples, or on random inputs."""
     task, model = predictor.task, predictor.model
     if isinstance(model, Model):
         batch = make_batch(task, examples).to(next(model.parameters()).device)
@@ -45,6 +49,7 @@ def check(predictor: Predictor, examples: Sequence[Any] | None = None) -> Iterat
         yield saved_arrays(predictor)
     if examples:
         yield one_answer_each(predictor, examples[:ROWS])
+        yield same_answer_in_any_batch(predictor, examples[:ANSWERED_ALONE])
         yield saved_answers(predictor, examples[:ROWS])
 
 
@@ -52,19 +57,18 @@ def make_batch(task: Task[Any, Any, Any], examples: Sequence[Any] | None) -> Bat
     """Return a batch of rows of different lengths: of examples, or drawn at random."""
     if not examples:
         return random_batch(task.inputs)
-    items = task.items(examples[:ROWS])[:ROWS]
-    return task.collate(items, torch.Generator().manual_seed(0))
+    return task.collate(task.items(examples[:ROWS], asking=True)[:ROWS])
 
 
 def random_batch(inputs: Inputs, rows: int = ROWS, longest: int = LONGEST, seed: int = 0) -> Batch:
-    """Draw a batch that a backbone for these inputs can read; no token is padding."""
+    """Draw a random batch of these input fields; no token is padding."""
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, longest + 1, (rows,), generator=generator)
     mask = torch.arange(longest) < lengths[:, None]
     fields: dict[str, Tensor] = {}
     for name, kind in inputs.items():
-        if name == DECODER and isinstance(kind, Tokens):
-            # A time of its own, all of it real.
+        if kind.reader == "decoder" and isinstance(kind, Tokens):
+            # Decoder inputs have their own time axis; none of it is padding.
             fields[name] = torch.randint(1, kind.size, (rows, longest - 1), generator=generator)
         elif isinstance(kind, Tokens):
             drawn = torch.randint(1, kind.size, (rows, longest), generator=generator)
@@ -82,7 +86,7 @@ def random_batch(inputs: Inputs, rows: int = ROWS, longest: int = LONGEST, seed:
             fields[name] = torch.rand(shape, generator=generator)
         else:
             fields[name] = torch.randn(rows, kind.features, generator=generator)
-    kinds = [kind for name, kind in inputs.items() if name != DECODER]
+    kinds = read_by(inputs, "backbone").values()
     timed = any(isinstance(kind, Tokens | Characters | Values) for kind in kinds)
     return Batch(inputs=fields, mask=mask if timed else None)
 
@@ -92,20 +96,21 @@ def padding_changes_nothing(model: Model, batch: Batch) -> Verdict:
     law = "padding changes nothing"
     if batch.mask is None:
         return Verdict(law, True, "its inputs have no time: nothing is padded")
-    expected, largest = values(model, batch), 0.0
+    expected, largest = values(model, batch), Difference()
     for pads in PADS:
         for before, after in ((pads, 0), (0, pads)):
             padded = values(model, pad(batch, before, after))
             largest = max(largest, difference(padded, expected))
-    said = f"largest difference {largest:.0g}, {len(batch)} rows, pads {PADS} on either side"
-    return Verdict(law, largest <= TOLERANCE, said)
+    said = f"{largest}, {len(batch)} rows, pads {PADS} on either side"
+    return Verdict(law, largest.size <= TOLERANCE, f"largest difference {said}")
 
 
 def alone_as_in_a_batch(model: Model, batch: Batch) -> Verdict:
-    """Ask each row alone, without padding, and compare with what it gives among others."""
-    alone = torch.cat([values(model, row) for row in rows_of(batch)])
-    largest = difference(alone, values(model, batch))
-    return Verdict("alone = in a batch", largest <= TOLERANCE, f"{largest:.0g}")
+    """Compute each row alone, without padding, and compare with its values in the batch."""
+    alone = [values(model, row) for row in rows_of(batch)]
+    joined = {name: torch.cat([parts[name] for parts in alone]) for name in alone[0]}
+    largest = difference(joined, values(model, batch))
+    return Verdict("alone = in a batch", largest.size <= TOLERANCE, str(largest))
 
 
 def saved_values(predictor: Predictor, batch: Batch) -> Verdict:
@@ -114,10 +119,10 @@ def saved_values(predictor: Predictor, batch: Batch) -> Verdict:
         again = Predictor.load(predictor.save(folder))
     assert isinstance(again.model, Model)
     assert isinstance(predictor.model, Model)
-    same = torch.equal(
-        values(again.model, batch.to("cpu")), values(predictor.model.cpu(), batch.to("cpu"))
-    )
-    return Verdict("saved = loaded", same, "bit for bit" if same else "other values")
+    one = values(again.model, batch.to("cpu"))
+    other = values(predictor.model.cpu(), batch.to("cpu"))
+    differ = [name for name in one if not torch.equal(one[name], other[name])]
+    return Verdict("saved = loaded", not differ, said_of(differ) or "bit for bit")
 
 
 def saved_arrays(predictor: Predictor) -> Verdict:
@@ -140,16 +145,44 @@ def saved_answers(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
 
 
 def one_answer_each(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
-    """Count answers, and compare them with those to the same examples in reverse."""
-    task = predictor.task
-    answers = [task.record(each) for each in predictor.predict_examples(examples)]
-    backwards = [task.record(each) for each in predictor.predict_examples(examples[::-1])]
-    holds = len(answers) == len(examples) and alike(answers, backwards[::-1])
-    return Verdict("one answer each, in order", holds, f"{len(answers)} for {len(examples)}")
+    """Count the answers."""
+    answers = predictor.predict_examples(examples)
+    said = f"{len(answers)} for {len(examples)}"
+    return Verdict("one answer each", len(answers) == len(examples), said)
+
+
+def same_answer_in_any_batch(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
+    """Ask in another order, in batches of three and one by one, and compare the answers."""
+    law = "same answer in any batch"
+    if predictor.task.carries and any(predictor.task.keys(e).time is not None for e in examples):
+        return Verdict(law, True, "its examples continue one another, so their order matters")
+
+    def records(batches: Sequence[Sequence[Any]]) -> list[Any]:
+        answers = [answer for batch in batches for answer in predictor.predict_examples(batch)]
+        asked = [example for batch in batches for example in batch]
+        pairs = zip(asked, answers, strict=True)
+        return [predictor.task.records(*pair) for pair in pairs]
+
+    expected = records([examples])
+    others = {
+        "backwards": records([examples[::-1]])[::-1],
+        "in batches of three": records(
+            [examples[at : at + 3] for at in range(0, len(examples), 3)]
+        ),
+        "alone": records([[example] for example in examples]),
+    }
+    differ = [name for name, answers in others.items() if not alike(answers, expected)]
+    said = said_of(differ) or f"{len(examples)} alone, in threes and backwards"
+    return Verdict(law, not differ, said)
+
+
+def said_of(differ: Sequence[str]) -> str:
+    """Return a sentence on what differs; empty if nothing does."""
+    return f"differs: {', '.join(differ)}" if differ else ""
 
 
 def alike(one: Any, other: Any) -> bool:
-    """Tell whether two answers, or lists of them, are the same but for rounding.
+    """Return whether two answers, or lists of them, are equal up to rounding.
 
     >>> alike([{"answer": "yes", "probability": 0.9}], [{"answer": "yes", "probability": 0.900001}])
     True
@@ -179,10 +212,10 @@ def _leaves(value: Any) -> Iterator[Any]:
 def require_padding_invariance(
     task: Task[Any, Any, Any], model: Model, examples: Sequence[Any]
 ) -> Verdict:
-    """Check the first law on examples, and refuse a model that breaks it.
+    """Check on examples that padding changes nothing.
 
     Raises:
-        PaddingLeakError: Says by how much.
+        PaddingLeakError: If it does; says by how much.
     """
     batch = make_batch(task, examples).to(next(model.parameters()).device)
     verdict = padding_changes_nothing(model, batch)
@@ -224,10 +257,10 @@ def rows_of(batch: Batch) -> Iterator[Batch]:
 
 
 def timed(batch: Batch, name: str) -> bool:
-    """Tell whether a field has the time of the batch's mask.
+    """Return whether a field has the time axis of the batch's mask.
 
-    One of a picture's or a row's sizes may happen to be as large: a picture has four dimensions,
-    and a row is real numbers in two.
+    Fields without one may have the same size by chance: an image has four dimensions, a row is
+    real numbers in two.
     """
     field = batch.inputs[name]
     if field.dim() > 3 or (field.dim() == 2 and field.is_floating_point()) or name == DECODER:
@@ -235,18 +268,37 @@ def timed(batch: Batch, name: str) -> bool:
     return batch.mask is not None and field.shape[:2] == batch.mask.shape
 
 
-@torch.inference_mode()
-def values(model: Model, batch: Batch) -> Tensor:
-    """Return what the head reads, without dropout: of each row, or of each real position.
+class Difference(NamedTuple):
+    """The largest absolute difference, and the part of the outputs that has it."""
 
-    Several heads stand side by side; a parameter that a loss reads beside them is left out.
+    size: float = 0.0
+    part: str = ""
+
+    def __str__(self) -> str:
+        """Return the size, and the part where outputs have several."""
+        return f"{self.size:.0g}{f' in {self.part}' if self.part else ''}"
+
+
+@torch.inference_mode()
+def values(model: Model, batch: Batch) -> dict[str, Tensor]:
+    """Return the values of the head by part, in evaluation mode: a row or a real position a line.
+
+    Parts are the fields of a named tuple or the entries of a mapping; a single tensor has the name
+    "". Parameters of the head that a loss reads as well are left out.
     """
     found: Any = model.eval()(batch).values
     if isinstance(found, Tensor):
-        found = (found,)
+        found = {"": found}
+    elif hasattr(found, "_asdict"):
+        found = found._asdict()
+    elif not isinstance(found, Mapping):
+        found = {str(number): each for number, each in enumerate(found)}
     mask = None if DECODER in batch.inputs else batch.mask
-    read = [_real(f, mask).flatten(1) for f in found if not isinstance(f, nn.Parameter)]
-    return torch.cat(read, dim=1)
+    return {
+        name: _real(each, mask).flatten(1)
+        for name, each in found.items()
+        if not isinstance(each, nn.Parameter)
+    }
 
 
 def _real(values: Tensor, mask: Tensor | None) -> Tensor:
@@ -256,6 +308,13 @@ def _real(values: Tensor, mask: Tensor | None) -> Tensor:
     return values[mask]
 
 
-def difference(one: Tensor, other: Tensor) -> float:
-    """Return the largest absolute difference."""
-    return float((one - other).abs().max())
+def difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> Difference:
+    """Return the part of two outputs that differs most; NaN is a difference without bound."""
+    sizes = {
+        name: (each - other[name]).abs().nan_to_num(nan=float("inf")).max().item()
+        if each.numel()
+        else 0.0
+        for name, each in one.items()
+    }
+    part = max(sizes, key=lambda name: sizes[name])
+    return Difference(sizes[part], part)

@@ -77,7 +77,7 @@ class Predictor:
         """
         tables = problem.open_tables(data)
         table = tables.get("test", tables["train"])
-        _, examples = self.task.read(*problem.settle(table, given or {}), asking=asking)
+        _, examples = self.task.read(*problem.settle(self.task, table, given or {}), asking=asking)
         if not asking:
             problem.verify(self.task, examples, "given", table)
         return examples
@@ -122,7 +122,7 @@ class Predictor:
             raise UsageError(f"{self.name} is a baseline: it has no states to embed with.")
         if not pool and Trait.SEQUENCE not in self.options.traits:
             raise UsageError(f"{self.name} has no state for each position; ask for pool=True.")
-        batch = self.task.collate(self.task.items([self.task.ask(raw)]))
+        batch = self.task.collate(self.task.items([self.task.ask(raw)], asking=True))
         device = next(self.model.parameters()).device
         with torch.inference_mode():
             states = self.model.eval().backbone(batch.to(device))
@@ -240,8 +240,7 @@ def _rebuild(
         arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
         return kind.restore(arrays, config["settings"]), None
     options = from_json(_import(config["target"], BackboneOptions), config["options"])
-    backbone = options.build(task.inputs)
-    model = Model(backbone, task.head(backbone))
+    model = Model.build(options, task)
     model.load_state_dict(tensors)
     return model, options
 

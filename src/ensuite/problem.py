@@ -1,4 +1,4 @@
-"""From a task and data to examples in three parts, checked and ready to learn from."""
+"""From a task and data to checked examples in training, validation and test parts."""
 
 import hashlib
 import json
@@ -11,27 +11,30 @@ from typing import Any
 from ensuite import catalog
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.options import option_names, set_options, to_json
+from ensuite.core.presentation import Finding
+from ensuite.core.split import CALIBRATION, Split
 from ensuite.core.table import Table
-from ensuite.core.task import Finding, Task
+from ensuite.core.task import Task
 from ensuite.data import columns, folders, readers, sets
 from ensuite.data.duplicates import duplicates
-from ensuite.data.split import carve, split
 
-PARTS = ("train", "valid", "test")
+USUAL_NAMES = {"group": ("group",), "time": ("time", "date", "timestamp")}
+"""The usual names of the columns that split."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A task and the examples every candidate gets, in the same three parts.
+    """A task and the examples that every candidate gets, in the same parts.
 
     Args:
-        name: What the task is called in the catalog.
-        task: As the file settled it, prepared on the training rows.
-        data: What the data is called.
-        parts: Examples to learn from, to choose by, and to judge by.
+        name: The task's name in the catalog.
+        task: With the options that the file settles, prepared on the training examples.
+        data: The name of the data.
+        parts: Examples to learn from (train), to select weights by (valid), to score (test), and
+            where the task asks for them to calibrate by (calibration).
         findings: What the data check found.
         fingerprint: Of everything read, how it was split, and the options of the task.
-        metric: What ranks; None for the task's first.
+        metric: The metric to rank by; None for the task's own.
     """
 
     name: str
@@ -46,6 +49,16 @@ class Problem:
     def unit(self) -> str:
         """What one input is called."""
         return self.task.unit
+
+    @property
+    def ranks_by(self) -> str | None:
+        """The metric to rank by; empty for the task's first, None where nothing ranks."""
+        return self.metric or self.task.ranks_by
+
+    @property
+    def held_out(self) -> Sequence[Any]:
+        """The examples that thresholds and temperatures are calibrated on."""
+        return self.parts.get(CALIBRATION) or self.parts["valid"]
 
 
 def open_problem(
@@ -66,23 +79,26 @@ def open_problem(
         data: A path, ``-``, the name of a built-in set, or data in memory.
         test: A given test part.
         valid: A given validation part.
-        how: random, time or group:COLUMN.
+        how: random, time, time:DATE,DATE or group:COLUMN.
         given: Column by role, where the user names them.
         settings: Options of the task, as typed.
-        metric: What ranks; None for the task's first.
+        metric: The metric to rank by; None for the task's own.
 
     Raises:
         EnsuiteError: A sentence for whatever the data is not.
     """
-    given, empty = given or {}, find_task(task)
+    given, empty, split = given or {}, find_task(task), Split.parse(how)
     settings = {**(sets.settings(data) if is_set(data) else {}), **(settings or {})}
     tables = open_tables(data, test=test, valid=valid)
-    keys = split_keys(tables["train"], how, given)
-    reader, examples = read_tables(empty, tables, given, settings, task, but=keys and keys[0])
-    parts, said = split_parts(reader, examples, how, keys and keys[1])
+    column = split_column(empty, tables["train"], split, given)
+    reader, examples = read_tables(empty, tables, given, settings, task, split, column)
+    if column and len(examples["train"]) == tables["train"].rows:
+        split = replace(split, column=column, values=tables["train"].columns[column])
+    parts, said = reader.divide(examples, split)
     prepared = reader.prepare(parts["train"])
-    for part in ("valid", "test"):
-        verify(prepared, parts[part], part, tables.get(part))
+    for part, held_out in parts.items():
+        if part != "train":
+            verify(prepared, held_out, part, tables.get(part))
     prints = {part: table.fingerprint for part, table in tables.items()}
     read = [how, dict(given), prints, to_json(prepared)]
     digest = hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()
@@ -118,7 +134,7 @@ def open_tables(data: Any, *, test: Any = None, valid: Any = None) -> dict[str, 
 
 
 def is_set(data: Any) -> bool:
-    """Say whether data is named as a built-in set is: no file is there, and none is meant."""
+    """Return whether data names a built-in set: it is no file, and has no file name extension."""
     if not isinstance(data, str) or data == "-":
         return False
     return not Path(data).suffix and not Path(data).exists()
@@ -131,24 +147,23 @@ def read_parts(source: Any) -> dict[str, Table]:
     return {"train": readers.read(source)}
 
 
-def split_keys(
-    table: Table, how: str, given: Mapping[str, str]
-) -> tuple[str, Sequence[Any]] | None:
-    """Return the column that says which rows belong together or come first, and its cells.
+def split_column(
+    task: Task[Any, Any, Any], table: Table, split: Split, given: Mapping[str, str]
+) -> str | None:
+    """Return the column that says which rows belong together or come first.
+
+    None for a random split, and for a task that reads the column itself if it finds one.
 
     Raises:
-        UsageError: If there is no such way to split.
         DataError: If the column is not there.
     """
-    kind, _, column = how.partition(":")
-    if kind == "random":
+    if split.kind == "random":
         return None
-    if kind not in ("time", "group"):
-        raise UsageError(f"--split {how}: choose random, time, or group:COLUMN.")
-    roles = {**given, **({kind: column} if column else {})}
-    usual = ("time", "date", "timestamp") if kind == "time" else ("group",)
-    found = columns.require(table, kind, usual, roles)
-    return found, table.columns[found]
+    roles = dict(given)
+    if split.column:
+        roles[split.kind] = split.column
+    find = columns.find if split.kind in task.roles else columns.require
+    return find(table, split.kind, USUAL_NAMES[split.kind], roles)
 
 
 def read_tables(
@@ -157,8 +172,8 @@ def read_tables(
     given: Mapping[str, str],
     settings: Mapping[str, str],
     name: str,
-    *,
-    but: str | None,
+    split: Split,
+    column: str | None,
 ) -> tuple[Task[Any, Any, Any], dict[str, list[Any]]]:
     """Read the examples of every table, all in the way of the first.
 
@@ -168,16 +183,20 @@ def read_tables(
         given: Column by role, where the user names them.
         settings: Options of the task, as typed.
         name: Of the task.
-        but: The column that splits: no input, or a model learns who a row is of, unless the user
-            names it as one.
+        split: How the examples will be divided.
+        column: The split column. It is not read as an input, since it would tell the model which
+            group a row belongs to, unless the user gives it a role or the task reads its role.
 
     Raises:
         DataError: If a table holds another kind of input or label than the first.
     """
+    if column and split.kind in task.roles:
+        given, column = {**given, split.kind: column}, None
     readers, examples = [], {}
     for part, table in tables.items():
-        roles = {role: column for role, column in given.items() if role not in ("group", "time")}
-        reader, examples[part] = read_table(task, *settle(table, roles, but), settings, name)
+        reader, examples[part] = read_table(
+            task, *settle(task, table, given, column), settings, name
+        )
         readers.append(reader)
         if reader != readers[0]:
             raise DataError(
@@ -188,21 +207,33 @@ def read_tables(
 
 
 def settle(
-    table: Table, given: Mapping[str, str], but: str | None = None
+    task: Task[Any, Any, Any],
+    table: Table,
+    given: Mapping[str, str],
+    split_column: str | None = None,
 ) -> tuple[Table, dict[str, str]]:
-    """Take out of a table what is no input, and name the columns of every role that is left.
+    """Drop the columns that are not read, and name those of each role that the task reads.
 
     Args:
+        task: Knows its roles.
         table: A file's columns.
-        given: Column by role; those of the role ``ignore`` are left out.
-        but: One more that is left out, unless a role is given to it.
+        given: Column by role; columns of the role ``ignore`` are dropped.
+        split_column: Dropped as well, unless it is given a role.
+
+    Raises:
+        UsageError: If the task knows no such role.
     """
-    # Before columns are taken out of the count.
-    found = {role: columns.named_all(table, names, role) for role, names in given.items()}
-    out = set(found.pop("ignore", ()))
-    if but is not None and not any(but in names for names in found.values()):
-        out.add(but)
-    kept = {name: cells for name, cells in table.columns.items() if name not in out}
+    columns.only(given, tuple(dict.fromkeys((*task.roles, *USUAL_NAMES, "ignore"))))
+    # Names and numbers of columns are those of the whole file.
+    found = {
+        role: columns.named_all(table, names, role)
+        for role, names in given.items()
+        if role in ("ignore", *task.roles)
+    }
+    dropped = set(found.pop("ignore", ()))
+    if split_column is not None and not any(split_column in names for names in found.values()):
+        dropped.add(split_column)
+    kept = {name: cells for name, cells in table.columns.items() if name not in dropped}
     return replace(table, columns=kept), {role: ",".join(names) for role, names in found.items()}
 
 
@@ -213,7 +244,11 @@ def read_table(
     settings: Mapping[str, str],
     name: str,
 ) -> tuple[Task[Any, Any, Any], list[Any]]:
-    """Read examples: options of the task decide how, those within are set once that is settled."""
+    """Read the examples of a table, and set the options of the task.
+
+    Its own options are set before reading, since they decide how; those of its processor after,
+    since the table decides which processor it is.
+    """
     owner = f"the task {name}"
     own = {f.name for f in fields(task) if not f.metadata.get("options")}  # type: ignore[arg-type]
     task = set_options(task, {k: v for k, v in settings.items() if k in own}, owner)
@@ -228,48 +263,13 @@ def task_options(task: Task[Any, Any, Any]) -> set[str]:
     return set(option_names(task)).union(*(option_names(each()) for each in BY_KIND.values()))
 
 
-def split_parts(
-    task: Task[Any, Any, Any],
-    examples: Mapping[str, list[Any]],
-    how: str,
-    keys: Sequence[Any] | None,
-) -> tuple[dict[str, list[Any]], str]:
-    """Return the three parts, those that were not given taken from the rest, and how.
-
-    ``keys`` are the cells of the column that splits; None: equal inputs stay together.
-    """
-    train, kind = examples["train"], how.partition(":")[0]
-    if task.ordered and kind == "random":
-        kind, keys = "time", range(len(train))
-    missing = [part for part in PARTS[1:] if part not in examples]
-    rows: dict[str, Any] = {"train": range(len(train))}
-    labels = [task.stratum(example) or "" for example in train] if missing else []
-    if missing:
-        keys = [task.key(example) for example in train] if keys is None else list(keys)
-    if len(missing) == 2:
-        rows = split(len(train), how=kind, keys=keys, labels=labels)._asdict()
-    elif missing:
-        kept, taken = carve(len(train), 0.1, how=kind, keys=keys, labels=labels)
-        rows = {"train": kept, missing[0]: taken}
-    parts = {part: [train[row] for row in numbers] for part, numbers in rows.items()}
-    parts |= {part: list(examples[part]) for part in PARTS if part not in parts}
-    sizes = ", ".join(f"{len(parts[part]):,} {part}" for part in PARTS)
-    way = f"{kind}, seed 0" if kind != "time" else "in order"
-    ways = (
-        "all given",
-        f"{missing[0] if missing else ''} drawn from train: {way}",
-        f"{way}; --test FILE to give your own",
-    )
-    return {part: parts[part] for part in PARTS}, f"{sizes} ({ways[len(missing)]})"
-
-
 def verify(
     task: Task[Any, Any, Any], examples: Sequence[Any], place: str, table: Table | None
 ) -> None:
-    """Refuse examples that the training rows did not prepare for (an unknown label).
+    """Refuse examples that the training examples did not prepare for (an unknown label).
 
     Raises:
-        DataError: Names the row, or the part where the rows were drawn from one table.
+        DataError: Names the row, or the part if it was drawn from the training file.
     """
     for number, example in enumerate(examples):
         try:
@@ -285,7 +285,7 @@ def check(
     parts: Mapping[str, Sequence[Any]],
     said: str,
 ) -> tuple[Finding, ...]:
-    """Return the data check: what a person should know before it costs anything."""
+    """Return the data check: what the user should know before anything is trained."""
     rows = sum(table.rows for table in tables.values())
     names = columns.listed(tables["train"])
     findings = [Finding(tables["train"].name, f"{rows:,} rows: {names}")]
@@ -301,8 +301,9 @@ def check(
 
 
 def say_duplicates(task: Task[Any, Any, Any], parts: Mapping[str, Sequence[Any]]) -> str:
-    """Say how many inputs stand more than once, and which of them flatter a score."""
-    found = duplicates({part: [task.key(e) for e in parts[part]] for part in PARTS})
+    """Say how many inputs are repeated, within a part and across parts."""
+    identities = {name: [task.keys(e).identity for e in part] for name, part in parts.items()}
+    found = duplicates(identities)
     if not found.within and not found.across:
         return "no input stands twice"
     across = [f"{count:,} stand in both {a} and {b}" for (a, b), count in found.across.items()]

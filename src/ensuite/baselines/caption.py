@@ -1,4 +1,4 @@
-"""What a caption writer must beat: the caption that most training pictures have."""
+"""Baseline of caption: the most frequent caption."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from ensuite.tasks.writer import Example, Prediction
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MostFrequentCaption(Baseline):
-    """Always answer the caption that most training pictures have; of equals the first.
+    """Always answer with the most frequent caption of the training images; among equals the first.
 
     Args:
         text: That caption.
-        share: Of the training rows, how many have it.
+        share: Share of the training examples that have it.
     """
 
     text: str

@@ -1,37 +1,33 @@
-"""What a classifier must beat: the most frequent label, and logistic regression."""
+"""Baselines of classify: the most frequent label, and logistic regression."""
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ensuite.baselines.features import UNFITTED, Linear, OnNumbers, OnTerms
+from ensuite.baselines.features import Linear, OnNumbers, OnTerms
 from ensuite.core.baseline import Baseline
 from ensuite.metrics.classification import log_loss, multilabel_log_loss
 from ensuite.tasks.classify import Classify, Example, Prediction, each_label
 
 Numbers = NDArray[Any]
 
-TEXT_STRENGTHS = (10.0, 1.0)
-NUMBER_STRENGTHS = (1.0, 0.01)
-"""Inverse penalties (scikit-learn's C) that are tried; the first where nothing tells them apart."""
-
 MOST_ITERATIONS = 300
-"""Of L-BFGS. Texts need about 20; numbers that overlap little may go on for ever."""
+"""Most iterations of L-BFGS. Texts need about 20; separable numbers may never converge."""
 
 MOST_WEIGHTS = 5_000_000
-"""Terms times labels that are fitted: L-BFGS holds some twenty copies, 400 MB."""
+"""Most terms times labels: L-BFGS holds about twenty copies, 400 MB."""
 
 
 @dataclass(frozen=True, eq=False)
 class MostFrequent(Baseline):
-    """Always answer the label that most training rows have.
+    """Always predict the most frequent label of the training examples.
 
     Args:
-        shares: (labels,), share of the training rows that have each label.
+        shares: (labels,), share of the training examples that have each label.
     """
 
     shares: Numbers
@@ -60,13 +56,29 @@ class MostFrequent(Baseline):
 class Logistic(Linear):
     """Logistic regression.
 
-    Of two labels that exclude each other there is one output, the log odds of the second; else
-    there is one for each label.
+    Of two labels that exclude each other there is one output, the log odds of the second;
+    otherwise there is one for each label.
     """
 
+    strengths: ClassVar[tuple[float, ...]]
+    """Inverse penalties (scikit-learn's C) to choose from; the first without validation rows."""
+
+    @classmethod
+    def labelled(cls, task: Classify, examples: Sequence[Example]) -> list[Example]:
+        return _labelled(examples)
+
+    @classmethod
+    def most_terms(cls, task: Classify) -> int:
+        return MOST_WEIGHTS // len(task.labels)
+
+    @classmethod
+    def solve(
+        cls, task: Classify, features: tuple[Any, Any], parts: Sequence[Sequence[Example]]
+    ) -> tuple[Numbers, Numbers]:
+        return _best_fit(task, features, parts, cls.strengths)
+
     def predict(self, task: Classify, examples: Sequence[Example]) -> list[Prediction]:
-        features = self.features(task.processor, _inputs(examples))
-        return task.predictions(_probabilities(features @ self.weights + self.bias, task))
+        return task.predictions(_probabilities(self.outputs(task, examples), task))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,16 +86,7 @@ class TfidfLogistic(OnTerms, Logistic):
     """Logistic regression on the terms of a text."""
 
     name: ClassVar[str] = "TF-IDF + logistic"
-
-    @classmethod
-    def fit(
-        cls, task: Classify, train: Sequence[Example], valid: Sequence[Example], seed: int
-    ) -> Self:
-        train, valid = _labelled(train), _labelled(valid)
-        most = MOST_WEIGHTS // len(task.labels)
-        learned, features = cls.learn(task.processor, _inputs(train), most)
-        return _finish(cls(**learned, weights=UNFITTED, bias=UNFITTED), task, features,
-                       (train, valid), TEXT_STRENGTHS)  # fmt: skip
+    strengths: ClassVar[tuple[float, ...]] = (10.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,35 +94,7 @@ class NumberLogistic(OnNumbers, Logistic):
     """Logistic regression on the numbers of a row, an image or a series."""
 
     name: ClassVar[str] = "logistic regression"
-
-    @classmethod
-    def fit(
-        cls, task: Classify, train: Sequence[Example], valid: Sequence[Example], seed: int
-    ) -> Self:
-        train, valid = _labelled(train), _labelled(valid)
-        learned, features = cls.learn(task.processor, _inputs(train))
-        return _finish(cls(**learned, weights=UNFITTED, bias=UNFITTED), task, features,
-                       (train, valid), NUMBER_STRENGTHS)  # fmt: skip
-
-
-AnyLogistic = TypeVar("AnyLogistic", bound=Logistic)
-
-
-def _finish(
-    unfitted: AnyLogistic,
-    task: Classify,
-    features: Any,
-    parts: Sequence[Sequence[Example]],
-    strengths: Sequence[float],
-) -> AnyLogistic:
-    """Fit the weights to the features of the training rows."""
-    held_out = unfitted.features(task.processor, _inputs(parts[1])) if parts[1] else None
-    weights, bias = _best_fit(task, (features, held_out), parts, strengths)
-    return replace(unfitted, weights=weights, bias=bias)
-
-
-def _inputs(examples: Sequence[Example]) -> list[Any]:
-    return [e.input for e in examples]
+    strengths: ClassVar[tuple[float, ...]] = (1.0, 0.01)
 
 
 def _labelled(examples: Sequence[Example]) -> list[Example]:
@@ -140,7 +115,7 @@ def _best_fit(
     parts: Sequence[Sequence[Example]],
     strengths: Sequence[float],
 ) -> tuple[Numbers, Numbers]:
-    """Return weights and bias for the penalty that does best on the validation rows.
+    """Return weights and bias for the penalty with the lowest validation loss.
 
     Args:
         task: Prepared.

@@ -1,10 +1,10 @@
-"""What linear methods read: the terms of a text, or the numbers of a row, an image or a series."""
+"""Features of linear methods: the terms of a text, the numbers of a row, an image or a series."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 Numbers = NDArray[Any]
 
 STEADY = 1e-6
-"""Deviation, of numbers scaled to 1, below which a column counts as never changing."""
+"""Standard deviation, of scaled numbers, below which a column counts as constant."""
 
 LONGEST_FLAT = 5_000
-"""Numbers of a series up to which each of them is a column of its own."""
+"""Most numbers of a series of which each is a column of its own."""
 
 UNFITTED = np.zeros((0, 0))
-"""Weights that are still to be fitted."""
+"""Weights before they are fitted."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Linear(Baseline):
-    """Weighs columns and adds them up; what they are is left to those who extend it.
+    """A linear function of features; subclasses say which features, and how it is fitted.
 
     Args:
         weights: (columns, outputs).
@@ -41,11 +41,66 @@ class Linear(Baseline):
     bias: Numbers
 
     kinds: ClassVar[tuple[str, ...]]
-    """What an input may be."""
+    """The kinds of input that it reads."""
 
     @classmethod
     def fits(cls, task: Any) -> bool:
         return task.processor.kind in cls.kinds
+
+    @classmethod
+    def fit(cls, task: Any, train: Sequence[Any], valid: Sequence[Any], seed: int) -> Self:
+        train, valid = cls.labelled(task, train), cls.labelled(task, valid)
+        learned, features = cls.learn(task.processor, task.raws(train), cls.most_terms(task))
+        unfitted = cls(**learned, weights=UNFITTED, bias=UNFITTED)
+        held_out = unfitted.features(task.processor, task.raws(valid)) if valid else None
+        weights, bias = cls.solve(task, (features, held_out), (train, valid))
+        return replace(unfitted, weights=weights, bias=bias)
+
+    def outputs(self, task: Any, examples: Sequence[Any]) -> Numbers:
+        """Return the linear function of each example, (examples, outputs)."""
+        outputs: Numbers = self.features(task.processor, task.raws(examples)) @ self.weights
+        return outputs + self.bias
+
+    # What a task says
+
+    @classmethod
+    @abstractmethod
+    def labelled(cls, task: Any, examples: Sequence[Any]) -> list[Any]:
+        """Return the examples whose truth is known."""
+
+    @classmethod
+    @abstractmethod
+    def most_terms(cls, task: Any) -> int:
+        """Return the most terms of texts that are features."""
+
+    @classmethod
+    @abstractmethod
+    def solve(
+        cls, task: Any, features: tuple[Any, Any], parts: Sequence[Sequence[Any]]
+    ) -> tuple[Numbers, Numbers]:
+        """Return weights and bias, with the penalty that does best on the validation examples.
+
+        Args:
+            task: Prepared.
+            features: (examples, columns) of the training and of the validation examples; None
+                where there are none of the latter.
+            parts: The training and validation examples.
+        """
+
+    # What the kind of input says
+
+    @classmethod
+    @abstractmethod
+    def learn(
+        cls, processor: Processor, raws: Sequence[Any], most: int
+    ) -> tuple[dict[str, Any], Any]:
+        """Return the fields that the features depend on, and the features of the training inputs.
+
+        Args:
+            processor: As prepared for the networks.
+            raws: The training inputs.
+            most: Most terms that are kept, the most frequent; of inputs that are texts.
+        """
 
     @abstractmethod
     def features(self, processor: Processor, raws: Sequence[Any]) -> Any:
@@ -58,7 +113,7 @@ class Linear(Baseline):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OnTerms(Linear):
-    """Reads which words, or characters, a text has; blind to their order.
+    """Features that count the words, or runs of characters, of a text (TF-IDF).
 
     Args:
         terms: The columns, as :func:`ensuite.baselines.text.learn_terms` packs them.
@@ -78,13 +133,6 @@ class OnTerms(Linear):
     def learn(
         cls, processor: Processor, raws: Sequence[Any], most: int
     ) -> tuple[dict[str, Any], Any]:
-        """Return the fields above for a set of texts, and the features of those.
-
-        Args:
-            processor: As prepared for the networks.
-            raws: The texts.
-            most: How many terms are kept, the most frequent.
-        """
         how = {
             "characters": getattr(processor, "unit", "words") == "characters",
             "lowercase": bool(getattr(processor, "lowercase", True)),
@@ -95,7 +143,7 @@ class OnTerms(Linear):
 
     @cached_property
     def counter(self) -> "CountVectorizer":
-        """What counts the terms of a text."""
+        """Counts the terms of a text."""
         return make_counter(self.terms, characters=self.characters, lowercase=self.lowercase)
 
     def features(self, processor: Processor, raws: Sequence[Any]) -> Any:
@@ -104,15 +152,15 @@ class OnTerms(Linear):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OnNumbers(Linear):
-    """Reads the numbers of a row, an image, or a series.
+    """Features that are the numbers of a row, an image, or a series.
 
-    Series of one length are read number by number. Those of several, or of more than 5,000
-    numbers, are described: mean, deviation, first and last value of each feature, and length.
+    Series of one length have a column for each number. Those of several lengths, or of more than
+    5,000 numbers, are summarised: mean, deviation, first and last value of each feature, length.
 
     Args:
         mean: (columns,), over the training rows.
         deviation: (columns,), likewise; 1 where a column never changes.
-        flat: Whether inputs are read number by number.
+        flat: Whether each number is a column.
     """
 
     mean: Numbers
@@ -122,8 +170,9 @@ class OnNumbers(Linear):
     kinds: ClassVar[tuple[str, ...]] = ("series", "row", "image")
 
     @classmethod
-    def learn(cls, processor: Processor, raws: Sequence[Any]) -> tuple[dict[str, Any], Numbers]:
-        """Return the fields above for a set of inputs, and the features of those."""
+    def learn(
+        cls, processor: Processor, raws: Sequence[Any], most: int
+    ) -> tuple[dict[str, Any], Numbers]:
         arrays = _arrays(processor, raws)
         sizes = {array.size for array in arrays}
         flat = processor.kind != "series" or (len(sizes) == 1 and max(sizes) <= LONGEST_FLAT)
@@ -135,7 +184,9 @@ class OnNumbers(Linear):
         return {"mean": mean, "deviation": deviation, "flat": flat}, columns
 
     def features(self, processor: Processor, raws: Sequence[Any]) -> Numbers:
-        features = np.zeros((len(raws), len(self.mean)))  # a missing end is taken as the mean
+        features = np.zeros(
+            (len(raws), len(self.mean))
+        )  # zero: the mean, for the end of a shorter series
         for row, array in zip(features, _arrays(processor, raws), strict=True):
             columns = _describe(array, self.flat)[: len(row)]
             end = len(columns)
@@ -144,13 +195,13 @@ class OnNumbers(Linear):
 
 
 def _arrays(processor: Processor, raws: Sequence[Any]) -> list[Numbers]:
-    """Return inputs as the processor scales and checks them, each whole."""
+    """Return each whole input as the processor scales it."""
     return [np.concatenate(windows) for windows in processor.windows(raws)]
 
 
 def _describe(array: Numbers, flat: bool) -> Numbers:
-    """Return an input as columns: its numbers, or what sums up a series (time, features)."""
-    if flat:  # pictures of bytes are many: half the memory, and twice as fast
+    """Return an input as columns: its numbers, or a summary of a series (time, features)."""
+    if flat:  # float32 for images of bytes: half the memory, and twice as fast
         return array.ravel().astype(np.float32 if array.dtype == np.uint8 else float)
     steps = array.astype(float)
     return np.concatenate([steps.mean(0), steps.std(0), steps[0], steps[-1], [len(steps)]])

@@ -1,4 +1,4 @@
-"""What a language model must beat: counts of short sequences of tokens."""
+"""Baseline of generate: an n-gram model with Kneser-Ney smoothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from ensuite.tasks.generate import Chunk, Example, Generate, Prediction
 Numbers = NDArray[Any]
 
 LONGEST: Mapping[str, int] = {"characters": 6, "words": 3, "pieces": 3}
-"""Tokens of the longest sequences that are counted, the one that is foretold included."""
+"""Order of the model: tokens of the longest n-grams, the predicted token included."""
 
 MOST = 3
-"""Sequences seen so often or more share one discount."""
+"""N-grams with this count or a higher one share one discount."""
 
 CONTEXT = "context"
-"""Where a carry holds the tokens before the next, the latest last."""
+"""Name in a carry of the last tokens, the latest last."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +31,17 @@ class NGram(Baseline):
 
         P(w | c) = (n(c w) - D(n(c w))) / n(c)  +  λ(c) P(w | c without its first token)
 
-    The n of the longest sequences are how often they stand in the text; of shorter ones, before
-    how many different tokens. Below the single tokens all are alike, so no probability is 0.
-    A sequence is known by a hash of 64 bits.
+    For the longest n-grams, n is their count in the text; for shorter ones, the number of distinct
+    tokens that precede them. Below single tokens the distribution is uniform, so no probability is
+    0. N-grams are identified by a hash of 64 bits.
 
     Args:
-        grams: (sequences,), the hash of each context with what follows it, in order.
+        grams: (sequences,), the hash of each context with its next token, sorted.
         shares: (sequences,), the first term of the sum.
-        contexts: (contexts,), the hash of each, in order.
-        left: (contexts,), λ, what is left for shorter contexts.
-        longest: Tokens of the longest sequences.
-        size: How many tokens there are.
+        contexts: (contexts,), the hash of each context, sorted.
+        left: (contexts,), λ, the probability left for shorter contexts.
+        longest: Order of the model.
+        size: Size of the vocabulary.
 
     Source:
         Chen & Goodman (1999), https://doi.org/10.1006/csla.1999.0128, equation 27, discounts of
@@ -83,11 +83,11 @@ class NGram(Baseline):
         return task.merge(examples, [stream], [bits])
 
     def probabilities(self, contexts: Sequence[Numbers], tokens: Numbers) -> Numbers:
-        """Return how probable tokens are.
+        """Return the probabilities of tokens.
 
         Args:
-            contexts: Hashes of what stands before each, from none of it to the longest.
-            tokens: Of any shape that goes with theirs.
+            contexts: Hashes of the preceding tokens, from the empty context to the longest.
+            tokens: Ids, of a shape that broadcasts with theirs.
         """
         found: Numbers = np.full(
             np.broadcast_shapes(contexts[0].shape, tokens.shape), 1 / self.size
@@ -101,14 +101,14 @@ class NGram(Baseline):
     def parameters(self) -> int:
         return len(self.shares) + len(self.left)
 
-    # It writes as a network does, one token at a time.
+    # The interface of a network that generates (Steps)
 
     def begin(self, batch: Batch) -> Carry:
-        """Return the state before the first position: nothing was read."""
+        """Return the state before the first token."""
         return {CONTEXT: torch.zeros(len(batch), self.longest - 1, dtype=torch.long)}
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Tensor, Carry]:
-        """Take one token; return the logarithms of what may come next, (batch, size)."""
+        """Read one token; return the log probabilities of the next, (batch, size)."""
         context = torch.cat([carry[CONTEXT], inputs["tokens"][:, None]], dim=1)[:, 1:]
         contexts = [each[:, None] for each in hashes(list(context.numpy().T[::-1]))]
         found = np.log(self.probabilities(contexts, np.arange(self.size)))
@@ -116,7 +116,7 @@ class NGram(Baseline):
 
 
 class Counted(NamedTuple):
-    """What sequences of one length add to a model; see ``NGram``."""
+    """The n-grams of one length; the fields are those of ``NGram``."""
 
     grams: Numbers
     shares: Numbers
@@ -125,7 +125,7 @@ class Counted(NamedTuple):
 
 
 def before(stream: Chunk, longest: int) -> list[Numbers]:
-    """Return the tokens before each target, the latest first; 0 before its document begins."""
+    """Return the tokens before each target, the latest first; 0 before the document begins."""
     columns = []
     for back in range(longest - 1):
         column = np.zeros_like(stream.tokens)
@@ -137,7 +137,7 @@ def before(stream: Chunk, longest: int) -> list[Numbers]:
 
 
 def hashes(columns: Sequence[Numbers]) -> list[Numbers]:
-    """Return a hash of each context: of none of the columns, of the first, the first two..."""
+    """Return a hash of each context: of no column, of the first, of the first two, ..."""
     found = [np.zeros(columns[0].shape, dtype=np.int64)]
     for column in columns:
         found.append(extend(found[-1] + 1, column))
@@ -145,7 +145,7 @@ def hashes(columns: Sequence[Numbers]) -> list[Numbers]:
 
 
 def extend(context: Numbers, token: Numbers) -> Numbers:
-    """Return the hash of a sequence with one token more.
+    """Return the hash of a sequence with one more token.
 
     Source:
         The mixing function of SplitMix64: Steele, Lea & Flood (2014),
@@ -160,19 +160,19 @@ def extend(context: Numbers, token: Numbers) -> Numbers:
 
 
 def unique(hashed: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the places where each hash first stands, and how often it does."""
+    """Return the first position and the count of each distinct hash."""
     _, kept, counts = np.unique(hashed, return_index=True, return_counts=True)
     return kept, counts
 
 
 def regroup(hashed: Numbers, kept: Numbers) -> tuple[Numbers, Numbers]:
-    """Return ``unique`` of the places that are kept."""
+    """Return ``unique`` of the positions in ``kept``."""
     again, counts = unique(hashed[kept])
     return kept[again], counts
 
 
 def count(contexts: Numbers, tokens: Numbers, counts: Numbers) -> Counted:
-    """Discount sequences of one length.
+    """Return the discounted n-grams of one length.
 
     Args:
         contexts: (sequences,), hash of all but the last token of each.
@@ -188,9 +188,9 @@ def count(contexts: Numbers, tokens: Numbers, counts: Numbers) -> Counted:
 
 
 def discounts(counts: Numbers) -> Numbers:
-    """Return what is taken off a count of 0, 1, 2 and ``MOST`` or more.
+    """Return the discounts of the counts 0, 1, 2 and ``MOST`` or more.
 
-    Where too few sequences tell, it is half of the one that is seen: an n stays above 0.
+    They are 0.5 where there are too few n-grams to estimate them.
     """
     n1, n2, n3, n4 = np.bincount(np.minimum(counts, MOST + 1), minlength=MOST + 2)[1:]
     if 0 in (n1, n2, n3):
@@ -202,7 +202,7 @@ def discounts(counts: Numbers) -> Numbers:
 
 
 def look_up(known: Numbers, values: Numbers, asked: Numbers, otherwise: float) -> Numbers:
-    """Return the value of each hash; of those that are not known, another."""
+    """Return the value of each hash, and ``otherwise`` for hashes that are not known."""
     if not len(known):
         return np.full(asked.shape, otherwise)
     places = np.searchsorted(known, asked).clip(max=len(known) - 1)

@@ -1,34 +1,29 @@
-"""What a regression must beat: the mean of the training rows, and ridge regression."""
+"""Baselines of regress: the mean of the training examples, and ridge regression."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ensuite.baselines.features import UNFITTED, Linear, OnNumbers, OnTerms
+from ensuite.baselines.features import Linear, OnNumbers, OnTerms
 from ensuite.core.baseline import Baseline
 from ensuite.tasks.regress import Example, Prediction, Regress
 
 Numbers = NDArray[Any]
 
-TEXT_PENALTIES = (1.0, 0.3, 3.0)
-"""Tried on texts, whose features are of length 1; the first where nothing tells them apart."""
-
-NUMBER_PENALTIES = (0.03, 0.001, 1.0)
-"""Likewise on columns of deviation 1: these are for each row, since such columns grow with them."""
-
 MOST_TERMS = 200_000
-"""Columns of a text, the most frequent: what stands in fewer texts says little of a number."""
+"""Most terms of texts that are features, the most frequent."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mean(Baseline):
-    """Always answer the mean of the training rows.
+    """Always predict the mean of the training examples.
 
     Args:
-        mean: (targets,), as the task scales them: 0, up to rows that lack a target.
+        mean: (targets,), scaled as the task does: 0, but for examples without a target.
     """
 
     mean: Numbers
@@ -55,7 +50,7 @@ class Mean(Baseline):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Ridge(Linear):
-    """Ridge regression: least squares that keep their weights small; an output for each target.
+    """Ridge regression, an output for each target.
 
     Source:
         Hoerl & Kennard (1970), https://doi.org/10.1080/00401706.1970.10488634
@@ -63,75 +58,62 @@ class Ridge(Linear):
 
     name: ClassVar[str] = "ridge"
 
+    @classmethod
+    def labelled(cls, task: Regress, examples: Sequence[Example]) -> list[Example]:
+        known = ~np.isnan(task.scale(examples))
+        return [example for example, each in zip(examples, known, strict=True) if each.all()]
+
+    @classmethod
+    def most_terms(cls, task: Regress) -> int:
+        return MOST_TERMS
+
+    @classmethod
+    @abstractmethod
+    def penalties(cls, rows: int) -> Sequence[float]:
+        """Return the penalties to choose from; the first without validation examples."""
+
+    @classmethod
+    def solve(
+        cls, task: Regress, features: tuple[Any, Any], parts: Sequence[Sequence[Example]]
+    ) -> tuple[Numbers, Numbers]:
+        """Choose the penalty with the lowest mean absolute error on the validation examples."""
+        targets, truths = (task.scale(part) for part in parts)
+        penalties = cls.penalties(len(targets))
+        if not len(truths):
+            return _fit(features[0], targets, penalties[0])
+
+        def error(fitted: tuple[Numbers, Numbers]) -> float:
+            return float(np.abs(features[1] @ fitted[0] + fitted[1] - truths).mean())
+
+        return min((_fit(features[0], targets, each) for each in penalties), key=error)
+
     def predict(self, task: Regress, examples: Sequence[Example]) -> list[Prediction]:
-        features = self.features(task.processor, [e.input for e in examples])
-        return task.predictions(features @ self.weights + self.bias)
+        return task.predictions(self.outputs(task, examples))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TfidfRidge(OnTerms, Ridge):
-    """Ridge regression on the terms of a text."""
+    """Ridge regression on the terms of a text, whose features are of length 1."""
 
     name: ClassVar[str] = "TF-IDF + ridge"
 
     @classmethod
-    def fit(
-        cls, task: Regress, train: Sequence[Example], valid: Sequence[Example], seed: int
-    ) -> Self:
-        train = _known(task, train)
-        learned, features = cls.learn(task.processor, [e.input for e in train], MOST_TERMS)
-        unfitted = cls(**learned, weights=UNFITTED, bias=UNFITTED)
-        return _finish(unfitted, task, features, (train, valid), TEXT_PENALTIES)
+    def penalties(cls, rows: int) -> Sequence[float]:
+        return 1.0, 0.3, 3.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NumberRidge(OnNumbers, Ridge):
-    """Ridge regression on the numbers of a row, an image or a series."""
+    """Ridge regression on the numbers of a row, an image or a series, of deviation 1."""
 
     @classmethod
-    def fit(
-        cls, task: Regress, train: Sequence[Example], valid: Sequence[Example], seed: int
-    ) -> Self:
-        train = _known(task, train)
-        learned, features = cls.learn(task.processor, [e.input for e in train])
-        unfitted = cls(**learned, weights=UNFITTED, bias=UNFITTED)
-        penalties = [len(train) * each for each in NUMBER_PENALTIES]
-        return _finish(unfitted, task, features, (train, valid), penalties)
+    def penalties(cls, rows: int) -> Sequence[float]:
+        return [rows * each for each in (0.03, 0.001, 1.0)]  # columns of deviation 1 grow with them
 
 
-AnyRidge = TypeVar("AnyRidge", bound=Ridge)
-
-
-def _known(task: Regress, examples: Sequence[Example]) -> list[Example]:
-    """Return the examples that have all their targets."""
-    known = ~np.isnan(task.scale(examples))
-    return [example for example, each in zip(examples, known, strict=True) if each.all()]
-
-
-def _finish(
-    unfitted: AnyRidge,
-    task: Regress,
-    features: Any,
-    parts: Sequence[Sequence[Example]],
-    penalties: Sequence[float],
-) -> AnyRidge:
-    """Fit with the penalty whose answers to the validation rows are the nearest on average."""
-    train, valid = parts[0], _known(task, parts[1])
-    targets, truths = task.scale(train), task.scale(valid)
-    if not valid:
-        return replace(unfitted, **_fit(features, targets, penalties[0]))
-    held_out = unfitted.features(task.processor, [e.input for e in valid])
-
-    def error(fitted: dict[str, Numbers]) -> float:
-        answers = held_out @ fitted["weights"] + fitted["bias"]
-        return float(np.abs(answers - truths).mean())
-
-    return replace(unfitted, **min((_fit(features, targets, p) for p in penalties), key=error))
-
-
-def _fit(features: Any, targets: Numbers, penalty: float) -> dict[str, Numbers]:
+def _fit(features: Any, targets: Numbers, penalty: float) -> tuple[Numbers, Numbers]:
     from sklearn.linear_model import Ridge as Solver
 
     model = Solver(alpha=penalty).fit(features, targets)
     weights = np.ascontiguousarray(model.coef_.reshape(targets.shape[1], -1).T)
-    return {"weights": weights, "bias": np.atleast_1d(model.intercept_)}
+    return weights, np.atleast_1d(model.intercept_)

@@ -1,4 +1,4 @@
-"""What a tagger must beat: the tag that each word has most often."""
+"""Baseline of tag: the most frequent tag of each word."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from ensuite.tasks.tag import Example, Prediction, Tag
 
 @dataclass(frozen=True, eq=False)
 class MostFrequentTag(Baseline):
-    """Give each word the tag it has most often in training; of equals, the first in tag order.
+    """Predict the most frequent tag of each word in training; among equals the first in tag order.
 
-    A word that training does not have gets the most frequent tag of all.
+    A word that is not in the training examples gets the most frequent tag of all.
 
     Args:
         tags: (vocabulary,), number of the tag of each word, by the word's id.
-        shares: (vocabulary,), how often the word has it.
+        shares: (vocabulary,), share of the occurrences of the word that have it.
     """
 
     tags: NDArray[np.int32]
@@ -36,7 +36,7 @@ class MostFrequentTag(Baseline):
     def fit(cls, task: Tag, train: Sequence[Example], valid: Sequence[Example], seed: int) -> Self:
         counts = np.zeros((task.processor.size, len(task.labels)), dtype=np.int64)
         known = [example for example in train if example.tags]
-        words = task.processor.encode([example.tokens for example in known])
+        words = task.processor.encode(task.raws(known))
         for example, rows in zip(known, words, strict=True):
             np.add.at(counts, (rows[:, 0], task.targets(example)), 1)
         unseen = counts.sum(1) == 0
@@ -46,7 +46,7 @@ class MostFrequentTag(Baseline):
         return cls(counts.argmax(1).astype(np.int32), shares.astype(np.float32))
 
     def predict(self, task: Tag, examples: Sequence[Example]) -> list[Prediction]:
-        encoded = task.processor.encode([e.tokens for e in examples])
+        encoded = task.processor.encode(task.raws(examples))
         words = [rows[:, 0] for rows in encoded]
         return [
             task.prediction(example.tokens, self.tags[ids], self.shares[ids])

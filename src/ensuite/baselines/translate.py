@@ -1,4 +1,4 @@
-"""What a writer must beat: the source, its first sentence, the target of the nearest source."""
+"""Baselines of translate: the source, its first sentence, the target of the nearest source."""
 
 import json
 import re
@@ -18,14 +18,14 @@ from ensuite.tasks.writer import Example, Prediction
 MOST_TERMS = 200_000
 
 AT_ONCE = 256
-"""Texts that are looked up together: their similarities to all pairs are held in memory."""
+"""Texts whose similarities to all pairs are computed at once, which bounds the memory."""
 
 
 END_OF_SENTENCE = re.compile(r"(?<=[.!?…])[\"'»”)]*\s+|\n+")
 
 
 class Unlearned(Baseline):
-    """A rule for the source alone."""
+    """A rule that learns nothing."""
 
     @classmethod
     def fits(cls, task: Any) -> bool:
@@ -44,7 +44,7 @@ class Unlearned(Baseline):
 
 @dataclass(frozen=True, eq=False)
 class Copy(Unlearned):
-    """Answer with the source as it is."""
+    """Answer with the source, unchanged."""
 
     name: ClassVar[str] = "copy"
 
@@ -54,7 +54,7 @@ class Copy(Unlearned):
 
 @dataclass(frozen=True, eq=False)
 class LeadSentence(Unlearned):
-    """Answer with the first sentence of the source, as newspapers put the news first.
+    """Answer with the first sentence of the source, a strong baseline for news summaries.
 
     Source:
         Narayan, Cohen & Lapata (2018), https://arxiv.org/abs/1808.08745, section 4 (LEAD)
@@ -81,7 +81,7 @@ def first_sentence(text: str) -> str:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NearestPair(Baseline):
-    """Answer with the target of the training source that shares the most, by TF-IDF.
+    """Answer with the target of the most similar training source, by cosine of TF-IDF.
 
     Args:
         terms: The terms of the sources, packed.
@@ -120,7 +120,7 @@ class NearestPair(Baseline):
 
     @cached_property
     def _known(self) -> tuple[Any, Any, list[str]]:
-        """What counts terms, the weights of all sources as columns, and their targets."""
+        """The term counter, the TF-IDF weights of all sources as columns, and their targets."""
         sources, targets = json.loads(self.pairs.tobytes())
         counter = make_counter(self.terms, characters=self.characters, lowercase=True)
         return counter, weigh(counter.transform(sources), self.idf).T.tocsr(), targets

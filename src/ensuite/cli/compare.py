@@ -60,5 +60,7 @@ def command(
     callback.say("")
     for sentence in comparison.verdict:
         callback.say(sentence)
-    callback.say(f"\nWinner   {folder}/best          {problem.task.usage(str(folder))}")
+    callback.say("")
+    if board.winner is not None:
+        callback.say(f"Winner   {folder}/best          {problem.task.usage(str(folder))}")
     callback.say(f"Report   {folder}/report.html")

@@ -45,7 +45,7 @@ def command(
     rows = records(predictor, examples, predictions)
     if out:
         write(Path(out), rows)
-        print(f"{len(rows):,} answers in {out}", file=sys.stderr)
+        print(f"{len(examples):,} answers in {out}", file=sys.stderr)
     elif json:
         words.print_json(rows)
     else:
@@ -76,7 +76,11 @@ def records(
     """Return a row for each example: its input, and the answer as the task tells it."""
     task = predictor.task
     pairs = zip(examples, predictions, strict=True)
-    return [{"input": task.show(example)} | task.record(it) for example, it in pairs]
+    return [
+        {"input": task.show(example)} | row
+        for example, prediction in pairs
+        for row in task.records(example, prediction)
+    ]
 
 
 def show(predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any]) -> None:

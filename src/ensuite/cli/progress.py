@@ -75,4 +75,4 @@ def best(training: Training) -> str:
     values = [point["scores"][name] for point in history]
     reached = next((v for v in values if v in (best_value, -best_value)), None)
     last, top = (words.score(v, words.decimals([v])) for v in (values[-1], reached))
-    return f", valid {words.metric_name(name)} {last}, best {top}"
+    return f", valid {training.display.title(name)} {last}, best {top}"

@@ -1,4 +1,4 @@
-"""The fair experiment: every candidate on the same examples, seeds and budget."""
+"""Compare candidates fairly: the same examples, seeds and budget for each."""
 
 import re
 import shutil
@@ -14,6 +14,7 @@ from ensuite.comparison.statistics import smallest_visible_difference, spread, t
 from ensuite.comparison.trial import Trial, run_trial, validation_score
 from ensuite.core.errors import RunError
 from ensuite.core.files import hold, read_json, write_bytes, write_json
+from ensuite.core.score import Score
 from ensuite.core.task import rank
 from ensuite.problem import Problem
 from ensuite.report import values
@@ -26,12 +27,12 @@ from ensuite.training.loop import fit
 COMPARISON, LEADERBOARD = "comparison.json", "leaderboard.json"
 
 MEASURED_STEPS = 8
-"""Updates that are timed, after two to warm up, to say what a budget buys."""
+"""Updates that are timed, after two to warm up, to estimate the epochs of a budget."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A finished comparison: its table, what it means, and every trial it rests on."""
+    """A finished comparison: its table, the sentences about it, and all its trials."""
 
     leaderboard: values.Leaderboard
     verdict: tuple[str, ...]
@@ -48,7 +49,7 @@ def run_comparison(
     folder: Path,
     callback: Callback,
 ) -> Comparison:
-    """Train and judge every candidate; trials that an earlier call finished are kept.
+    """Train and score every candidate; trials that an earlier call finished are kept.
 
     Raises:
         RunError: If another process works in ``folder``, or it holds a comparison of other data.
@@ -68,7 +69,8 @@ def run_comparison(
         board = leaderboard(problem, entrants, trials, budget, seeds, folder)
         words = tuple(verdict(board, len(problem.parts["test"]), problem.unit))
         write_json(folder / LEADERBOARD, board.to_json())
-        keep_best(trials[board.winner], board, folder)
+        if board.winner is not None:
+            keep_best(trials[board.winner], board, folder)
     return Comparison(board, words, trials, folder)
 
 
@@ -101,7 +103,7 @@ def claim(problem: Problem, folder: Path) -> None:
 def announce(
     problem: Problem, entrants: Sequence[Candidate], budget: Budget, seeds: int, callback: Callback
 ) -> None:
-    """Measure a few steps of each candidate, and say what the budget buys."""
+    """Time a few updates of each candidate, and say how many epochs the budget allows."""
     trained = [each for each in entrants if isinstance(each, Trained)]
     if not trained:
         return
@@ -119,7 +121,7 @@ def announce(
 
 
 def epochs(candidate: Trained, problem: Problem, budget: Budget) -> float:
-    """Return how many epochs of a candidate a budget of seconds buys, by timing a few steps."""
+    """Return the number of epochs that a budget of seconds allows, by timing a few updates."""
     steps = Budget(MEASURED_STEPS + 2, "steps", patience=None)
     training = candidate.begin(problem, steps, seed=0)
     training.state.evaluated_share = 1.0  # times updates alone
@@ -143,36 +145,53 @@ def leaderboard(
     folder: Path,
 ) -> values.Leaderboard:
     """Return the table: means over seeds, tie groups, and the winner."""
-    scores = {
-        name: [rank(trial.scores, problem.metric)[1] for trial in row]
-        for name, row in trials.items()
-    }
-    first = next(iter(trials.values()))[0]
-    metric, score = rank(first.scores, problem.metric)
-    groups = tie_groups(scores)
+    first = next(iter(trials.values()))[0].scores
+    metric = ranking_metric(problem, first)
+    groups, visible = dict.fromkeys(trials, ""), None
+    if metric is not None:
+        scores = {name: [trial.scores[metric] for trial in row] for name, row in trials.items()}
+        groups, visible = compare_scores(scores, problem.task.blocks(problem.parts["test"]))
     rows = [
         make_row(entrant, trials[entrant.name], metric, groups[entrant.name], folder)
         for entrant in entrants
     ]
-    sign = -1 if score.higher_is_better else 1
-    rows.sort(key=lambda row: (row.score is None, sign * (row.score or 0)))
-    tied = {name: scores[name] for name in scores if groups[name] == "A"}
-    visible = smallest_visible_difference(tied if len(tied) > 1 else scores)
+    higher = metric is None or first[metric].higher_is_better
+    rows.sort(key=lambda row: (row.score is None, (-1 if higher else 1) * (row.score or 0)))
     return values.Leaderboard(
         task=problem.name,
         data=problem.data,
         metric=metric,
-        higher_is_better=score.higher_is_better,
+        higher_is_better=higher,
         budget=str(budget),
         seeds=seeds,
-        winner=winner(rows),
+        winner=None if metric is None else winner(rows),
         smallest_visible_difference=visible,
         rows=tuple(rows),
+        displays={name: score.display for name, score in first.items()},
     )
 
 
+def ranking_metric(problem: Problem, scores: Mapping[str, Score]) -> str | None:
+    """Return the metric that ranks, None where none does.
+
+    Raises:
+        UsageError: If the user named one that the task does not have.
+    """
+    return None if problem.ranks_by is None else rank(scores, problem.ranks_by)[0]
+
+
+def compare_scores(
+    scores: Mapping[str, Sequence[Score]], blocks: Sequence[int] | None
+) -> tuple[dict[str, str], float | None]:
+    """Return the tie group of each candidate, and the smallest difference that can be shown."""
+    groups = tie_groups(scores, blocks=blocks)
+    tied = {name: each for name, each in scores.items() if groups[name] == "A"}
+    compared = tied if len(tied) > 1 else scores
+    return groups, smallest_visible_difference(compared, blocks=blocks)
+
+
 def make_row(
-    entrant: Candidate, trials: Sequence[Trial], metric: str, group: str, folder: Path
+    entrant: Candidate, trials: Sequence[Trial], metric: str | None, group: str, folder: Path
 ) -> values.Row:
     """Return a row of the table: every figure is the mean over the seeds."""
     figures: dict[str, Any] = {
@@ -182,11 +201,11 @@ def make_row(
     figures |= {name: round(figures[name]) for name in whole if figures[name] is not None}
     converged = [trial.figures["converged"] for trial in trials]
     figures["converged"] = None if None in converged else sum(converged) * 2 >= len(converged)
-    by_seed = [trial.scores[metric].value for trial in trials]
+    by_seed = [] if metric is None else [trial.scores[metric].value for trial in trials]
     return values.Row(
         name=entrant.name,
         kind=entrant.kind,
-        score=fmean(by_seed),
+        score=fmean(by_seed) if by_seed else None,
         spread=spread(by_seed),
         tie_group=group,
         metrics={m: fmean(trial.scores[m].value for trial in trials) for m in trials[0].scores},
@@ -196,14 +215,15 @@ def make_row(
 
 
 def average(figures: Sequence[float | None]) -> float | None:
-    """Return the mean, or None where a figure does not apply."""
+    """Return the mean; None if a figure does not apply."""
     known = [figure for figure in figures if figure is not None]
     return fmean(known) if len(known) == len(figures) else None
 
 
 def keep_best(trials: Sequence[Trial], board: values.Leaderboard, folder: Path) -> None:
     """Copy the winner's run, of the seed that was best on the validation rows, to ``best/``."""
-    best = max(trials, key=lambda c: validation_score(c, board.metric, board.higher_is_better))
+    metric, higher = board.metric or "", board.higher_is_better
+    best = max(trials, key=lambda trial: validation_score(trial, metric, higher))
     draft = folder / ".best"
     shutil.rmtree(draft, ignore_errors=True)
     for file in filter(Path.is_file, best.folder.iterdir()):

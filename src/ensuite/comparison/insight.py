@@ -1,15 +1,17 @@
-"""What a comparison shows beyond its table: curves, confusions, mistakes, unique merits."""
+"""What a report shows beyond the table: learning curves, confusions, mistakes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ensuite.comparison.trial import Trial, capsule
+from ensuite.core.display import PLAIN
+from ensuite.core.presentation import Figure
 from ensuite.metrics.classification import confusion as count_confusions
 from ensuite.problem import Problem
 from ensuite.report import values
 
 MOST_WORDS = 50
-"""Distinct answers up to which a confusion matrix can be read."""
+"""Most distinct answers of a confusion matrix that can still be read."""
 
 MOST_MATRICES = 4
 MOST_CASES = 5
@@ -17,7 +19,7 @@ MOST_MISTAKES = 12
 
 
 def curves(name: str, trials: Sequence[Trial], metric: str) -> list[values.Curve]:
-    """Return the validation scores of every run of a candidate over its budget."""
+    """Return the validation scores of every trial of a candidate over its budget."""
     return [
         values.Curve(
             name=name,
@@ -34,12 +36,12 @@ def curves(name: str, trials: Sequence[Trial], metric: str) -> list[values.Curve
 
 
 def said(trial: Trial) -> list[tuple[str, float | None]]:
-    """Return every answer as a word, and how sure it is."""
+    """Return every answer in words, and its probability."""
     return [trial.predictor.task.describe(answer) for answer in trial.answers]
 
 
 def confusion(problem: Problem, name: str, trial: Trial) -> values.Confusion | None:
-    """Return what was taken for what, where answers are chosen among a few words."""
+    """Return the confusion matrix, if answers are chosen from a few words."""
     if not problem.task.choices:
         return None
     truths = [problem.task.truth(example) for example in problem.parts["test"]]
@@ -54,7 +56,7 @@ def confusion(problem: Problem, name: str, trial: Trial) -> values.Confusion | N
 
 
 def mistakes(problem: Problem, name: str, trial: Trial) -> list[values.Mistake]:
-    """Return the worst answers of a candidate: the farthest off, or wrong and yet the surest."""
+    """Return the answers of a candidate with the largest errors."""
     task, examples, words = problem.task, problem.parts["test"], said(trial)
     errors = errors_of(problem, trial)
     worst = sorted(range(len(errors)), key=lambda place: -errors[place])[:MOST_MISTAKES]
@@ -73,13 +75,13 @@ def mistakes(problem: Problem, name: str, trial: Trial) -> list[values.Mistake]:
 
 
 def errors_of(problem: Problem, trial: Trial) -> list[float]:
-    """Return how wrong each answer is; 0: right."""
+    """Return the error of each answer, 0 if it is correct."""
     pairs = zip(trial.answers, problem.parts["test"], strict=True)
     return [trial.predictor.task.error(answer, example) for answer, example in pairs]
 
 
 def only_right(problem: Problem, trials: Mapping[str, Trial]) -> list[values.OnlyRight]:
-    """Return, for each candidate, the inputs that it alone gets right (first seed of each)."""
+    """Return, for each candidate, the inputs that only it answers correctly (first seed)."""
     task = problem.task
     answers = {name: [word for word, _ in said(trial)] for name, trial in trials.items()}
     errors = {name: errors_of(problem, trial) for name, trial in trials.items()}
@@ -111,6 +113,8 @@ def comparison_page(comparison: Any, problem: Problem) -> values.ComparisonPage:
     board = comparison.leaderboard
     first = {row.name: comparison.trials[row.name][0] for row in board.rows}
     matrices = [confusion(problem, name, trial) for name, trial in first.items()]
+    best = first.get(board.winner)
+    metric = curve_metric(problem, board.metric)
     return values.ComparisonPage(
         leaderboard=board,
         verdict=comparison.verdict,
@@ -118,37 +122,56 @@ def comparison_page(comparison: Any, problem: Problem) -> values.ComparisonPage:
         curves=tuple(
             curve
             for name, trials in comparison.trials.items()
-            for curve in curves(name, trials, board.metric)
+            for curve in curves(name, trials, metric)
         ),
         confusions=tuple(matrix for matrix in matrices if matrix)[:MOST_MATRICES],
         only_right=tuple(only_right(problem, first)),
-        mistakes=tuple(mistakes(problem, board.winner, first[board.winner])),
+        mistakes=tuple(mistakes(problem, board.winner, best)) if best else (),
         capsule=capsule(problem, range(board.seeds)),
         folder=str(comparison.folder),
         use=problem.task.usage(str(comparison.folder)),
         unit=problem.unit,
+        pipeline=problem.task.pipeline,
+        curve_title=board.title(metric),
+        figures=tuple(figures(problem, best)) if best else (),
     )
 
 
 def run_page(
-    problem: Problem, trial: Trial, row: values.Row, metric: str, budget: str
+    problem: Problem, trial: Trial, row: values.Row, metric: str | None, budget: str
 ) -> values.RunPage:
     """Return everything the page of one run shows."""
     matrix = confusion(problem, row.name, trial)
+    curve, scores = curve_metric(problem, metric), trial.scores
+    displays = {name: score.display for name, score in scores.items()}
     return values.RunPage(
         task=problem.name,
         data=problem.data,
         metric=metric,
-        higher_is_better=trial.scores[metric].higher_is_better,
+        higher_is_better=metric is None or scores[metric].higher_is_better,
         budget=budget,
         row=row,
         test_examples=len(problem.parts["test"]),
         check=tuple(problem.findings),
-        curves=tuple(curves(row.name, [trial], metric)),
+        curves=tuple(curves(row.name, [trial], curve)),
         confusions=(matrix,) if matrix else (),
         mistakes=tuple(mistakes(problem, row.name, trial)),
         capsule=capsule(problem, [trial.seed]),
         folder=str(trial.folder),
         use=problem.task.usage(str(trial.folder)),
         unit=problem.unit,
+        pipeline=problem.task.pipeline,
+        curve_title=displays.get(curve, PLAIN).title(curve),
+        figures=tuple(figures(problem, trial)),
+        displays=displays,
     )
+
+
+def curve_metric(problem: Problem, ranking: str | None) -> str:
+    """Return the metric of the learning curves: the one that ranks, or selects the weights."""
+    return ranking or problem.task.selects
+
+
+def figures(problem: Problem, trial: Trial) -> list[Figure]:
+    """Return the task's own figures of a trial."""
+    return trial.predictor.task.figures(trial.answers, problem.parts["test"])

@@ -1,25 +1,27 @@
-"""The simple method that every model must beat, saved as arrays like every run."""
+"""Simple methods without a network, which every model is compared with."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ensuite.core.backbone import BackboneOptions
 
 Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Baseline(ABC):
-    """A method without a network, its result a function of the training rows alone.
+    """A method without a network, whose result depends on the training examples alone.
 
-    A subclass is a frozen dataclass whose fields are all that it has learned: those that are
-    arrays are saved as such, the others (texts, numbers, truths) as JSON.
+    A subclass is a frozen dataclass whose fields are what it has learned: arrays are saved as
+    tensors, the other fields (texts, numbers, truth values) as JSON.
 
     Attributes:
-        name: As the table shows it.
+        name: Its name in tables.
     """
 
     name: ClassVar[str]
@@ -27,12 +29,33 @@ class Baseline(ABC):
     @classmethod
     @abstractmethod
     def fits(cls, task: Any) -> bool:
-        """Tell whether it can read the inputs of a prepared task."""
+        """Return whether it can read the inputs of a prepared task."""
+
+    @classmethod
+    def variants(cls, task: Any, options: Sequence[BackboneOptions]) -> list["Variant"]:
+        """Return the rows of a comparison that it makes: one, or none if it does not fit the task.
+
+        Args:
+            task: Prepared.
+            options: Of the backbones that it is compared with. A baseline with a setting that one
+                of these has too may make a row for each distinct value, so that they can be
+                compared at the same value: PCA for each size of an autoencoder's code.
+        """
+        return [Variant(name=cls.name, method=cls)] if cls.fits(task) else []
 
     @classmethod
     @abstractmethod
     def fit(cls, task: Any, train: Sequence[Any], valid: Sequence[Any], seed: int) -> Self:
-        """Learn from examples; ``valid``, which may be empty, is there to choose by."""
+        """Learn from the training examples.
+
+        A subclass may take further keyword arguments, which its ``variants`` set.
+
+        Args:
+            task: Prepared.
+            train: Examples to learn from.
+            valid: Examples to choose hyper-parameters by; may be empty.
+            seed: Of whatever is random.
+        """
 
     @abstractmethod
     def predict(self, task: Any, examples: Sequence[Any]) -> list[Any]:
@@ -41,7 +64,7 @@ class Baseline(ABC):
     @property
     @abstractmethod
     def parameters(self) -> int:
-        """How many numbers it has learned."""
+        """Number of learned parameters."""
 
     def arrays(self) -> Arrays:
         """Return the fields that are arrays, by name."""
@@ -58,3 +81,22 @@ class Baseline(ABC):
 
     def _fields(self) -> dict[str, Any]:
         return {each.name: getattr(self, each.name) for each in fields(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One row of a comparison: a baseline with certain settings.
+
+    Args:
+        name: Its name in tables.
+        method: The class of the baseline.
+        settings: Keyword arguments of its ``fit``.
+    """
+
+    name: str
+    method: type[Baseline]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def fit(self, task: Any, train: Sequence[Any], valid: Sequence[Any], seed: int) -> Baseline:
+        """Learn from the training examples, with these settings."""
+        return self.method.fit(task, train, valid, seed, **self.settings)

@@ -1,4 +1,4 @@
-"""What passes between data, models and losses: batches, states, outputs, losses.
+"""What passes between data, models and losses: batches, states, outputs.
 
 Dimensions are words, everywhere: ``batch`` rows, ``time`` positions, ``width`` of a state,
 ``features`` of a value, ``label`` and ``vocabulary`` of an output, ``head`` of an attention,
@@ -8,7 +8,7 @@ Dimensions are words, everywhere: ``batch`` rows, ``time`` positions, ``width`` 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 from torch import Tensor
 
@@ -18,28 +18,44 @@ Carry = Mapping[str, Tensor]
 """State handed from one step or batch to the next: by name, every tensor with the batch first."""
 
 DECODER = "decoder"
-"""The field that holds what was written so far: it has a time of its own, and no padding before."""
+"""Decoder inputs: their own time axis, padded on the right only."""
 
 ATTENTION = "attention"
-"""Where a carry holds how the step just taken looked at what was encoded, (batch, time)."""
+"""Name in a carry of the attention weights of the last step over the encoded positions."""
 
 ROWS = "rows"
-"""What a penalty counts: one for each row of the batch."""
+"""Name under which the rows of a batch are counted; penalties are divided by it."""
 
 IGNORE = -100
-"""A whole-number target from which nothing is to be learned (NaN among real ones)."""
+"""Whole-number target that the loss ignores; among real numbers it is NaN."""
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
+Reader = Literal["backbone", "decoder", "head"]
+"""What reads an input field: the backbone, its decoder alone, or the task's head alone."""
 
-@dataclass(frozen=True)
-class Tokens:
-    """Whole numbers below ``size``, one a position; 0 is padding.
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One input field of a batch.
 
     Args:
-        size: How many there are.
-        width: Of the vectors to start from; None where the backbone chooses one.
-        vectors: (size, width), what to start from; None of a saved run, whose weights hold them.
+        reader: What reads it. A backbone is not built for a field that only the head reads, and
+            need not be able to read one that its decoder or the head reads.
+    """
+
+    reader: Reader = "backbone"
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Tokens(Field):
+    """Whole numbers below ``size``, one at each position; 0 is padding.
+
+    Args:
+        size: Size of the vocabulary.
+        width: Size of the pretrained vectors; None where the backbone chooses one.
+        vectors: (size, width), pretrained vectors; None in a saved run, whose weights hold them.
     """
 
     size: int
@@ -49,7 +65,7 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Characters:
+class Characters(Field):
     """Characters of each position, (batch, time, character), below ``size``; 0 is padding."""
 
     size: int
@@ -57,16 +73,16 @@ class Characters:
 
 
 @dataclass(frozen=True)
-class Values:
-    """Vectors of ``features`` real numbers, one a position."""
+class Values(Field):
+    """Vectors of ``features`` real numbers, one at each position."""
 
     features: int
     kind: ClassVar[str] = "values"
 
 
 @dataclass(frozen=True)
-class Image:
-    """Pictures of one size, values from 0 to 1."""
+class Image(Field):
+    """Images of one size, values from 0 to 1."""
 
     channels: int
     height: int
@@ -75,7 +91,7 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Field):
     """One vector of ``features`` real numbers, without time."""
 
     features: int
@@ -84,20 +100,30 @@ class Row:
 
 Kind = Tokens | Characters | Values | Image | Row
 Inputs = Mapping[str, Kind]
-"""All that a backbone learns of the data: its input fields and their sizes."""
+"""The input fields of a task's batches, by name."""
+
+
+def read_by(inputs: Inputs, *readers: Reader) -> dict[str, Kind]:
+    """Return the input fields that one of ``readers`` reads.
+
+    >>> list(read_by({"row": Row(3), "size": Row(1, reader="head")}, "backbone", "decoder"))
+    ['row']
+    """
+    return {name: kind for name, kind in inputs.items() if kind.reader in readers}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Rows that are computed together.
+    """Rows that are computed together, as tensors.
 
     Args:
         inputs: By field, as ``task.inputs`` describes them.
-        mask: (batch, time), True at real positions of the main input; None where there is no time.
-        targets: By part of the loss; ``IGNORE`` or NaN where nothing is to be learned.
+        mask: (batch, time), True at real positions of the main input, False at padding; None where
+            there is no time.
+        targets: By part of the loss; ``IGNORE`` or NaN where there is no target.
         counts: How many things each part of the loss counts, known before the forward pass.
-        documents: (batch, time), number of the document; where it changes, a state starts anew.
-        carry: What the batch before handed over, detached.
+        documents: (batch, time), number of the document; where it changes, the state is reset.
+        carry: State at the end of the previous batch, detached.
         progress: Share of the budget that is spent, 0 to 1.
     """
 
@@ -115,7 +141,7 @@ class Batch:
 
     @property
     def positions(self) -> int:
-        """How many real positions the main input has; its rows where there is no time."""
+        """Number of real positions of the main input, or of rows where there is no time."""
         return len(self) if self.mask is None else int(self.mask.count_nonzero())
 
     def to(self, device: Any) -> Self:
@@ -138,9 +164,9 @@ class Batch:
         )
 
     def after(self, carry: Carry | None) -> Self:
-        """Return the batch going on from ``carry``, that of the batch before.
+        """Return the batch with the state that the previous batch ended in.
 
-        Lanes that have ended come last, so a batch may have fewer rows than the one before.
+        It may have fewer rows than the previous batch: the lanes that have ended were its last.
         """
         if carry is None and self.carry is None:
             return self
@@ -149,14 +175,14 @@ class Batch:
 
 
 class States(NamedTuple):
-    """What a backbone makes of a batch.
+    """What a backbone computes for a batch.
 
     Attributes:
         summary: (batch, width), the whole row in one vector.
-        sequence: (batch, time, width), one state a position, where the backbone has them.
-        code: (batch, code), of an autoencoder.
-        penalties: Sums over the rows, by name (KL, sparsity): added to the loss.
-        carry: What the next batch of the same lanes starts from.
+        sequence: (batch, time, width), the state at each position; None of a backbone without.
+        code: (batch, code), the code of an autoencoder.
+        penalties: (batch,) by name, a penalty of each row (KL, sparsity): added to the loss.
+        carry: State that the next batch of the same lanes starts from.
     """
 
     summary: Tensor
@@ -167,7 +193,7 @@ class States(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What a model makes of a batch: values, and the states they were read from.
+    """What a model computes for a batch: the head's values, and the states they were read from.
 
     ``values`` is a tensor, or a named tuple where heads are several or own parameters.
     """
@@ -177,7 +203,7 @@ class Outputs(NamedTuple):
 
 
 def sum_counts(batches: Iterable[Batch]) -> dict[str, int]:
-    """Add up what the loss parts of several batches count, and their rows."""
+    """Return the sums of the counts of several batches, and the number of their rows."""
     counts = {ROWS: 0}
     for batch in batches:
         for name, count in ((ROWS, len(batch)), *batch.counts.items()):
@@ -186,7 +212,7 @@ def sum_counts(batches: Iterable[Batch]) -> dict[str, int]:
 
 
 def check_ranges(batch: Batch, inputs: Inputs) -> None:
-    """Refuse ids that an embedding has no row for, before a device fails without a word.
+    """Refuse ids that an embedding has no row for; a GPU would fail without naming them.
 
     Raises:
         DataError: Names the field, the id and the size.

@@ -11,7 +11,7 @@ from ensuite.core.batch import ROWS
 
 
 class Part(NamedTuple):
-    """One part of a loss: a sum over all that it counts, and its weight in the whole."""
+    """One part of a loss: a sum over everything it counts, and its weight in the whole."""
 
     total: Tensor
     weight: float = 1.0
@@ -30,11 +30,26 @@ class Loss:
         return sum(others, start=first)
 
     def with_penalties(self, penalties: Mapping[str, Tensor]) -> "Loss":
-        """Return the loss with the backbone's penalties among its parts."""
-        return Loss({**self.parts, **{name: Part(total) for name, total in penalties.items()}})
+        """Return the loss with the backbone's penalties, (batch,) each, summed as more parts.
+
+        Raises:
+            ValueError: If a penalty has the name of a part, or is not one number for each row.
+        """
+        for name, penalty in penalties.items():
+            if name in self.parts:
+                raise ValueError(
+                    f'The backbone has a penalty "{name}", and so is a part of the task\'s loss '
+                    "called; rename one of them."
+                )
+            if penalty.dim() != 1:
+                raise ValueError(
+                    f'The penalty "{name}" has the shape {tuple(penalty.shape)}; give one number '
+                    "for each row of the batch."
+                )
+        return Loss({**self.parts, **{name: Part(p.sum()) for name, p in penalties.items()}})
 
     def __truediv__(self, counts: Mapping[str, int]) -> "Loss":
-        """Divide each part by its count; penalties, which have none of their own, by the rows."""
+        """Divide each part by its count; penalties, which have none, by the number of rows."""
         return Loss(
             {
                 name: part._replace(total=part.total / _count(name, counts))
@@ -43,9 +58,10 @@ class Loss:
         )
 
     def backward(self, counts: Mapping[str, int]) -> None:
-        """Add the gradients of the value that the loss divided by ``counts`` has.
+        """Add the gradients of the value of the loss divided by ``counts``.
 
-        Weights and counts are what the gradients start from, so that the graph has no more of them.
+        Weights and counts scale the gradients at which the backward pass starts, so that the graph
+        needs no further operations for them.
         """
         parts = {name: part for name, part in self.parts.items() if part.total.requires_grad}
         starts = [
@@ -63,10 +79,10 @@ class Loss:
         return Loss(parts)
 
     def detach(self) -> "Loss":
-        """Return the same numbers, cut from the graph."""
+        """Return the loss detached from the graph."""
         return Loss({n: part._replace(total=part.total.detach()) for n, part in self.parts.items()})
 
 
 def _count(name: str, counts: Mapping[str, int]) -> int:
-    """Return what a part is divided by: a penalty, which has no count of its own, by the rows."""
+    """Return what a part is divided by: its count, or for a penalty the number of rows."""
     return max(1, counts.get(name, counts[ROWS]))

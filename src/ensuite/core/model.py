@@ -1,12 +1,12 @@
 """A backbone and the head of a task on it."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from torch import Tensor, nn
 
-from ensuite.core.backbone import Backbone, Steps
-from ensuite.core.batch import Batch, Carry, Outputs
+from ensuite.core.backbone import Backbone, BackboneOptions, Steps
+from ensuite.core.batch import Batch, Carry, Outputs, read_by
 
 
 class Model(nn.Module):
@@ -17,15 +17,21 @@ class Model(nn.Module):
         self.backbone = backbone
         self.head = head
 
+    @classmethod
+    def build(cls, options: BackboneOptions, task: Any) -> Self:
+        """Return a model with new weights for a prepared task."""
+        backbone = options.build(read_by(task.inputs, "backbone", "decoder"))
+        return cls(backbone, task.head(backbone))
+
     def forward(self, batch: Batch) -> Outputs:
         states = self.backbone(batch)
         return Outputs(self.head(states, batch), states)
 
     def begin(self, batch: Batch) -> Carry:
-        """Return what the first step starts from."""
+        """Return the state before the first position."""
         return cast(Steps, self.backbone).begin(batch)
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Any, Carry]:
-        """Take one position; return what the head reads there, and the state after it."""
+        """Read one position; return the values of the head there, and the next state."""
         states, carry = cast(Steps, self.backbone).step(inputs, carry)
         return self.head(states, Batch(inputs=inputs)), carry

@@ -11,6 +11,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ensuite.core.display import PLAIN, Display
+
 Numbers = NDArray[Any]
 
 
@@ -22,21 +24,30 @@ class Score:
         statistics: (examples, k) numbers; a row of zeros for an example that does not count.
         function: From sums of them, (..., k), to the metric, (...). NaN where nothing counts.
         higher_is_better: Whether more is better.
+        display: How the metric is printed.
     """
 
     statistics: Numbers
     function: Callable[[Numbers], Numbers]
     higher_is_better: bool = True
+    display: Display = PLAIN
 
     @classmethod
-    def mean(cls, values: ArrayLike, counted: ArrayLike, *, higher_is_better: bool = True) -> Self:
+    def mean(
+        cls,
+        values: ArrayLike,
+        counted: ArrayLike,
+        *,
+        higher_is_better: bool = True,
+        display: Display = PLAIN,
+    ) -> Self:
         """Average ``values`` (examples,) over the examples where ``counted`` (examples,) is True.
 
         >>> Score.mean([1, 0, 5], [True, True, False]).value
         0.5
         """
         statistics = np.stack([np.where(counted, values, 0), np.asarray(counted)], axis=1)
-        return cls(statistics.astype(float), ratio_of_two, higher_is_better)
+        return cls(statistics.astype(float), ratio_of_two, higher_is_better, display)
 
     @property
     def value(self) -> float:

@@ -1,26 +1,29 @@
-"""The second word: a task says what is asked, and how answers are learned and judged.
+"""What a task is: what an example holds, how it is learned and how predictions are judged.
 
 A task knows what an example is, which rows of a batch it becomes, which head reads the states,
 what the loss counts, and how outputs become predictions. It knows no backbone.
 """
 
-import shlex
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar, cast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ensuite.core.backbone import Backbone, Pretrained, Trait
+from ensuite.core import split
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Inputs, Outputs
 from ensuite.core.errors import UsageError, nearest
 from ensuite.core.loss import Loss
 from ensuite.core.model import Model
+from ensuite.core.presentation import Presentation
 from ensuite.core.score import Score
+from ensuite.core.split import Keys, Split
 from ensuite.core.stacked import Stacked
 from ensuite.core.table import Table
 
@@ -28,36 +31,35 @@ Example = TypeVar("Example")
 Item = TypeVar("Item")
 Prediction = TypeVar("Prediction")
 
-
-class Finding(NamedTuple):
-    """One line of the data check: what it is about, and what was found."""
-
-    topic: str
-    sentence: str
+LOSS = "loss"
+"""Name of the validation loss where the best weights are selected by it."""
 
 
-class Ledger(NamedTuple):
-    """What reading left out: rows that were cut, and how many tokens of how many that cost."""
-
-    rows: int = 0
-    tokens: int = 0
-    total: int = 0
-
-
-class Task(ABC, Generic[Example, Item, Prediction]):
+class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Prediction]):
     """One kind of job. A frozen dataclass: its options, and what ``prepare`` has learned.
 
+    Its methods come in four groups: data, model, judgement, and presentation, which is inherited
+    (:class:`~ensuite.core.presentation.Presentation`). Only ``read``, ``collate``, ``head``,
+    ``loss``, ``predict`` and ``score`` have no default.
+
     Attributes:
-        needs: What a backbone must offer.
+        needs: The traits that a backbone must offer.
         carries: Whether the state at the end of a batch is where the next batch starts.
-        fields: What an example can be given as, by name, where it has several parts.
+        roles: The roles that a column can be given (``--column ROLE=NAME``), beside ``group`` and
+            ``time``, which split, and ``ignore``. A task that names one of these two reads the
+            column as well.
+        fields: The parts an example can be typed in, by name, where it has several.
+        calibration_share: Share of the training examples that is kept apart for ``calibrate``; 0:
+            it uses the validation examples.
     """
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
     carries: ClassVar[bool] = False
+    roles: ClassVar[tuple[str, ...]] = ()
     fields: ClassVar[tuple[str, ...]] = ()
+    calibration_share: ClassVar[float] = 0.0
 
-    # From data to tensors
+    # Data: from a file to batches
 
     @abstractmethod
     def read(
@@ -74,21 +76,83 @@ class Task(ABC, Generic[Example, Item, Prediction]):
             DataError: If a column is absent or a row is not what the task needs.
         """
 
-    @abstractmethod
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
-        """Learn labels, vocabularies and scales from the training examples."""
+    def ask(self, raw: Any) -> Example:
+        """Make an example of what a person types or passes in, to be answered."""
+        return cast(Example, raw)
+
+    def keys(self, example: Example) -> Keys:
+        """Return what the split and the check for duplicates know of an example."""
+        raw = self.raw(example)
+        return Keys(repr(raw) if self.processor is None else self.processor.key(raw))
+
+    def verify(self, example: Example) -> None:
+        """Refuse an example that ``prepare`` did not prepare for, for example an unknown label.
+
+        Raises:
+            DataError: Says what was not known.
+        """
+
+    def divide(
+        self, parts: Mapping[str, Sequence[Example]], how: Split
+    ) -> tuple[dict[str, list[Example]], str]:
+        """Return the training, validation and test parts, and how they were made.
+
+        The default divides by :meth:`keys`. A task may override it, for example to let the test
+        examples look back at values from before their part begins.
+
+        Args:
+            parts: The examples of the training file, ``train``, and those of files that the user
+                gave for the other parts.
+            how: The split that the user asked for.
+
+        Returns:
+            The parts, with ``calibration`` where the task asks for it by ``calibration_share``,
+            and a sentence for the data check.
+
+        Raises:
+            DataError: If the examples are too few to divide.
+            UsageError: If the examples cannot be divided in that way.
+        """
+        return split.divide(parts, self.keys, how, self.calibration_share)
+
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
+        """Learn labels, vocabularies and scales; by default those of the processor.
+
+        Args:
+            examples: The training examples.
+            options: Of the candidate that will be trained; None for a baseline.
+            pretrained: What a checkpoint, or the run that is started from, fixes.
+        """
+        if self.processor is None:
+            return self
+        processor = self.processor.prepare(self.raws(examples), pretrained)
+        prepared: Self = replace(cast(Any, self), processor=processor)
+        return prepared
 
     @property
-    @abstractmethod
     def inputs(self) -> Inputs:
-        """All that a backbone learns of the data."""
+        """The input fields of a batch; by default those of the processor."""
+        inputs: Inputs = self.processor.inputs
+        return inputs
 
-    def items(self, examples: Sequence[Example]) -> Sequence[Item]:
-        """Return what rows of a batch are: by default the examples themselves."""
+    def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Item]:
+        """Return what the rows of a batch are made of; by default the examples themselves.
+
+        Args:
+            examples: Any number of them.
+            asking: Whether they are to be answered rather than learned from. Noise that belongs to
+                the question is drawn here, from a seed that depends on the example alone, so that
+                its answer does not depend on the batch it is in.
+        """
         return cast(Sequence[Item], examples)
 
     def length(self, item: Item) -> int:
-        """Return how long a row the item makes, so that rows of a length come together."""
+        """Return the length of the item's row, so that rows of one length come together."""
         return 1
 
     def lengths(self, items: Sequence[Item]) -> NDArray[Any]:
@@ -98,7 +162,7 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         return np.array([self.length(item) for item in items], dtype=int)
 
     def extent(self, example: Example) -> int:
-        """Return how long an input is, so that scores of short and long ones can be told apart."""
+        """Return the length of an input, by which scores of short and long ones are told apart."""
         return sum(self.length(item) for item in self.items([example]))
 
     def order(
@@ -107,7 +171,7 @@ class Task(ABC, Generic[Example, Item, Prediction]):
         """Return the item numbers of each batch of an epoch.
 
         With a seed: shuffled, rows of nearly equal length together, batches in random order.
-        Without: by length, longest first, so that memory peaks at once or not at all.
+        Without: by length, longest first, so that memory is highest in the first batch.
         """
         lengths = self.lengths(items)
         if seed is None:
@@ -117,7 +181,7 @@ class Task(ABC, Generic[Example, Item, Prediction]):
             return []
         generator = np.random.default_rng((seed, epoch))
         numbers = generator.permutation(len(items))
-        pool = 50 * size  # batches of one length, yet no two epochs with the same neighbours
+        pool = 50 * size  # batches of one length, yet other neighbours in every epoch
         pools = [numbers[i : i + pool] for i in range(0, len(numbers), pool)]
         numbers = np.concatenate([p[np.argsort(lengths[p], kind="stable")] for p in pools])
         batches = [numbers[i : i + size].tolist() for i in range(0, len(numbers), size)]
@@ -125,20 +189,15 @@ class Task(ABC, Generic[Example, Item, Prediction]):
 
     @abstractmethod
     def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
-        """Make a batch; masks and noise are drawn from ``generator`` alone."""
+        """Make a batch.
 
-    def verify(self, example: Example) -> None:
-        """Refuse an example that ``prepare`` did not prepare for, an unknown label above all.
-
-        Raises:
-            DataError: Says what was not known.
+        Args:
+            items: The rows.
+            generator: What training draws its noise from; None in evaluation, where no noise is
+                drawn here.
         """
 
-    def ask(self, raw: Any) -> Example:
-        """Make an example of what a person types or hands over, to be answered."""
-        return cast(Example, raw)
-
-    # From tensors to a loss
+    # Model: from batches to a loss and to predictions
 
     @abstractmethod
     def head(self, backbone: Backbone) -> nn.Module:
@@ -152,112 +211,90 @@ class Task(ABC, Generic[Example, Item, Prediction]):
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         """Return the parts of the loss, each a sum over what ``batch.counts`` counts."""
 
-    # From outputs to answers
-
-    def predict_batches(self, model: Model, batches: Iterator[Batch]) -> Iterator[list[Any]]:
-        """Return the pieces of each batch; a task of lanes hands the state along here."""
-        for batch in batches:
-            yield self.predict(model, batch)
-
     @abstractmethod
     def predict(self, model: Model, batch: Batch) -> list[Any]:
-        """Return a piece of an answer for each row of the batch; by default a prediction."""
+        """Return what each row of the batch contributes to an answer; by default a prediction."""
+
+    def predict_batches(self, model: Model, batches: Iterator[Batch]) -> Iterator[list[Any]]:
+        """Return :meth:`predict` of each batch; overridden where a state is carried along."""
+        for batch in batches:
+            yield self.predict(model, batch)
 
     def merge(
         self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Any]
     ) -> list[Prediction]:
-        """Make one prediction for each example of the pieces of its items."""
+        """Make one prediction for each example from what its items contribute."""
         return list(pieces)
+
+    def from_choices(self, log_probabilities: NDArray[Any]) -> list[Prediction]:
+        """Make predictions from log probabilities of the task's ``choices``, (examples, choices).
+
+        Raises:
+            UsageError: If answers are not chosen from fixed words.
+        """
+        raise UsageError(
+            "A language model can only be prompted for a task with fixed choices, and this task "
+            "has none."
+        )
+
+    # Judgement: how good predictions are
 
     @abstractmethod
     def score(
         self, predictions: Sequence[Prediction], examples: Sequence[Example]
     ) -> dict[str, Score]:
-        """Judge predictions by the truth; the first metric is the one that ranks."""
+        """Judge predictions by the truth."""
+
+    @property
+    def ranks_by(self) -> str | None:
+        """The metric that ranks candidates; empty for the first that ``score`` returns.
+
+        None: no metric does, so that a comparison is a table without a winner.
+        """
+        return ""
+
+    @property
+    def selects(self) -> str:
+        """The validation metric that selects the best weights; empty for the one that ranks.
+
+        It need not be one that ranks; ``"loss"`` stands for the validation loss.
+        """
+        return LOSS if self.ranks_by is None else self.ranks_by
+
+    def blocks(self, examples: Sequence[Example]) -> Sequence[int] | None:
+        """Return a number for each example, equal for examples that are not independent.
+
+        The statistics of a comparison then resample whole blocks. By default they are the groups
+        of :meth:`keys`. None: all examples are independent.
+        """
+        keys = [self.keys(example) for example in examples]
+        if all(each.group is None for each in keys):
+            return None
+        units = [k.identity if k.group is None else ("group", k.group) for k in keys]
+        return [int(number) for number in split.number(units)]
 
     def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
-        """Return the validation examples that the best weights are chosen by: all.
+        """Return the validation examples that the best weights are selected by; by default all.
 
-        Fewer for a task whose answers would take longer than the updates between them.
+        Fewer for a task whose predictions take longer than the updates between two evaluations.
         """
         return examples
 
     def calibrate(self, predictions: Sequence[Prediction], held_out: Sequence[Example]) -> Self:
-        """Learn thresholds from predictions on held-out examples."""
+        """Learn thresholds and the like from the predictions of one model for held-out examples.
+
+        It is called for networks and baselines alike, after they were trained.
+        """
         return self
-
-    # For the data check, splits, tables and reports
-
-    @property
-    def unit(self) -> str:
-        """What one input is called."""
-        return "row"
-
-    @property
-    def ordered(self) -> bool:
-        """Whether examples follow one another, so that a split keeps them in their order."""
-        return False
-
-    def key(self, example: Example) -> Hashable:
-        """Return what makes two examples the same input."""
-        return repr(example)
-
-    def stratum(self, example: Example) -> str | Collection[str] | None:
-        """Return the class, or classes, of which training must see at least one example."""
-        return None
-
-    def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
-        """Return what a person should know of the data before it costs anything."""
-        return []
-
-    def ledger(self, examples: Sequence[Example]) -> Ledger:
-        """Count what reading these examples leaves out."""
-        return Ledger()
-
-    def show(self, example: Example) -> str:
-        """Return the input as a line of text."""
-        return str(example)
-
-    def picture(self, example: Example) -> bytes | None:
-        """Return what the input looks like, as PNG; None where words show it."""
-        return None
-
-    def truth(self, example: Example) -> str:
-        """Return what the right answer is, as a word."""
-        return ""
-
-    @property
-    def choices(self) -> Sequence[str]:
-        """The words an answer is one of, or made of; none where anything may be answered."""
-        return ()
-
-    def usage(self, run: str) -> str:
-        """Return what to type to ask a run."""
-        typed = {"text": '"your own text"', "sentence": '"your own text"', "image": "PICTURE.png"}
-        return f"ensuite predict {shlex.quote(run)} {typed.get(self.unit, '--file FILE')}"
-
-    def describe(self, prediction: Prediction) -> tuple[str, float | None]:
-        """Return the answer as a word, and how sure it is (0 to 1)."""
-        return str(prediction), None
-
-    def record(self, prediction: Prediction) -> dict[str, Any]:
-        """Return the answer as columns of a table, or as JSON holds it."""
-        word, sure = self.describe(prediction)
-        return {"answer": word} | ({} if sure is None else {"probability": sure})
-
-    def error(self, prediction: Prediction, example: Example) -> float:
-        """Return how wrong an answer is, 0 where it is right; among wrong ones, surer is worse."""
-        word, sure = self.describe(prediction)
-        return 0.0 if word == self.truth(example) else 1.0 + (sure or 0.0)
 
 
 def rank(scores: Mapping[str, Score], metric: str | None = None) -> tuple[str, Score]:
-    """Return the metric that ranks: the one named, or the task's first.
+    """Return the metric of a name and its score; without a name the first.
 
     Raises:
         UsageError: If the task has no metric of that name.
     """
-    if metric is None:
+    if not metric:
         return next(iter(scores.items()))
     if metric not in scores:
         hint = nearest(metric, scores) or "."
@@ -266,7 +303,7 @@ def rank(scores: Mapping[str, Score], metric: str | None = None) -> tuple[str, S
 
 
 def group(items: Sequence[int]) -> dict[int, list[int]]:
-    """Return the positions at which each example number stands, in order.
+    """Return the positions of each example number, in order.
 
     >>> group([0, 0, 1])
     {0: [0, 1], 1: [2]}

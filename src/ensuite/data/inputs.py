@@ -21,8 +21,8 @@ PAIR_NAMES = ("text_pair", "sentence2", "hypothesis")
 SERIES_NAMES = ("series", "values", "sequence")
 IMAGE_NAMES = ("image", "file_name", "picture", "photo")
 
-ROLES = ("text", "text_pair", "series", "image", "group", "time")
-"""What a column of inputs can be; the last two only split."""
+ROLES = ("text", "text_pair", "series", "image")
+"""The roles that a column of inputs can be given."""
 
 
 def read(

@@ -1,38 +1,43 @@
-"""How right, how balanced and how well calibrated labels with probabilities are.
+"""Metrics of classification: accuracy, F1, log loss, calibration error.
 
-Functions without a prefix judge one label for each example: ``probabilities`` (examples, labels),
-each row summing to 1, and ``truths`` (examples,), numbers of labels. Those called ``multilabel``
-judge any number of labels: each probability stands alone, and ``truths`` (examples, labels) are
-0 or 1; ``thresholds`` (labels,), or one for all, are probabilities from which on a label is given.
-A negative truth, or NaN, means that the example is unlabelled: it counts nowhere.
+Functions without a prefix are for one label for each example: ``probabilities`` (examples, labels),
+whose rows sum to 1, and ``truths`` (examples,), label numbers. Those called ``multilabel`` are for
+any number of labels: each probability is independent, and ``truths`` (examples, labels) are 0 or 1;
+``thresholds`` (labels,), or one for all, are the probabilities from which on a label is predicted.
+An example whose truth is negative or NaN is unlabelled and is left out.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ensuite.core.display import Display
 from ensuite.core.score import Numbers, Score, ratio
+
+SHARE, MACRO_F1, MICRO_F1 = (
+    Display(points=100, name=name) for name in ("", "macro F1", "micro F1")
+)
 
 CALIBRATION_BINS = 15
 """As many as Guo et al. (2017) use."""
 
 EPSILON = float(np.finfo(np.float64).eps)
-"""No probability is taken to be nearer to 0 or 1 (scikit-learn's value), so no loss is infinite."""
+"""Probabilities are clipped this far from 0 and 1, as scikit-learn does, to keep losses finite."""
 
 
 def accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
     """Return the share of examples whose most probable label is the right one."""
     truths = np.asarray(truths)
-    return Score.mean(_most_probable(probabilities) == truths, truths >= 0)
+    return Score.mean(_most_probable(probabilities) == truths, truths >= 0, display=SHARE)
 
 
 def balanced_accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the mean, over the labels that occur in the truths, of the share found of each.
+    """Return the mean recall over the labels that occur in the truths.
 
     Sources:
         Brodersen, Ong, Stephan & Buhmann (2010), ICPR, https://doi.org/10.1109/ICPR.2010.764
     """
     true, predicted = _one_hot(probabilities, truths)
-    return Score(np.hstack([true & predicted, true]), _mean_share)
+    return Score(np.hstack([true & predicted, true]), _mean_share, display=SHARE)
 
 
 def macro_f1(probabilities: ArrayLike, truths: ArrayLike) -> Score:
@@ -50,11 +55,11 @@ def log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
 
 
 def calibration_error(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the expected calibration error: how far confidence is from accuracy, on average.
+    """Return the expected calibration error: the mean distance of confidence from accuracy.
 
-    The examples are binned by the probability of the predicted label, in bins of equal width; a
-    bin's gap is its mean probability less its accuracy, and counts by its number of examples.
-    Sums over the bins suffice for that, so this too is a function of summed statistics.
+    The examples are binned by the probability of the predicted label, in bins of equal width; the
+    gap of a bin is its mean probability minus its accuracy, weighted by its number of examples.
+    It depends on sums over the bins only, so it is a function of summed statistics.
 
     Sources:
         Guo, Pleiss, Sun & Weinberger (2017), ICML, PMLR 70:1321-1330, equation 3
@@ -75,7 +80,7 @@ def multilabel_accuracy(
     """Return the share of examples with exactly the right labels."""
     truths = np.asarray(truths)
     exact = ((np.asarray(probabilities) >= thresholds) == truths).all(1)
-    return Score.mean(exact, (truths >= 0).all(1))
+    return Score.mean(exact, (truths >= 0).all(1), display=SHARE)
 
 
 def multilabel_macro_f1(
@@ -90,7 +95,8 @@ def multilabel_micro_f1(
 ) -> Score:
     """Return the F1 of all decisions, one for each example and label, taken together."""
     true, predicted = _several_hot(probabilities, truths, thresholds)
-    return Score(np.stack([(true & predicted).sum(1), (true.sum(1) + predicted.sum(1))], 1), _f1)
+    sums = np.stack([(true & predicted).sum(1), (true.sum(1) + predicted.sum(1))], 1)
+    return Score(sums, _f1, display=MICRO_F1)
 
 
 def multilabel_log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
@@ -102,7 +108,7 @@ def multilabel_log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
 
 
 def confusion(truths: ArrayLike, predictions: ArrayLike, labels: int) -> NDArray[np.int64]:
-    """Count how often each label, a row, was answered by each label, a column.
+    """Return the confusion matrix: a row for each true label, a column for each predicted one.
 
     >>> confusion([0, 0, 1, -1], [0, 1, 1, 1], 2)
     array([[1, 1],
@@ -120,7 +126,7 @@ def _most_probable(probabilities: ArrayLike) -> Numbers:
 
 
 def _one_hot(probabilities: ArrayLike, truths: ArrayLike) -> tuple[Numbers, Numbers]:
-    """Return who is what in truth and in prediction, both (examples, labels)."""
+    """Return the true and the predicted labels as one-hot rows, both (examples, labels)."""
     truths, labels = np.asarray(truths)[:, None], np.arange(np.shape(probabilities)[1])
     predicted = _most_probable(probabilities)[:, None] == labels
     true: Numbers = truths == labels
@@ -137,11 +143,12 @@ def _several_hot(
 def _macro_f1(true: Numbers, predicted: Numbers) -> Score:
     # Small whole numbers: with hundreds of labels, float64 would take hundreds of megabytes.
     either = true.astype(np.int8) + predicted
-    return Score(np.hstack([(true & predicted) * np.int8(2), either]), _mean_share)
+    sums = np.hstack([(true & predicted) * np.int8(2), either])
+    return Score(sums, _mean_share, display=MACRO_F1)
 
 
 def _mean_share(sums: Numbers) -> Numbers:
-    """Divide the first half of the sums by the second, and average where that can be done."""
+    """Divide the first half of the sums by the second, and average where the second is not 0."""
     above, below = np.split(sums, 2, axis=-1)
     return ratio(np.nansum(ratio(above, below), axis=-1), (below > 0).sum(-1))
 
@@ -151,5 +158,5 @@ def _mean_gap(sums: Numbers) -> Numbers:
 
 
 def _f1(sums: Numbers) -> Numbers:
-    """Return F1 of hits and of all that is true or predicted, (..., 2)."""
+    """Return F1 from true positives, and true plus predicted positives, (..., 2)."""
     return ratio(2 * sums[..., 0], sums[..., 1])

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ensuite.core.display import Display
 from ensuite.core.score import Numbers, Score, ratio
 
 NEXT = frozenset("IEL")
-"""Letters that go on from a tag of their kind: inside (BIO), end (BIOES), last (BILOU)."""
+"""Prefixes of a tag that continues an entity: inside (BIO), end (BIOES), last (BILOU)."""
 
 LAST = frozenset("ESLU")
-"""Letters that nothing goes on from: end, single, last, unit."""
+"""Prefixes of a tag that ends an entity: end, single, last, unit."""
 
 LETTERS = NEXT | LAST | {"B"}
 
@@ -29,7 +30,7 @@ Tags = Sequence[str]
 
 
 class Entity(NamedTuple):
-    """A kind, and the tokens from ``start`` up to ``end`` without it; they count from 0."""
+    """A kind, and the tokens from ``start`` to before ``end``, counted from 0."""
 
     kind: str
     start: int
@@ -37,7 +38,7 @@ class Entity(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many entities are right, how many were predicted, and how many there are."""
+    """Number of correct, of predicted and of true entities."""
 
     right: int
     predicted: int
@@ -45,7 +46,7 @@ class Counts(NamedTuple):
 
 
 def entities(tags: Tags) -> list[Entity]:
-    """Return the entities that tags mark, in order; a tag without a known letter marks none.
+    """Return the entities that tags mark, in order; a tag without a known prefix marks none.
 
     >>> entities(["B-PER", "I-PER", "O", "I-LOC", "I-ORG"])[1:]
     [Entity(kind='LOC', start=3, end=4), Entity(kind='ORG', start=4, end=5)]
@@ -66,7 +67,7 @@ def entities(tags: Tags) -> list[Entity]:
 
 
 def count_orphans(tags: Tags) -> int:
-    """Count the tags that go on from one of their kind, and follow none: they begin an entity.
+    """Count the tags that continue an entity where there is none; they begin one.
 
     >>> count_orphans(["I-PER", "I-PER", "O", "B-LOC", "I-PER"])
     2
@@ -75,7 +76,7 @@ def count_orphans(tags: Tags) -> int:
 
 
 def is_bio(tags: Iterable[str]) -> bool:
-    """Say whether tags mark entities: some do, and all others are O.
+    """Return whether tags mark entities: at least one does, and all others are O.
 
     >>> is_bio({"O", "B-PER", "I-PER"}), is_bio({"NOUN", "X"}), is_bio({"O"})
     (True, False, False)
@@ -89,19 +90,19 @@ def entity_f1(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Score:
 
     Args:
         predicted: The tags of each sentence.
-        true: As many tags; None where they are not known: the sentence counts nowhere.
+        true: The correct tags; None for a sentence whose tags are not known, which is left out.
     """
-    return Score(_count(predicted, true), _f1)
+    return Score(_count(predicted, true), _f1, display=Display(name="entity F1", points=100))
 
 
 def entity_precision(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Score:
     """Return the share of the predicted entities that are right."""
-    return Score(_count(predicted, true), _precision)
+    return Score(_count(predicted, true), _precision, display=Display(points=100))
 
 
 def entity_recall(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Score:
     """Return the share of the true entities that are found."""
-    return Score(_count(predicted, true), _recall)
+    return Score(_count(predicted, true), _recall, display=Display(points=100))
 
 
 def count_by_kind(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> dict[str, Counts]:
@@ -118,13 +119,13 @@ def count_by_kind(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> dic
 def _pairs(
     predicted: Sequence[Tags], true: Sequence[Tags | None]
 ) -> Iterator[tuple[set[Entity], set[Entity]]]:
-    """Yield the entities of each sentence; none where the truth is not known."""
+    """Yield the predicted and true entities of each sentence; none if the truth is not known."""
     for guess, truth in zip(predicted, true, strict=True):
         yield (set(), set()) if truth is None else (set(entities(guess)), set(entities(truth)))
 
 
 def _count(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Numbers:
-    """Return how many entities of each sentence are right, predicted and true."""
+    """Return the number of correct, predicted and true entities of each sentence."""
     counts = [(len(a & b), len(a), len(b)) for a, b in _pairs(predicted, true)]
     return np.array(counts, float).reshape(-1, 3)
 

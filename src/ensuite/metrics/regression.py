@@ -1,29 +1,32 @@
-"""How far numbers are from the truth.
+"""Metrics of regression: MAE, RMSE, R².
 
 ``predictions`` and ``truths`` are (examples,), or (examples, targets) where an example has several
-numbers. Each target is judged in its own unit, and the mean over the targets is returned. A truth
-of NaN is unlabelled: it counts nowhere.
+numbers. Each target is scored in its own unit, and the mean over the targets is returned. A truth
+of NaN is not known and is left out.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ensuite.core.display import Display
 from ensuite.core.score import Numbers, Score, ratio
 
+MAE, RMSE, R2 = (Display(name=name) for name in ("MAE", "RMSE", "R²"))
+
 FLAT = 1e-12
-"""Share of a sum of squares below which what is left of it is rounding: truths that are all one."""
+"""Share of a sum of squares below which the variance is rounding error, of constant truths."""
 
 
 def mean_absolute_error(predictions: ArrayLike, truths: ArrayLike) -> Score:
     """Return the mean distance to the truth (MAE), in the unit of the target."""
     errors, _, known = _errors(predictions, truths)
-    return Score(np.hstack([np.abs(errors), known]), _mean_of_means, higher_is_better=False)
+    return Score(np.hstack([np.abs(errors), known]), _mean_of_means, False, MAE)
 
 
 def root_mean_squared_error(predictions: ArrayLike, truths: ArrayLike) -> Score:
     """Return the root of the mean squared error (RMSE), in the unit of the target."""
     errors, _, known = _errors(predictions, truths)
-    return Score(np.hstack([errors**2, known]), _mean_of_roots, higher_is_better=False)
+    return Score(np.hstack([errors**2, known]), _mean_of_roots, False, RMSE)
 
 
 def r2(predictions: ArrayLike, truths: ArrayLike) -> Score:
@@ -33,7 +36,7 @@ def r2(predictions: ArrayLike, truths: ArrayLike) -> Score:
     of errors, of truths and of their squares suffice for it, so it too is a function of sums.
     """
     errors, truths, known = _errors(predictions, truths)
-    return Score(np.hstack([errors**2, truths, truths**2, known]), _explained)
+    return Score(np.hstack([errors**2, truths, truths**2, known]), _explained, display=R2)
 
 
 def _errors(predictions: ArrayLike, truths: ArrayLike) -> tuple[Numbers, Numbers, Numbers]:

@@ -1,4 +1,4 @@
-"""How near a written text is to what it should be."""
+"""Metrics of written texts: BLEU, chrF, ROUGE-L, exact match, word error rate."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -6,24 +6,25 @@ from typing import Any
 
 import numpy as np
 
-from ensuite.core.score import Numbers, Score, ratio
+from ensuite.core.display import Display
+from ensuite.core.score import Numbers, Score, ratio, ratio_of_two
 
 ORDERS = 4
-"""Longest n-gram of BLEU, if not told otherwise."""
+"""Default longest n-gram of BLEU."""
 
 CHRF_ORDERS, CHRF_BETA = 6, 2
-"""Longest n-gram of chrF, and how much more recall counts than precision."""
+"""Longest n-gram of chrF, and the weight of recall relative to precision."""
 
 References = Sequence[Sequence[str]]
-"""For each text, all that it may be; at least one."""
+"""The reference texts of each text; at least one."""
 
 
 def bleu(texts: Sequence[str], references: References, orders: int = ORDERS) -> Score:
     """Return BLEU, 0 to 100, counted by sacreBLEU: its signature is :func:`bleu_signature`.
 
     Args:
-        texts: What was written.
-        references: What it may be.
+        texts: The written texts.
+        references: The reference texts of each.
         orders: Words of its longest n-gram. Where no text has as many, BLEU is 0.
 
     Sources:
@@ -31,7 +32,7 @@ def bleu(texts: Sequence[str], references: References, orders: int = ORDERS) -> 
         Post (2018), https://aclanthology.org/W18-6319
     """
     metric = _sacrebleu("BLEU", max_ngram_order=orders)
-    return Score(_count(metric, texts, references), _bleu)
+    return Score(_count(metric, texts, references), _bleu, display=Display(name="BLEU", points=1))
 
 
 def orders_within(references: References) -> int:
@@ -58,13 +59,14 @@ def chrf(texts: Sequence[str], references: References) -> Score:
     Source:
         Popović (2015), https://aclanthology.org/W15-3049
     """
-    return Score(_count(_sacrebleu("CHRF"), texts, references), _chrf)
+    statistics = _count(_sacrebleu("CHRF"), texts, references)
+    return Score(statistics, _chrf, display=Display(name="chrF", points=1))
 
 
 def exact_match(texts: Sequence[str], references: References) -> Score:
     """Return the share of texts that are one of their references to the letter."""
     hits = [text in allowed for text, allowed in zip(texts, references, strict=True)]
-    return Score.mean(hits, np.ones(len(hits), dtype=bool))
+    return Score.mean(hits, np.ones(len(hits), dtype=bool), display=Display(points=100))
 
 
 def rouge_l(texts: Sequence[str], references: References) -> Score:
@@ -79,7 +81,8 @@ def rouge_l(texts: Sequence[str], references: References) -> Score:
         max(_rouge(_words(text), _words(reference)) for reference in allowed)
         for text, allowed in zip(texts, references, strict=True)
     ]
-    return Score.mean(values, np.ones(len(values), dtype=bool))
+    display = Display(name="ROUGE-L", points=100)
+    return Score.mean(values, np.ones(len(values), dtype=bool), display=display)
 
 
 def word_error_rate(texts: Sequence[str], references: References) -> Score:
@@ -93,7 +96,7 @@ def word_error_rate(texts: Sequence[str], references: References) -> Score:
         words = text.split()
         pairs = [(edit_distance(words, each.split()), len(each.split())) for each in allowed]
         statistics[row] = min(pairs, key=lambda pair: pair[0] / max(1, pair[1]))
-    return Score(statistics, _ratio, higher_is_better=False)
+    return Score(statistics, ratio_of_two, False, Display(points=100))
 
 
 def edit_distance(one: Sequence[Any], other: Sequence[Any]) -> int:
@@ -162,10 +165,6 @@ def _mean(common: Numbers, of: Numbers, used: Numbers, orders: Numbers) -> Numbe
     shares = np.where(used, np.nan_to_num(ratio(common, of)), 0.0)
     mean: Numbers = np.nan_to_num(ratio(shares.sum(-1), orders))
     return mean
-
-
-def _ratio(sums: Numbers) -> Numbers:
-    return ratio(sums[..., 0], sums[..., 1])
 
 
 def _words(text: str) -> list[str]:

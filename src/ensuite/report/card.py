@@ -1,8 +1,8 @@
-"""The model card of a run's or a comparison's folder: README.md, with the header that hubs read."""
+"""The model card of a run or a comparison: README.md, with the metadata that model hubs read."""
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,22 +13,6 @@ from ensuite.report.page import leaderboard_of, ledger
 from ensuite.report.table import columns, facts
 from ensuite.report.values import ComparisonPage, Leaderboard, RunPage
 from ensuite.report.verdict import too_short
-
-PIPELINES: Mapping[tuple[str, str], str] = {
-    ("classify", "text"): "text-classification",
-    ("classify", "image"): "image-classification",
-    ("classify", "row"): "tabular-classification",
-    ("regress", "row"): "tabular-regression",
-    ("tag", "sentence"): "token-classification",
-    ("tag", "text"): "token-classification",
-    ("forecast", "series"): "time-series-forecasting",
-    ("generate", "text"): "text-generation",
-    ("fill", "text"): "fill-mask",
-    ("answer", "question"): "question-answering",
-    ("translate", "text"): "translation",
-    ("caption", "image"): "image-to-text",
-}
-"""How hubs call a task over a unit, where they have a word for it."""
 
 
 def comparison_card(page: ComparisonPage) -> str:
@@ -66,17 +50,19 @@ def run_card(page: RunPage) -> str:
 
 def _render(page: ComparisonPage | RunPage, board: Leaderboard, **more: Any) -> str:
     """Fill the template with what both kinds of card have, and ``more``."""
-    row = next(row for row in board.rows if row.name == board.winner)
-    scores = {board.metric: row.score, **row.metrics}
+    row = next((row for row in board.rows if row.name == board.winner), None)
+    scores = {} if row is None else {**row.metrics}
+    if row is not None and board.metric is not None:
+        scores = {board.metric: row.score, **scores}
     return (
         _templates()
         .get_template("card.md.jinja")
         .render(
             **more,
             board=board,
-            row=row,
-            pipeline_tag=PIPELINES.get((board.task, page.unit), ""),
-            tags=["ensuite", board.task, row.kind],
+            name=f"{board.task} models" if row is None else row.name,
+            pipeline_tag=page.pipeline,
+            tags=["ensuite", board.task, *([] if row is None else [row.kind])],
             metrics={key: value for key, value in scores.items() if value is not None},
             use=page.use,
             folder=page.folder,
@@ -96,12 +82,12 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters |= {"quoted": _quoted, "plain": _plain, "metric": words.metric_name}
+    templates.filters |= {"quoted": _quoted, "plain": _plain}
     return templates
 
 
 def _quoted(value: str | float) -> str:
-    r"""Write a value as YAML and Python both read it: JSON without escapes beyond theirs.
+    r"""Write a value so that YAML and Python both read it, as JSON without escapes.
 
     >>> print(_quoted('say "hi"\n'), _quoted(0.5))
     "say \"hi\" " 0.5

@@ -7,9 +7,9 @@ of text, axes and grid are left to the page's style sheet, which knows light, da
 import html
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from ensuite.core.presentation import Figure, Part
 from ensuite.report import words
 from ensuite.report.values import Confusion, Curve, Leaderboard, Row
 
@@ -35,33 +35,11 @@ MOST_CONFUSIONS_TOLD = 3
 MANY_POWERS = 6
 """Of ten, along an axis: each has a tick of its own, and there is no room for 2 and 5 between."""
 
-Part = dict[str, Any]
-"""An object of plotly's JSON."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One figure.
-
-    Args:
-        title: Its heading.
-        caption: How to read it, in a sentence or two.
-        words: The same without seeing it, a line for each thing it shows.
-        data: plotly's traces.
-        layout: plotly's layout; its height is kept, its width is the page's.
-    """
-
-    title: str
-    caption: str
-    words: tuple[str, ...]
-    data: tuple[Part, ...]
-    layout: Part
-
-
-def line_styles(names: Iterable[str], winner: str) -> dict[str, Part]:
-    """Give each name a line of its own: the accent to the winner."""
+def line_styles(names: Iterable[str], winner: str | None) -> dict[str | None, Part]:
+    """Return the colour and dash of each name's line; the winner has the accent colour."""
     others = [name for name in dict.fromkeys(names) if name != winner]
-    styles = {
+    styles: dict[str | None, Part] = {
         name: {
             "color": COLOURS[turn % len(COLOURS)],
             "dash": DASHES[turn // len(COLOURS) % len(DASHES)],
@@ -95,7 +73,7 @@ def score_against_cost(leaderboard: Leaderboard, unit: str) -> Figure | None:
     sign = 1 if leaderboard.higher_is_better else -1
     places = pareto_front([(row.latency_ms or 0, sign * (row.score or 0)) for row in rows])
     front = [rows[place] for place in places]
-    metric = words.metric_name(leaderboard.metric)
+    metric = leaderboard.title(leaderboard.metric or "")
     return Figure(
         title="Score against cost",
         caption=f"{'Higher' if leaderboard.higher_is_better else 'Lower'} and further left is "
@@ -112,7 +90,7 @@ def score_against_cost(leaderboard: Leaderboard, unit: str) -> Figure | None:
 
 
 def learning_curves(
-    curves: Sequence[Curve], metric: str, winner: str, budget: str
+    curves: Sequence[Curve], metric: str, winner: str | None, budget: str
 ) -> Figure | None:
     """Draw the validation score of every seed over the share of the budget spent."""
     curves = [curve for curve in curves if curve.points]
@@ -120,7 +98,6 @@ def learning_curves(
         return None
     names = [curve.name for curve in curves]
     styles = line_styles(names, winner)
-    metric = words.metric_name(metric)
     return Figure(
         title="Learning curves",
         caption=f"Validation {metric}, a line for each seed. The upright line is the end of the "
@@ -245,7 +222,7 @@ def _steps(front: Sequence[Row], until: Row) -> Part:
     }
 
 
-def _dots(rows: Sequence[Row], front: Sequence[Row], winner: str) -> Part:
+def _dots(rows: Sequence[Row], front: Sequence[Row], winner: str | None) -> Part:
     return {
         "type": "scatter",
         "mode": "markers",

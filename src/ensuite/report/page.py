@@ -12,8 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
+from ensuite.core.presentation import Figure
 from ensuite.report import words
-from ensuite.report.figures import Figure, confusion_matrix, learning_curves, score_against_cost
+from ensuite.report.figures import confusion_matrix, learning_curves, score_against_cost
 from ensuite.report.table import columns, facts, note
 from ensuite.report.values import ComparisonPage, Leaderboard, Row, RunPage
 from ensuite.report.verdict import too_short
@@ -26,17 +27,18 @@ def comparison_html(page: ComparisonPage) -> str:
     """Return the page of a comparison: the answer, the table, then what it rests on."""
     board = page.leaderboard
     table = columns(board, page.unit)
-    winner = [row.name for row in board.rows].index(board.winner)
+    names = [row.name for row in board.rows]
     figures = (
         score_against_cost(board, page.unit),
-        learning_curves(page.curves, board.metric, board.winner, board.budget),
+        learning_curves(page.curves, page.curve_title, board.winner, board.budget),
+        *page.figures,
     )
     return _render(
         page,
         title=f"{board.task} · {board.data}",
         headline=page.verdict[0] if page.verdict else f"{board.winner} is the one to take.",
         sentences=page.verdict[1:],
-        facts=facts(table, winner)[:MOST_FACTS],
+        facts=facts(table, names.index(board.winner))[:MOST_FACTS] if board.winner else [],
         table=[column for column in table if column.title != "note"],
         notes=[note(row, board.higher_is_better) for row in board.rows],
         terms=_terms(board),
@@ -54,18 +56,21 @@ def run_html(page: RunPage) -> str:
     figures = facts(columns(board, page.unit), 0)
     examples = words.counted(page.test_examples, page.unit)
     short = too_short([row.name], page.budget, page.higher_is_better)
-    curve = learning_curves(page.curves, page.metric, row.name, page.budget)
+    curve = learning_curves(page.curves, page.curve_title, row.name, page.budget)
+    scored = f"{row.name} has no score."
+    if page.metric is None:
+        scored = f"{row.name} on {examples}."
+    elif row.score is not None:
+        scored = f"{row.name}: {' '.join(figures[0])} on {examples}."
     return _render(
         page,
         title=f"{page.task} · {page.data}",
-        headline=f"{row.name} has no score."
-        if row.score is None
-        else f"{row.name}: {' '.join(figures[0])} on {examples}.",
+        headline=scored,
         sentences=[short] if row.converged is False else [],
         facts=figures,
         table=(),
         rows=(row,),
-        figures=(curve,),
+        figures=(curve, *page.figures),
         only_right=(),
     )
 
@@ -82,6 +87,7 @@ def leaderboard_of(page: RunPage) -> Leaderboard:
         winner=page.row.name,
         smallest_visible_difference=None,
         rows=(page.row,),
+        displays=page.displays,
     )
 
 
@@ -146,13 +152,13 @@ def _packed_plotly() -> str:
 
 def _terms(board: Leaderboard) -> str:
     """Say under which terms the candidates met."""
-    metric = words.metric_name(board.metric)
-    better = "Higher" if board.higher_is_better else "Lower"
     seeds = words.counted(board.seeds, "seed")
-    budget = f"budget {board.budget} each" if board.budget else "equal budgets"
-    return (
-        f"{better} {metric} is better. {seeds}, {budget}. Rows of one group cannot be told apart."
-    )
+    terms = f"{seeds}, {f'budget {board.budget} each' if board.budget else 'equal budgets'}."
+    if board.metric is None:
+        return terms
+    better = "Higher" if board.higher_is_better else "Lower"
+    metric = board.title(board.metric)
+    return f"{better} {metric} is better. {terms} Rows of one group cannot be told apart."
 
 
 def _cut(row: Row, unit: str) -> str:

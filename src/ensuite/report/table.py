@@ -74,7 +74,7 @@ def columns(leaderboard: Leaderboard, unit: str) -> tuple[Column, ...]:
         column
         for column in (
             _words("model", [" ".join(row.name.split()) for row in rows]),
-            _scores(leaderboard),
+            *_scores(leaderboard),
             _words("group", [row.tie_group or words.NONE for row in rows]),
             *(_figures(rows, measure, unit) for measure in MEASURES),
             *_other_metrics(leaderboard),
@@ -147,10 +147,12 @@ def _words(title: str, cells: Sequence[str], spare: int = 0) -> Column:
     return Column(title=title, cells=tuple(cells), keys=keys, left=True, spare=spare)
 
 
-def _scores(leaderboard: Leaderboard) -> Column:
-    """Return score and spread in one column, the scores below each other."""
-    rows = leaderboard.rows
-    places = words.decimals(row.score for row in rows)
+def _scores(leaderboard: Leaderboard) -> list[Column]:
+    """Return score and spread in one column, aligned; no column where no metric ranks."""
+    rows, metric = leaderboard.rows, leaderboard.metric
+    if metric is None:
+        return []
+    places = _decimals(leaderboard, metric, [row.score for row in rows])
     scores = [words.score(row.score, places) for row in rows]
     widest = max(map(len, scores))
     cells = [
@@ -159,8 +161,13 @@ def _scores(leaderboard: Leaderboard) -> Column:
         for row, score in zip(rows, scores, strict=True)
     ]
     keys = tuple(row.score for row in rows)
-    title = words.metric_name(leaderboard.metric)
-    return Column(title=title, cells=tuple(cells), keys=keys, left=True)
+    title = leaderboard.title(metric)
+    return [Column(title=title, cells=tuple(cells), keys=keys, left=True)]
+
+
+def _decimals(leaderboard: Leaderboard, metric: str, scores: Sequence[float | None]) -> int:
+    fixed = leaderboard.display(metric).decimals
+    return words.decimals(scores) if fixed is None else fixed
 
 
 def _figures(rows: Sequence[Row], measure: Measure, unit: str) -> Column:
@@ -175,11 +182,11 @@ def _figures(rows: Sequence[Row], measure: Measure, unit: str) -> Column:
 def _other_metrics(leaderboard: Leaderboard) -> list[Column]:
     rows = leaderboard.rows
     keys = dict.fromkeys(key for row in rows for key in row.metrics if key != leaderboard.metric)
-    return [_metric(rows, key, spare) for spare, key in enumerate(keys, start=10)]
+    return [_metric(leaderboard, key, spare) for spare, key in enumerate(keys, start=10)]
 
 
-def _metric(rows: Sequence[Row], key: str, spare: int) -> Column:
-    values = tuple(row.metrics.get(key) for row in rows)
-    places = words.decimals(values)
+def _metric(leaderboard: Leaderboard, key: str, spare: int) -> Column:
+    values = tuple(row.metrics.get(key) for row in leaderboard.rows)
+    places = _decimals(leaderboard, key, values)
     cells = tuple(words.score(value, places) for value in values)
-    return Column(title=words.metric_name(key), cells=cells, keys=values, spare=spare)
+    return Column(title=leaderboard.title(key), cells=cells, keys=values, spare=spare)

@@ -1,10 +1,13 @@
-"""What a report is told: plain frozen values, so that this package needs none of the others."""
+"""The values a report shows: plain frozen dataclasses, so that it imports no other package."""
 
 import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
+
+from ensuite.core.display import PLAIN, Display
+from ensuite.core.presentation import Figure
 
 Kind = Literal["baseline", "trained", "prompted", "saved"]
 
@@ -75,33 +78,45 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
-    """All candidates of one comparison, best first.
+    """All candidates of one comparison, the best first.
 
     Args:
         task: Name of the task.
         data: Name of the data.
-        metric: What the rows are ranked by, in snake case.
+        metric: The metric that ranks the rows, in snake case; None where none does.
         higher_is_better: Whether a larger score is a better one.
-        budget: What each candidate was given, as typed: ``60s``, ``3epochs``.
-        seeds: How many runs of each candidate.
-        winner: Name of the row to take: the cheapest of those that tie for the best.
-        smallest_visible_difference: The smallest gap in score that the test rows can show.
+        budget: The budget of each candidate, as typed: ``60s``, ``3epochs``.
+        seeds: Number of runs of each candidate.
+        winner: Name of the row to take: the cheapest of those that tie for the best. None where no
+            metric ranks.
+        smallest_visible_difference: The smallest difference in score that the test rows can show.
         rows: The candidates.
+        displays: How each metric is printed, by its name in snake case; not in the JSON.
     """
 
     task: str
     data: str
-    metric: str
+    metric: str | None
     higher_is_better: bool
     budget: str
     seeds: int
-    winner: str
+    winner: str | None
     smallest_visible_difference: float | None
     rows: tuple[Row, ...]
+    displays: Mapping[str, Display] = field(default_factory=dict)
+
+    def display(self, metric: str) -> Display:
+        """Return how a metric is printed."""
+        return self.displays.get(metric, PLAIN)
+
+    def title(self, metric: str) -> str:
+        """Return the name of a metric to print."""
+        return self.display(metric).title(metric)
 
     def to_json(self) -> dict[str, Any]:
         """Return what ``leaderboard.json`` and ``--json`` hold."""
         values = {each.name: finite(getattr(self, each.name)) for each in fields(self)}
+        del values["displays"]
         return values | {"rows": [row.to_json() for row in self.rows]}
 
     def __str__(self) -> str:
@@ -194,7 +209,9 @@ Check = tuple[tuple[str, str], ...]
 class ComparisonPage:
     """Everything the page of a comparison shows.
 
-    ``unit`` is what one input is called, ``use`` what to type to ask the winner.
+    ``unit`` is what one input is called, ``use`` the command that asks the winner, ``pipeline`` the
+    name of the task on model hubs, ``curve_title`` the name of the metric in ``curves``, and
+    ``figures`` are those of the task.
     """
 
     leaderboard: Leaderboard
@@ -208,15 +225,18 @@ class ComparisonPage:
     folder: str
     use: str
     unit: str = "row"
+    pipeline: str = ""
+    curve_title: str = ""
+    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunPage:
-    """Everything the page of one run shows; ``test_examples`` are what its score was taken on."""
+    """Everything the page of one run shows; its scores are of ``test_examples`` examples."""
 
     task: str
     data: str
-    metric: str
+    metric: str | None
     higher_is_better: bool
     budget: str
     row: Row
@@ -229,3 +249,7 @@ class RunPage:
     folder: str
     use: str
     unit: str = "row"
+    pipeline: str = ""
+    curve_title: str = ""
+    figures: tuple[Figure, ...] = ()
+    displays: Mapping[str, Display] = field(default_factory=dict)

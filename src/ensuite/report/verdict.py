@@ -1,12 +1,13 @@
-"""Which candidate to take, and the words that say how sure that is.
+"""Which candidate to take, and the sentences that say how sure that is.
 
-Every sentence follows from the values alone; one that has nothing to stand on is left out.
+Every sentence follows from the values of the leaderboard; one that does not apply is left out.
 """
 
 import math
 import re
 from collections.abc import Sequence
 
+from ensuite.core.display import Display
 from ensuite.core.errors import EnsuiteError
 from ensuite.report import words
 from ensuite.report.values import Leaderboard, Row
@@ -15,8 +16,8 @@ from ensuite.report.values import Leaderboard, Row
 def winner(rows: Sequence[Row]) -> str:
     """Return the name of the cheapest row among those that tie for the best.
 
-    Cheap is first what one input takes, to two digits, since the rest of a measured time is
-    noise; then parameters; then the time of training; then the order of the rows.
+    The cost of a row is the time for one input, to two digits, since more are noise; then its
+    parameters; then its training time; then the order of the rows.
 
     Raises:
         EnsuiteError: If no row of group A has a score.
@@ -28,7 +29,7 @@ def winner(rows: Sequence[Row]) -> str:
 
 
 def verdict(leaderboard: Leaderboard, test_examples: int, unit: str) -> list[str]:
-    """Say which row to take, how sure that is, and what to type where it could be surer.
+    """Say which row to take, how sure that is, and what to type to be surer.
 
     Args:
         leaderboard: All rows, the best first.
@@ -36,8 +37,10 @@ def verdict(leaderboard: Leaderboard, test_examples: int, unit: str) -> list[str
         unit: What one input is called.
 
     Returns:
-        Sentences; the first is the answer. Empty where no row has a score.
+        Sentences; the first is the answer. Empty where a metric ranks and no row has a score.
     """
+    if leaderboard.metric is None:
+        return [_unranked(leaderboard), *filter(None, [_cut(leaderboard.rows, unit)])]
     if not _leaders(leaderboard.rows):
         return []
     paragraphs = (
@@ -61,6 +64,12 @@ def too_short(names: Sequence[str], budget: str, higher_is_better: bool) -> str:
     more = words.longer(budget)
     hint = f"--budget {more}" if more else "give a larger --budget"
     return f"{words.listed(names)} {verb} still {direction} when {whose} {end} ({hint})."
+
+
+def _unranked(leaderboard: Leaderboard) -> str:
+    metrics = list(dict.fromkeys(name for row in leaderboard.rows for name in row.metrics))
+    hint = f"; to rank by one of the metrics, give --metric {metrics[0]}" if metrics else ""
+    return f"No metric ranks these rows, so none is recommended{hint}."
 
 
 def _leaders(rows: Sequence[Row]) -> list[Row]:
@@ -105,7 +114,7 @@ def _limit(leaderboard: Leaderboard, scores: Sequence[float]) -> str:
     if smallest > max(scores) - min(scores) and leaderboard.seeds > 1:
         more = 2 * leaderboard.seeds
         return f": with other seeds they differ too much to show anything (--seeds {more})"
-    return f": they show differences of {words.gap(smallest, leaderboard.metric)} or more"
+    return f": they show differences of {words.gap(smallest, _display(leaderboard))} or more"
 
 
 def _baseline(leaderboard: Leaderboard) -> str:
@@ -122,9 +131,8 @@ def _baseline(leaderboard: Leaderboard) -> str:
     if tied:
         return f"A simple baseline does as well, only not as cheaply: {words.listed(tied)}."
     ours, theirs = _best(_leaders(others), leaderboard), _best(simple, leaderboard)
-    lead = words.gap(
-        abs(_signed(ours, leaderboard) - _signed(theirs, leaderboard)), leaderboard.metric
-    )
+    distance = abs(_signed(ours, leaderboard) - _signed(theirs, leaderboard))
+    lead = words.gap(distance, _display(leaderboard))
     return f"{ours.name} beats the best baseline, {theirs.name}, by {lead}."
 
 
@@ -145,6 +153,10 @@ def _silent(rows: Sequence[Row]) -> str:
     names = [row.name for row in rows if row.score is None]
     verb = "has" if len(names) == 1 else "have"
     return f"{words.listed(names)} {verb} no score and cannot be judged." if names else ""
+
+
+def _display(leaderboard: Leaderboard) -> Display:
+    return leaderboard.display(leaderboard.metric or "")
 
 
 def _best(rows: Sequence[Row], leaderboard: Leaderboard) -> Row:

@@ -1,45 +1,17 @@
-"""Numbers and names as a person reads them."""
+"""Numbers and names as text in tables and sentences."""
 
 import math
 import re
 from collections.abc import Iterable, Sequence
 
+from ensuite.core.display import Display
+
 NONE = "-"
-"""What stands where a figure does not apply."""
-
-NAMES = {
-    "auroc": "AUROC",
-    "bleu": "BLEU",
-    "chrf": "chrF",
-    "f1": "F1",
-    "mae": "MAE",
-    "mase": "MASE",
-    "mse": "MSE",
-    "nsp": "NSP",
-    "psnr": "PSNR",
-    "r2": "R²",
-    "rmse": "RMSE",
-    "smape": "sMAPE",
-}
-"""Words of metrics that are not written as their key in snake case is."""
-
-SHARES = ("accuracy", "f1", "exact_match", "auroc", "average_precision", "coverage", "rate")
-"""How the names end of metrics that run from 0 to 1, whose differences are told in points."""
-
-
-def metric_name(key: str) -> str:
-    """Write the key of a metric as its name.
-
-    >>> [metric_name("accuracy"), metric_name("macro_f1"), metric_name("rouge_l")]
-    ['accuracy', 'macro F1', 'ROUGE-L']
-    """
-    if key == "rouge_l":
-        return "ROUGE-L"
-    return " ".join(NAMES.get(word, word) for word in key.split("_"))
+"""Written for a figure that does not apply."""
 
 
 def brief(value: float) -> str:
-    """Write a number with as many digits as a glance takes in.
+    """Write a number with two digits, or all digits before the point.
 
     >>> [brief(value) for value in (0, 0.034, 0.3, 1.0, 5.21, 60.2, 1234)]
     ['0', '0.03', '0.3', '1', '5.2', '60', '1,234']
@@ -52,7 +24,7 @@ def brief(value: float) -> str:
 
 
 def scaled(value: float, units: Sequence[str]) -> str:
-    """Write a number in the largest of units, each 1000 times the one before, that it fills.
+    """Write a number in the largest unit that it reaches, each 1000 times the one before.
 
     >>> [scaled(value, ["", " k", " M"]) for value in (812, 19_400, 999_999, 1_300_000)]
     ['812', '19 k', '1 M', '1.3 M']
@@ -64,7 +36,7 @@ def scaled(value: float, units: Sequence[str]) -> str:
 
 
 def quantity(count: float | None) -> str:
-    """Write how many parameters there are.
+    """Write a number of parameters.
 
     >>> [quantity(count) for count in (None, 0, 19_400, 1_300_000, 175_000_000_000)]
     ['-', '0', '19 k', '1.3 M', '175 B']
@@ -73,7 +45,7 @@ def quantity(count: float | None) -> str:
 
 
 def size(count: float | None) -> str:
-    """Write a number of bytes, megabytes where it can.
+    """Write a number of bytes, in megabytes where possible.
 
     >>> [size(count) for count in (None, 812, 19_000, 400_000, 5.2e6, 310e6, 1.4e9)]
     ['-', '812 bytes', '19 kB', '0.4 MB', '5.2 MB', '310 MB', '1.4 GB']
@@ -111,7 +83,7 @@ def latency(milliseconds: float | None) -> str:
 
 
 def rate(per_second: float | None) -> str:
-    """Write how many inputs pass in a second.
+    """Write a number of inputs per second.
 
     >>> [rate(None), rate(1234.5)]
     ['-', '1,234 / s']
@@ -138,9 +110,9 @@ def whole(count: float | None) -> str:
 
 
 def decimals(scores: Iterable[float | None]) -> int:
-    """Return how many decimals a column of scores needs for three or four telling digits.
+    """Return the number of decimals that a column of scores needs for three or four digits.
 
-    The middle score decides: one that diverged says nothing about the rest.
+    It follows from the median, so that a run that diverged does not change it.
 
     >>> [decimals(scores) for scores in ([0.816, None], [1.0], [0.031], [23.4], [1234.5], [])]
     [3, 3, 4, 2, 0, 3]
@@ -151,7 +123,7 @@ def decimals(scores: Iterable[float | None]) -> int:
 
 
 def score(value: float | None, places: int) -> str:
-    """Write a score with so many decimals; one beyond reading as a power of ten.
+    """Write a score with a number of decimals; a very large one as a power of ten.
 
     >>> [score(None, 3), score(0.8164, 3), score(3.2e41, 3)]
     ['-', '0.816', '3e+41']
@@ -161,20 +133,22 @@ def score(value: float | None, places: int) -> str:
     return f"{value:.{places}f}" if abs(value) < 1e8 else f"{value:.0e}"
 
 
-def gap(value: float, metric: str) -> str:
-    """Write a difference between two scores.
+def gap(value: float, display: Display) -> str:
+    """Write a difference between two scores of a metric.
 
-    >>> [gap(0.028, "accuracy"), gap(1.25, "bleu"), gap(0.01, "macro_f1"), gap(0.034, "mae")]
-    ['2.8 points', '1.2 points', '1 point', '0.034']
+    >>> share, score, distance = Display(points=100), Display(points=1), Display(unit="dB")
+    >>> gap(0.028, share), gap(0.01, share), gap(1.25, score), gap(0.034, distance)
+    ('2.8 points', '1 point', '1.2 points', '0.034 dB')
     """
-    if metric.endswith(SHARES) or metric in ("bleu", "chrf", "rouge_l"):
-        points = brief(100 * value if metric.endswith(SHARES) else value)
+    if display.points:
+        points = brief(display.points * value)
         return f"{points} point" if points == "1" else f"{points} points"
-    return brief(value) if value >= 9.95 else f"{value:.2g}"
+    number = brief(value) if value >= 9.95 else f"{value:.2g}"
+    return f"{number} {display.unit}" if display.unit else number
 
 
 def counted(count: int, unit: str) -> str:
-    """Write how many there are of something.
+    """Write a number of things.
 
     >>> [counted(692, "text"), counted(1, "row"), counted(1200, "series")]
     ['692 texts', '1 row', '1,200 series']

@@ -1,8 +1,8 @@
-"""Say in words what a picture shows: it goes in once, words come out one by one."""
+"""Caption: a text for each image (one to many)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import ClassVar, Self
 
 from ensuite.core.score import Score
 from ensuite.core.table import Table
@@ -17,11 +17,11 @@ TEXT_NAMES = ("text", "caption", "sentence", "description", "title")
 
 @dataclass(frozen=True, kw_only=True)
 class Caption(Writer):
-    """Write a text for each picture. Several captions of one picture are as many rows.
+    """Write a text for each image. Several captions of one image are several rows.
 
     Args:
-        processor: How a picture becomes tensors.
-        writing: How a caption does, word by word if not told otherwise, and how it is read.
+        processor: Turns an image into tensors.
+        writing: Turns a caption into tokens, by default words, and tokens into a text.
 
     Source:
         Vinyals et al. (2015), https://arxiv.org/abs/1411.4555
@@ -33,12 +33,13 @@ class Caption(Writer):
         metadata={"options": True, "prefix": "target_"},
     )
 
-    # From data to tensors
+    roles: ClassVar[tuple[str, ...]] = ("image", "text")
+
+    # Data
 
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
-        columns.only(given, ("image", "text", "group", "time"))
         find = columns.find if asking else columns.require
         text = find(table, "text", TEXT_NAMES, given)
         but = [text] if text else []
@@ -48,27 +49,24 @@ class Caption(Writer):
         texts = read_texts(table, text)
         return self, [Example(*pair) for pair in zip(pictures, texts, strict=True)]
 
-    def ask(self, raw: Any) -> Example:
-        return raw if isinstance(raw, Example) else Example(inputs.ask(raw, self.processor))
-
     def extent(self, example: Example) -> int:
-        """Return how many words the caption has: pictures are of one size."""
+        """Return the number of words of the caption, since all images have one size."""
         return len(self.truth(example).split())
 
-    # From outputs to answers
+    # Judgement
 
     def score(
         self, predictions: Sequence[Prediction], examples: Sequence[Example]
     ) -> dict[str, Score]:
         texts, references = [each.text for each in predictions], self.references(examples)
-        orders = metrics.orders_within(references)  # of four words it is 0 for shorter captions
+        orders = metrics.orders_within(references)  # BLEU of 4-grams is 0 for captions of 3 words
         return {
             "bleu": metrics.bleu(texts, references, orders),
             "exact_match": metrics.exact_match(texts, references),
         }
 
-    # For the data check, splits, tables and reports
+    # Presentation
 
     @property
-    def unit(self) -> str:
-        return "image"
+    def pipeline(self) -> str:
+        return "image-to-text"

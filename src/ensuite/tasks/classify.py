@@ -1,114 +1,94 @@
 """Classify: one label, or several, for a whole text, series, image or row."""
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ensuite.core.backbone import Backbone, Pretrained
-from ensuite.core.batch import Batch, Inputs, Outputs
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained
+from ensuite.core.batch import Batch, Outputs
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.loss import Loss, Part
-from ensuite.core.model import Model
+from ensuite.core.presentation import Finding, written
 from ensuite.core.score import Score
-from ensuite.core.stacked import column, stack
+from ensuite.core.split import Keys
 from ensuite.core.table import Table
-from ensuite.core.task import Finding, Ledger, Task
 from ensuite.data import columns, inputs
 from ensuite.data.labels import Labels
-from ensuite.data.processors import Processor, Text, Window
 from ensuite.metrics import classification as metrics
 from ensuite.metrics.calibration import best_temperature
 from ensuite.nn.heads import SummaryHead
 from ensuite.nn.losses import binary_cross_entropy, cross_entropy
+from ensuite.tasks.windowed import Windowed
 
 LABEL_NAMES = (
     "label", "labels", "class", "target", "category", "sentiment", "language", "y",
 )  # fmt: skip
 
 IMBALANCE = 0.8
-"""Share of the largest class above which balanced accuracy ranks: always guessing it is 'good'."""
+"""Share of the largest class above which balanced accuracy ranks instead of accuracy."""
 
 THRESHOLD = 0.5
-"""Probability from which on one of several labels is given."""
-
-InputKind = Literal["auto", "text", "series", "image", "row"]
+"""Probability at and above which one of several labels is predicted."""
 
 Label = str | tuple[str, ...]
 
 
 class Example(NamedTuple):
-    """An input and what it is."""
+    """An input and its label."""
 
-    input: Any  # what the processor reads: a text or a pair of them, an array, a picture's path
-    label: Label | None = None  # given to learn from, left out to ask; a tuple of several
-
-
-class Item(NamedTuple):
-    """A row of a batch: one window of an example."""
-
-    example: int
-    window: Window
-    label: Any  # a label's number, or 0 and 1 (NaN: not given) for each of several
+    input: Any  # as the processor reads it: a text or a pair of them, an array, an image's path
+    label: Label | None = None  # None if it is asked for; a tuple where there may be several
 
 
 class Prediction(NamedTuple):
-    """A label and how probable it is; labels that are each more likely than not, of several."""
+    """The most probable label; where there are several, all that are more likely than not."""
 
     label: Label
-    probability: float  # of the label; of the whole set, of several
+    probability: float  # of the label, or of exactly this set of labels
     probabilities: tuple[float, ...]  # of every label, in the order of ``labels``
 
 
-class Piece(NamedTuple):
-    """What one window says."""
-
-    log_odds: NDArray[np.float64]  # (label,), log probabilities; of several, logits
-    weight: int  # its real positions
-
-
 @dataclass(frozen=True, kw_only=True)
-class Classify(Task[Example, Item, Prediction]):
-    """Give each input one label of a fixed set, or as many as hold.
+class Classify(Windowed[Example, Prediction]):
+    """Give each input one label of a fixed set, or all labels that apply.
 
     Args:
-        input: What an input is; auto: a text column if there is one, else pictures, else numbers.
-        separator: What stands between several labels in one cell; empty: a cell is one label.
-        class_weight: balanced weighs each class by how rare it is; for one label each.
-        processor: How an input becomes tensors. A published checkpoint brings its own.
+        input: Kind of the input; auto: a text or image column if there is one, otherwise numbers.
+        separator: What separates several labels in one cell; empty: a cell is one label.
+        class_weight: ``balanced`` weighs each class by its inverse frequency, as scikit-learn does;
+            for one label each.
+        processor: Turns an input into tensors. A published checkpoint brings its own.
         labels: The labels, in the order of the outputs.
         several: Whether an example may have several labels.
-        weights: Of each label in the loss; empty for all alike.
-        imbalanced: Whether one class has more than 80 % of the training rows.
-        temperature: Divides the logits, so that probabilities hold (Guo et al. 2017).
+        weights: Weight of each label in the loss; empty if all are equal.
+        imbalanced: Whether one class has more than 80 % of the training examples.
+        temperature: Divides the log probabilities, so that they are calibrated (Guo et al. 2017).
 
     Raises:
         UnknownLabelError: In ``items``, for a label that is not among ``labels``.
     """
 
-    input: InputKind = "auto"
     separator: str = ""
     class_weight: Literal["none", "balanced"] = "none"
-    processor: Processor = field(default_factory=Text, metadata={"options": True})
     labels: Labels = field(default_factory=Labels, metadata={"learned": True})
     several: bool = field(default=False, metadata={"learned": True})
     weights: tuple[float, ...] = field(default=(), metadata={"learned": True})
     imbalanced: bool = field(default=False, metadata={"learned": True})
     temperature: float = field(default=1.0, metadata={"learned": True})
 
-    fields: ClassVar[tuple[str, ...]] = ("text", "text_pair")
+    roles: ClassVar[tuple[str, ...]] = ("label", *inputs.ROLES)
+    part: ClassVar[str] = "label"
 
-    # From data to tensors
+    # Data
 
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
-        columns.only(given, ("label", *inputs.ROLES))
         find = columns.find if asking else columns.require
         label = find(table, "label", LABEL_NAMES, given)
         but = [label] if label else []
@@ -132,11 +112,21 @@ class Classify(Task[Example, Item, Prediction]):
         return str(cell)
 
     def ask(self, raw: Any) -> Example:
-        if isinstance(raw, Example):
-            return raw
-        return Example(inputs.ask(raw, self.processor))
+        return raw if isinstance(raw, Example) else Example(inputs.ask(raw, self.processor))
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+    def keys(self, example: Example) -> Keys:
+        one = isinstance(example.label, str)
+        return super().keys(example)._replace(strata=each_label(example.label) if one else ())
+
+    def verify(self, example: Example) -> None:
+        self.encode_targets([example])
+
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
         labels = Labels.learn(name for e in examples for name in each_label(e.label))
         if len(labels) < 2:
             only = f'the single label "{labels.names[0]}"' if labels.names else "no label"
@@ -149,52 +139,28 @@ class Classify(Task[Example, Item, Prediction]):
         if balanced and self.several:
             raise UsageError("class_weight=balanced is for one label each; leave it out.")
         return replace(
-            self,
+            super().prepare(examples, options, pretrained),
             labels=labels,
-            processor=self.processor.prepare([e.input for e in examples], pretrained),
-            input=cast(InputKind, self.processor.kind),  # what a run was trained on it is asked for
             weights=tuple(frequencies.mean() / frequencies) if balanced else (),
             imbalanced=bool(frequencies.max() / len(examples) > IMBALANCE),
         )
 
-    @property
-    def inputs(self) -> Inputs:
-        return self.processor.inputs
+    def encode_targets(self, examples: Sequence[Example]) -> NDArray[Any]:
+        """Return the number of each label, (examples,), or 0 and 1 of several, (examples, label).
 
-    def verify(self, example: Example) -> None:
-        self._target(example.label)
-
-    def items(self, examples: Sequence[Example]) -> Sequence[Item]:
-        targets = [self._target(e.label) for e in examples]
-        cut = self.processor.windows([e.input for e in examples])
-        return stack(
-            [
-                Item(number, window, targets[number])
-                for number, windows in enumerate(cut)
-                for window in windows
-            ]
-        )
-
-    def _target(self, label: Label | None) -> Any:
+        Negative, or NaN of several, where the label is not known.
+        """
         if not self.several:
-            return self.labels.encode(label if isinstance(label, str) else None)
-        if label is None:
-            return np.full(len(self.labels), np.nan, np.float32)
-        target = np.zeros(len(self.labels), np.float32)
-        target[[self.labels.encode(name) for name in each_label(label)]] = 1
-        return target
+            names = [e.label if isinstance(e.label, str) else None for e in examples]
+            return np.array([self.labels.encode(name) for name in names], dtype=np.int64)
+        targets = np.zeros((len(examples), len(self.labels)), np.float32)
+        for row, example in zip(targets, examples, strict=True):
+            row[[self.labels.encode(name) for name in each_label(example.label)]] = 1
+            if example.label is None:
+                row[:] = np.nan
+        return targets
 
-    def length(self, item: Item) -> int:
-        return len(item.window)
-
-    def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
-        batch = self.processor.collate(column(items, "window"))
-        targets = np.asarray(column(items, "label"))
-        given = ~np.isnan(targets) if self.several else targets >= 0
-        counts = {"label": int(np.count_nonzero(given))}
-        return replace(batch, targets={"label": torch.from_numpy(targets)}, counts=counts)
-
-    # From tensors to a loss
+    # Model
 
     def head(self, backbone: Backbone) -> SummaryHead:
         return SummaryHead(backbone.width, len(self.labels))
@@ -206,28 +172,12 @@ class Classify(Task[Example, Item, Prediction]):
         weights = values.new_tensor(self.weights) if self.weights else None
         return Loss({"label": Part(cross_entropy(values, targets, weights))})
 
-    # From outputs to answers
+    def activate(self, values: Tensor) -> Tensor:
+        return values.sigmoid() if self.several else values.softmax(-1)
 
-    def predict(self, model: Model, batch: Batch) -> list[Piece]:
-        logits: Tensor = model(batch).values.double() / self.temperature
-        log_odds = logits if self.several else logits.log_softmax(-1)
-        weights = [1] * len(batch) if batch.mask is None else batch.mask.sum(1).tolist()
-        return [Piece(*pair) for pair in zip(log_odds.cpu().numpy(), weights, strict=True)]
-
-    def merge(
-        self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Piece]
-    ) -> list[Prediction]:
-        """Average what the windows of an example say, each by its length."""
-        log_odds = np.array([piece.log_odds for piece in pieces]).reshape(-1, len(self.labels))
-        each = 1 / (1 + np.exp(-log_odds)) if self.several else np.exp(log_odds)
-        weights = np.array([piece.weight for piece in pieces], dtype=float)
-        numbers = np.asarray(column(items, "example"), dtype=int)
-        totals = np.zeros((len(examples), len(self.labels)))
-        np.add.at(totals, numbers, weights[:, None] * each)
-        return self.predictions(totals / np.bincount(numbers, weights, len(examples))[:, None])
-
-    def predictions(self, probabilities: NDArray[Any]) -> list[Prediction]:
+    def predictions(self, outputs: NDArray[Any]) -> list[Prediction]:
         """Return a prediction for each row of probabilities, (examples, label)."""
+        probabilities = sharpen(outputs, self.temperature)
         rows = [tuple(row) for row in probabilities.tolist()]
         if not self.several:
             best = np.argmax(probabilities, axis=1)
@@ -242,11 +192,22 @@ class Classify(Task[Example, Item, Prediction]):
         sure = np.maximum(probabilities, 1 - probabilities).prod(1)
         return [Prediction(*each) for each in zip(sets, map(float, sure), rows, strict=True)]
 
+    def from_choices(self, log_probabilities: NDArray[Any]) -> list[Prediction]:
+        if self.several:
+            raise UsageError(
+                "A language model is prompted for one label of each example, and these have "
+                "several; train a model instead."
+            )
+        norms = np.logaddexp.reduce(log_probabilities, axis=1, keepdims=True)
+        return self.predictions(np.exp(log_probabilities - norms))
+
+    # Judgement
+
     def score(
         self, predictions: Sequence[Prediction], examples: Sequence[Example]
     ) -> dict[str, Score]:
         probabilities = np.array([p.probabilities for p in predictions])
-        targets = np.array([self._target(e.label) for e in examples])
+        targets = self.encode_targets(examples)
         if self.several:
             return {
                 "accuracy": metrics.multilabel_accuracy(probabilities, targets, THRESHOLD),
@@ -268,24 +229,18 @@ class Classify(Task[Example, Item, Prediction]):
         }
 
     def calibrate(self, predictions: Sequence[Prediction], held_out: Sequence[Example]) -> Self:
-        if self.several:
+        if self.several or not held_out:
             return self
         probabilities = np.array([p.probabilities for p in predictions])
-        targets = np.array([self._target(e.label) for e in held_out])
-        temperature = best_temperature(probabilities, targets)
+        temperature = best_temperature(probabilities, self.encode_targets(held_out))
         return replace(self, temperature=self.temperature * temperature)
 
-    # For the data check, splits, tables and reports
+    # Presentation
 
     @property
-    def unit(self) -> str:
-        return self.processor.kind
-
-    def key(self, example: Example) -> Hashable:
-        return self.processor.key(example.input)
-
-    def stratum(self, example: Example) -> str | None:
-        return example.label if isinstance(example.label, str) else None
+    def pipeline(self) -> str:
+        names = {"text": "text-classification", "image": "image-classification"}
+        return {**names, "row": "tabular-classification"}.get(self.unit, "")
 
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         everything = [e for part in parts.values() for e in part]
@@ -299,21 +254,12 @@ class Classify(Task[Example, Item, Prediction]):
             if self.several
             else f'always guessing "{name}" is right {share} of the time'
         )
-        findings = self.processor.check([e.input for e in everything])
+        findings = super().check(parts)
         findings.append(Finding("label", f"{shown}{rest}; {fact}"))
         if self.imbalanced:
             advice = "balanced accuracy ranks; try --set class_weight=balanced"
             findings.append(Finding("imbalance", f"one class has more than 80 %: {advice}"))
         return findings
-
-    def ledger(self, examples: Sequence[Example]) -> Ledger:
-        return self.processor.ledger([e.input for e in examples])
-
-    def show(self, example: Example) -> str:
-        return self.processor.show(example.input)
-
-    def picture(self, example: Example) -> bytes | None:
-        return self.processor.picture(example.input)
 
     @property
     def choices(self) -> Sequence[str]:
@@ -323,13 +269,24 @@ class Classify(Task[Example, Item, Prediction]):
         if not isinstance(example.label, tuple):
             return example.label or ""
         names = self.labels.names or example.label  # in the order of an answer
-        return ", ".join(name for name in names if name in example.label) or "none"
-
-    def describe(self, prediction: Prediction) -> tuple[str, float | None]:
-        return ", ".join(each_label(prediction.label)) or "none", prediction.probability
+        return written(tuple(name for name in names if name in example.label))
 
 
-def each_label(label: Label | None) -> Iterable[str]:
+def sharpen(probabilities: NDArray[Any], temperature: float) -> NDArray[Any]:
+    """Return probabilities, (examples, label), whose logarithms are divided by a temperature.
+
+    >>> sharpen(np.array([[0.8, 0.2]]), 0.5).round(3).tolist()
+    [[0.941, 0.059]]
+    """
+    if temperature == 1:
+        return probabilities
+    with np.errstate(divide="ignore"):
+        logits = np.log(probabilities) / temperature
+    sharp: NDArray[Any] = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+    return sharp
+
+
+def each_label(label: Label | None) -> tuple[str, ...]:
     """Return the labels of an example, however many it has."""
     if label is None:
         return ()

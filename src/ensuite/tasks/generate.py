@@ -1,8 +1,8 @@
-"""Go on with a text: causal language modelling."""
+"""Generate: causal language modelling."""
 
 import math
 import shlex
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
@@ -11,14 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ensuite.core.backbone import Backbone, Pretrained, Trait
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import IGNORE, Batch, Carry, Inputs, Outputs, Tokens
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
-from ensuite.core.score import Score, ratio
+from ensuite.core.presentation import Finding
+from ensuite.core.score import Score, ratio, ratio_of_two
+from ensuite.core.split import Keys
 from ensuite.core.table import Table
-from ensuite.core.task import Finding, Task
+from ensuite.core.task import Task
 from ensuite.data import columns
 from ensuite.data.processors.text import UNKNOWN
 from ensuite.data.processors.writing import EDGE, Writing
@@ -32,31 +34,31 @@ from ensuite.nn.losses import cross_entropy
 TEXT_NAMES = ("text", "content", "document", "sentence", "review")
 
 BEGINS = 0.05
-"""Share of the chunks of one long text that are read as its beginning while training."""
+"""Share of the training chunks of one long text that are read as the beginning of a text."""
 
 MOST_LANES = 64
-"""Lanes that are computed together: the scores of all tokens stand at each of their positions."""
+"""Most rows of a batch, since each position holds a score for every token of the vocabulary."""
 
 TELLING = 40
-"""Bytes below which a text is too short to say that a model is far off."""
+"""Bytes below which a text is too short to count as one that the model predicts badly."""
 
 BARRED = (0, UNKNOWN)
-"""Tokens that stand for no text: they are never written."""
+"""Tokens that are never generated, since they stand for no text (padding, unknown)."""
 
 Numbers = NDArray[Any]
 
 
 class Example(NamedTuple):
-    """A stretch of a document: one line of it, or all."""
+    """A document, or one line of it."""
 
     text: str
     document: int = 0
     line: int = 0  # within the document
-    ends: bool = True  # the document is over, which is to be foretold too
+    ends: bool = True  # the document ends here, which is predicted as one more token
 
 
 class Prediction(NamedTuple):
-    """What a text costs to foretell."""
+    """The cross-entropy of a text under the model."""
 
     bits: float
     tokens: int
@@ -64,29 +66,29 @@ class Prediction(NamedTuple):
 
 
 VALIDATION_CHARACTERS = 200_000
-"""Characters of the validation part that the best weights are chosen by: its beginning."""
+"""Characters of the validation part that the best weights are selected by, from its start."""
 
 
 class Chunk(NamedTuple):
-    """A row of a batch: so many tokens of the stream of all documents."""
+    """A row of a batch: consecutive tokens of the stream of all documents."""
 
-    tokens: Numbers  # (time,) what is read
-    targets: Numbers  # (time,) what comes next
-    documents: Numbers  # (time,) number of the document of each token read
+    tokens: Numbers  # (time,) input ids
+    targets: Numbers  # (time,) the next token of each
+    documents: Numbers  # (time,) number of the document of each input token
     examples: Numbers  # (time,) number of the example each target belongs to
-    untold: Numbers  # (time,) bytes of each target that its id does not tell
+    untold: Numbers  # (time,) bytes of each target that the id does not determine (unknown ones)
 
 
 @dataclass(frozen=True)
 class Chunks(Sequence[Chunk]):
     """The stream of all documents, cut every ``size`` tokens.
 
-    A number that is larger by their count is the same chunk as the beginning of a text: its first
-    token is the edge, and its documents are others, so that a state starts anew.
+    Index ``i + len(chunks)`` is chunk ``i`` read as the beginning of a text: its first token is
+    the start token, and its documents have other numbers, so that the state is reset.
 
     Args:
-        stream: As one long chunk.
-        size: Tokens in each; the last may have fewer.
+        stream: All documents as one long chunk.
+        size: Tokens of a chunk; the last may have fewer.
     """
 
     stream: Chunk
@@ -114,16 +116,16 @@ class Chunks(Sequence[Chunk]):
 
 @dataclass(frozen=True, kw_only=True)
 class Generate(Task[Example, Chunk, Prediction]):
-    """Learn to go on with texts, and to tell how likely one is.
+    """Learn to continue texts, and to give the probability of a text.
 
-    A batch has lanes: each goes through its own stretch of the text, chunk after chunk, and the
-    state at the end of a chunk is where the next begins (truncated back-propagation through time).
-    A new document starts with a new state.
+    The rows of a batch are lanes: each goes through its own part of the text, chunk by chunk, and
+    the state at the end of a chunk is the start of the next (truncated backpropagation through
+    time). The state is reset where a document begins.
 
     Args:
-        writing: What a token stands for.
-        chunk: Tokens of a row of a batch: a gradient goes back no further.
-        lines: Whether texts were lines of one text, learned from the file.
+        writing: Turns a text into tokens, and tokens into a text.
+        chunk: Tokens of a row of a batch, which is as far back as gradients go.
+        lines: Whether the rows of the file are the lines of one text.
 
     Source:
         Mikolov et al. (2010), https://www.isca-archive.org/interspeech_2010/mikolov10_interspeech.html
@@ -135,23 +137,17 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.SEQUENCE, Trait.CAUSAL, Trait.STEPS})
     carries: ClassVar[bool] = True
+    roles: ClassVar[tuple[str, ...]] = ("text",)
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
             raise ValueError("chunk must be 1 or more")
 
-    def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
-        sizes = np.cumsum([len(example.text) for example in examples])
-        return examples[
-            : 1 + int(np.searchsorted(sizes, VALIDATION_CHARACTERS))
-        ]  # a state is handed on in order
-
-    # From data to tensors
+    # Data
 
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
-        columns.only(given, ("text", "group", "time"))
         texts = table.columns[columns.require(table, "text", TEXT_NAMES, given)]
         for row, text in enumerate(texts):
             if not isinstance(text, str):
@@ -167,19 +163,30 @@ class Generate(Task[Example, Chunk, Prediction]):
             return raw
         return Example(str(raw["text"] if isinstance(raw, Mapping) else raw), ends=False)
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
-        return replace(self, writing=self.writing.prepare([e.text for e in examples], pretrained))
+    def keys(self, example: Example) -> Keys:
+        """A repeated line is no duplicate, nor is a blank one in the same place of two texts."""
+        text, _, line, _ = example
+        identity = (text, line) if text.strip() else id(example)
+        return Keys(identity, time=line if self.lines else None)
+
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
+        return replace(self, writing=self.writing.prepare(self.raws(examples), pretrained))
 
     @property
     def inputs(self) -> Inputs:
         return {"tokens": Tokens(self.writing.size)}
 
-    def items(self, examples: Sequence[Example]) -> Sequence[Chunk]:
+    def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Chunk]:
         return Chunks(self.stream(examples), self.chunk)
 
     def stream(self, examples: Sequence[Example]) -> Chunk:
         """Return all documents one after another, as one long chunk."""
-        spelled = self.writing.spell([e.text for e in examples])
+        spelled = self.writing.spell(self.raws(examples))
         parts: dict[str, list[Any]] = {"ids": [], "untold": [], "documents": [], "examples": []}
 
         def add(number: int, ids: Any, untold: Any) -> None:
@@ -209,17 +216,17 @@ class Generate(Task[Example, Chunk, Prediction]):
     def order(
         self, items: Sequence[Chunk], size: int, epoch: int = 0, seed: int | None = None
     ) -> list[list[int]]:
-        """Share the chunks out to lanes: each is a stretch of the stream, in order.
+        """Give each lane a consecutive part of the stream.
 
-        With a seed another chunk is the first of all in each epoch, and of one long text now and
-        then a chunk is its beginning, so that a model learns to start from nothing. Without, each
-        lane but the first begins with the chunk before its own, read for the state's sake alone:
-        its answer is replaced by that of the lane it belongs to, which comes to it later.
+        With a seed (training), each epoch starts at another chunk, and some chunks of one long
+        text are read as its beginning, so that the model learns to start from an empty state.
+        Without one, each lane but the first starts one chunk early, only to have a state; the
+        output for that chunk is later replaced by that of the lane it belongs to.
         """
         count = len(items)
         if not count:
             return []
-        chunks = 2 if seed is not None else 10  # of a lane at least: few are read for nothing
+        chunks = 2 if seed is not None else 10  # of a lane at least, so that few are read twice
         lanes = min(size, MOST_LANES, max(1, count // chunks))
         length = -(-count // lanes)
         starts = range(0, count, length)
@@ -261,7 +268,7 @@ class Generate(Task[Example, Chunk, Prediction]):
             documents=documents,
         )
 
-    # From tensors to a loss
+    # Model
 
     def head(self, backbone: Backbone) -> nn.Module:
         return TokenHead(
@@ -270,8 +277,6 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         return Loss({"token": Part(cross_entropy(outputs.values, batch.targets["token"]))})
-
-    # From outputs to answers
 
     def predict_batches(self, model: Model, batches: Iterator[Batch]) -> Iterator[list[Numbers]]:
         carry: Carry | None = None
@@ -284,7 +289,7 @@ class Generate(Task[Example, Chunk, Prediction]):
         return self._bits(model(batch), batch)
 
     def _bits(self, outputs: Outputs, batch: Batch) -> list[Numbers]:
-        """Return, for each row, what each of its targets costs in bits."""
+        """Return, for each row, the cross-entropy of each of its targets in bits."""
         targets = batch.targets["token"]
         values, known = outputs.values.float(), targets.clamp(min=0)[..., None]
         bits = (values.logsumexp(-1) - values.gather(-1, known)[..., 0]) / math.log(2)
@@ -295,7 +300,7 @@ class Generate(Task[Example, Chunk, Prediction]):
     def merge(
         self, examples: Sequence[Example], items: Sequence[Chunk], pieces: Sequence[Numbers]
     ) -> list[Prediction]:
-        """Add up what the tokens of each example cost, and 8 bits for each byte left untold."""
+        """Add up the bits of the tokens of each example, and 8 for each byte of unknown tokens."""
         bits, tokens = np.zeros(len(examples)), np.zeros(len(examples), dtype=int)
         for chunk, costs in zip(items, pieces, strict=True):
             np.add.at(bits, chunk.examples, costs + 8 * chunk.untold)
@@ -303,15 +308,34 @@ class Generate(Task[Example, Chunk, Prediction]):
         triples = zip(bits.tolist(), tokens.tolist(), examples, strict=True)
         return [Prediction(cost, n, len(e.text.encode())) for cost, n, e in triples]
 
+    # Judgement
+
     def score(
         self, predictions: Sequence[Prediction], examples: Sequence[Example]
     ) -> dict[str, Score]:
         found = np.array(predictions, dtype=float).reshape(-1, 3)
-        bits_per_byte = Score(found[:, [0, 2]], _ratio, higher_is_better=False)
+        bits, perplexity = found[:, [0, 2]], found[:, [0, 1]]
         return {
-            "bits_per_byte": bits_per_byte,
-            "perplexity": Score(found[:, [0, 1]], _perplexity, higher_is_better=False),
+            "bits_per_byte": Score(bits, ratio_of_two, higher_is_better=False),
+            "perplexity": Score(perplexity, _perplexity, higher_is_better=False),
         }
+
+    def blocks(self, examples: Sequence[Example]) -> Sequence[int] | None:
+        """Return blocks of consecutive lines of one text; texts of their own are independent.
+
+        Source:
+            Hall, Horowitz & Jing (1995), https://doi.org/10.1093/biomet/82.3.561: of n dependent
+            observations, blocks of the order of the cube root of n.
+        """
+        if not self.lines:
+            return None
+        length = math.ceil(len(examples) ** (1 / 3))
+        return [number // length for number in range(len(examples))]
+
+    def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
+        """Return the beginning of the text, since a state is carried along."""
+        sizes = np.cumsum([len(example.text) for example in examples])
+        return examples[: 1 + int(np.searchsorted(sizes, VALIDATION_CHARACTERS))]
 
     # Writing
 
@@ -322,18 +346,18 @@ class Generate(Task[Example, Chunk, Prediction]):
         sampling: Sampling,
         context: int | None = None,
     ) -> Iterator[tuple[int, str]]:
-        """Go on with prompts, and yield (number of the prompt, piece of its text) as they come.
+        """Continue prompts, and yield (number of the prompt, piece of its text) as they come.
 
-        A text that is found by a beam comes in one piece.
+        A text that is found by beam search comes in one piece.
 
         Args:
-            model: What gives the logits of the next token.
-            prompts: What stands before; empty for the beginning of a text.
-            sampling: How a token is chosen, and when a text is over.
-            context: How many positions the model reads at most; None: any number.
+            model: Gives the logits of the next token.
+            prompts: Texts to continue; empty for the beginning of a text.
+            sampling: How the next token is chosen, and when a text ends.
+            context: Most positions that the model reads; None: any number.
 
         Raises:
-            UsageError: For a prompt with characters that the model does not know, or too long.
+            UsageError: If a prompt is too long, or has characters that the model does not know.
         """
         read = [self._prompt(prompt, context) for prompt in prompts]
         longest = sampling.max_new_tokens
@@ -344,7 +368,7 @@ class Generate(Task[Example, Chunk, Prediction]):
         return sample(model, read, tell, sampling, BARRED)
 
     def _prompt(self, prompt: str, context: int | None) -> list[int]:
-        """Return the tokens that are read before the first is written."""
+        """Return the tokens of a prompt, after the start token."""
         (spelled,) = self.writing.spell([prompt])
         if self.writing.unit == "characters" and spelled.untold.any():
             unknown = ", ".join(f'"{each}"' for each in self.writing.unknown(prompt))
@@ -369,7 +393,7 @@ class Generate(Task[Example, Chunk, Prediction]):
         longest: Sequence[int],
         sampling: Sampling,
     ) -> Iterator[tuple[int, str]]:
-        """Find a probable text for each prompt."""
+        """Find a probable text for each prompt by beam search."""
         assert sampling.beam is not None
         for number, (ids, most) in enumerate(zip(prompts, longest, strict=True)):
             batch = Batch(inputs={"tokens": torch.tensor([ids])})
@@ -379,22 +403,21 @@ class Generate(Task[Example, Chunk, Prediction]):
             )  # fmt: skip
             yield number, cut(self.writing.tell(found.tokens), sampling.stop, whole=True)[0]
 
-    def usage(self, run: str) -> str:
-        return f'ensuite generate {shlex.quote(run)} "how it begins"'
-
-    # For the data check, splits, tables and reports
+    # Presentation
 
     @property
     def unit(self) -> str:
         return "line" if self.lines else "text"
 
     @property
-    def ordered(self) -> bool:
-        return self.lines
+    def pipeline(self) -> str:
+        return "text-generation"
 
-    def key(self, example: Example) -> Hashable:
-        """A line that comes again is no duplicate, nor is a blank one at the same place."""
-        return (example.text, example.line) if example.text.strip() else id(example)
+    def usage(self, run: str) -> str:
+        return f'ensuite generate {shlex.quote(run)} "how it begins"'
+
+    def truth(self, example: Example) -> str:
+        return ""
 
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         everything = [e for part in parts.values() for e in part]
@@ -416,17 +439,14 @@ class Generate(Task[Example, Chunk, Prediction]):
     def describe(self, prediction: Prediction) -> tuple[str, float | None]:
         return f"{prediction.bits / max(1, prediction.bytes):.3f} bits per byte", None
 
-    def record(self, prediction: Prediction) -> dict[str, Any]:
-        bits, tokens, size = prediction
-        return {"bits_per_byte": bits / max(1, size), "bits": bits, "tokens": tokens, "bytes": size}
+    def records(self, example: Example, prediction: Prediction) -> list[dict[str, Any]]:
+        return [
+            {"bits_per_byte": prediction.bits / max(1, prediction.bytes), **prediction._asdict()}
+        ]
 
     def error(self, prediction: Prediction, example: Example) -> float:
         # A blank line may cost 9 bits for its one byte, which says little.
         return prediction.bits / max(TELLING, prediction.bytes)
-
-
-def _ratio(sums: Numbers) -> Numbers:
-    return ratio(sums[..., 0], sums[..., 1])
 
 
 def _perplexity(sums: Numbers) -> Numbers:

@@ -1,7 +1,7 @@
-"""Tag: one tag for every word of a sentence: names, parts of speech."""
+"""Tag: a tag for every word of a sentence (named entities, parts of speech)."""
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from typing import Any, ClassVar, NamedTuple, Self
@@ -11,14 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ensuite.core.backbone import Backbone, Pretrained, Trait
-from ensuite.core.batch import IGNORE, Batch, Inputs, Outputs, States
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
+from ensuite.core.batch import IGNORE, Batch, Outputs, States
+from ensuite.core.display import Display
 from ensuite.core.errors import DataError
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
+from ensuite.core.presentation import Finding, Ledger
 from ensuite.core.score import Score, ratio_of_two
+from ensuite.core.split import Keys
 from ensuite.core.table import Table
-from ensuite.core.task import Finding, Ledger, Task, group
+from ensuite.core.task import Task, group
 from ensuite.data import columns
 from ensuite.data.inputs import TEXT_NAMES
 from ensuite.data.labels import Labels
@@ -32,6 +35,8 @@ from ensuite.nn.losses import cross_entropy
 TOKEN_NAMES = ("tokens", "words", "forms")
 TAG_NAMES = ("tags", "ner_tags", "pos_tags", "upos", "labels", "ner", "pos")
 
+SHARE = Display(points=100)
+
 Strings = tuple[str, ...]
 
 
@@ -39,7 +44,7 @@ class Example(NamedTuple):
     """The words of a sentence, and the tag of each."""
 
     tokens: Strings
-    tags: Strings | None = None  # given to learn from, left out to ask
+    tags: Strings | None = None  # None if they are asked for
 
 
 class Item(NamedTuple):
@@ -52,7 +57,7 @@ class Item(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """A tag for every word, and how probable each of them is."""
+    """A tag for every word, and the probability of each."""
 
     tokens: Strings
     tags: Strings
@@ -60,18 +65,18 @@ class Prediction(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What one window says."""
+    """The output of a model for one window."""
 
     tags: NDArray[np.int64]  # (time,)
     probabilities: NDArray[np.float64]  # (time,)
 
 
 class ChainHead(nn.Module):
-    """Read every position, and leave the choice of tags to a CRF.
+    """Scores of the tags at each position, and a conditional random field (CRF) over them.
 
     Args:
         width: Size of the backbone's vectors.
-        outputs: How many tags.
+        outputs: Number of tags.
     """
 
     def __init__(self, width: int, outputs: int) -> None:
@@ -80,7 +85,7 @@ class ChainHead(nn.Module):
         self.crf = crf.CRF(outputs)
 
     def forward(self, states: States, batch: Batch) -> crf.Chain:
-        """Return the scores of each tag at each position, and of each tag after another."""
+        """Return the scores of the tags at each position, and of the transitions between tags."""
         scores: crf.Chain = self.crf(self.emissions(states, batch))
         return scores
 
@@ -90,9 +95,9 @@ class Tag(Task[Example, Item, Prediction]):
     """Give every word of a sentence one tag of a fixed set.
 
     Args:
-        crf: Whether the tags of a sentence are chosen together, by a conditional random field, or
-            each for itself; auto: together where they mark entities (BIO, BIOES).
-        processor: How words become tensors.
+        crf: Whether the tags of a sentence are chosen jointly, by a conditional random field, or
+            each on its own; auto: jointly if the tags mark entities (BIO, BIOES).
+        processor: Turns words into tensors.
         labels: The tags, in the order of the outputs.
         entities: Whether the tags mark entities.
 
@@ -106,13 +111,13 @@ class Tag(Task[Example, Item, Prediction]):
     entities: bool = field(default=False, metadata={"learned": True})
 
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.SEQUENCE})
+    roles: ClassVar[tuple[str, ...]] = ("tokens", "tags")
 
-    # From data to tensors
+    # Data
 
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
-        columns.only(given, ("tokens", "tags", "group", "time"))
         names = (*TOKEN_NAMES, *TEXT_NAMES)
         cells = table.columns[columns.require(table, "tokens", names, given)]
         tokens = [self._words(table, row, cell, asking=asking) for row, cell in enumerate(cells)]
@@ -130,7 +135,7 @@ class Tag(Task[Example, Item, Prediction]):
         return self, [Example(*pair) for pair in zip(tokens, tags, strict=True)]
 
     def _words(self, table: Table, row: int, cell: Any, *, asking: bool) -> Strings:
-        """Return the words of a cell; a text that is asked about is split as what is typed."""
+        """Return the words of a cell; to be answered, a text is split as typed text is."""
         if asking and isinstance(cell, str):
             return self.processor.split(cell)
         return strings(table, row, cell, "tokens")
@@ -142,30 +147,33 @@ class Tag(Task[Example, Item, Prediction]):
             raw = next(iter(raw.values()))
         return Example(self.processor.split(raw) if isinstance(raw, str) else tuple(map(str, raw)))
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+    def keys(self, example: Example) -> Keys:
+        return super().keys(example)._replace(strata=tuple(sorted(set(example.tags or ()))))
+
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
         labels = Labels.learn(chain.from_iterable(e.tags or () for e in examples))
         if len(labels) < 2:
             only = f'the single tag "{labels.names[0]}"' if labels.names else "no tag"
             raise DataError(f"The training rows have {only}: at least two are needed to choose.")
         entities = metrics.is_bio(labels.names)
         return replace(
-            self,
+            super().prepare(examples, options, pretrained),
             crf=entities if self.crf is None else self.crf,
-            processor=self.processor.prepare([e.tokens for e in examples], pretrained),
             labels=labels,
             entities=entities,
         )
-
-    @property
-    def inputs(self) -> Inputs:
-        return self.processor.inputs
 
     def verify(self, example: Example) -> None:
         for tag in set(example.tags or ()):
             self.labels.encode(tag)
 
-    def items(self, examples: Sequence[Example]) -> Sequence[Item]:
-        cut = self.processor.windows([e.tokens for e in examples])
+    def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Item]:
+        cut = self.processor.windows(self.raws(examples))
         items = []
         for place, (example, windows) in enumerate(zip(examples, cut, strict=True)):
             tags = self.targets(example)
@@ -175,7 +183,7 @@ class Tag(Task[Example, Item, Prediction]):
         return items
 
     def targets(self, example: Example) -> NDArray[np.int64]:
-        """Return the number of each tag; an empty sentence is read as one word without a tag."""
+        """Return the number of each tag; an empty sentence is one word whose tag is not known."""
         if not example.tags:
             return np.full(max(1, len(example.tokens)), IGNORE)
         self.verify(example)
@@ -192,7 +200,7 @@ class Tag(Task[Example, Item, Prediction]):
         tags[batch.mask] = torch.from_numpy(np.concatenate([item.tags for item in items]))
         return replace(batch, targets={"tag": tags}, counts={"tag": int((tags >= 0).sum())})
 
-    # From tensors to a loss
+    # Model
 
     def head(self, backbone: Backbone) -> nn.Module:
         head = ChainHead if self.crf else SequenceHead
@@ -211,8 +219,6 @@ class Tag(Task[Example, Item, Prediction]):
         scores: crf.Chain = outputs.values
         return Loss({"tag": Part(crf.negative_log_likelihood(*scores, tags, batch.mask))})
 
-    # From outputs to answers
-
     def predict(self, model: Model, batch: Batch) -> list[Piece]:
         assert batch.mask is not None
         outputs: Outputs = model(batch)
@@ -223,7 +229,7 @@ class Tag(Task[Example, Item, Prediction]):
         return [Piece(*pair) for pair in zip(*each, strict=True)]
 
     def decode(self, values: Any, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the tag of every real word, (words,), and how probable each is, (words, tag)."""
+        """Return the tag of every real word, (words,), and the probabilities, (words, tag)."""
         if not self.crf:
             shares = values[mask].softmax(-1)
             return shares.argmax(-1), shares
@@ -234,7 +240,7 @@ class Tag(Task[Example, Item, Prediction]):
     def merge(
         self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Piece]
     ) -> list[Prediction]:
-        """Take each word's answer from the window in which it stands farther from an edge."""
+        """Take the tag of each word from the window in which it is farther from an edge."""
         predictions = []
         for example, places in group([item.example for item in items]).items():
             tokens = examples[example].tokens
@@ -247,10 +253,12 @@ class Tag(Task[Example, Item, Prediction]):
     def prediction(
         self, tokens: Strings, tags: NDArray[Any], probabilities: NDArray[Any]
     ) -> Prediction:
-        """Return tags by name; of an empty sentence, none."""
+        """Return the tags by name; none for an empty sentence."""
         names = [self.labels.names[tag] for tag in tags[: len(tokens)].tolist()]
         sure = probabilities[: len(tokens)].astype(float).tolist()
         return Prediction(tokens, tuple(names), tuple(sure))
+
+    # Judgement
 
     def score(
         self, predictions: Sequence[Prediction], examples: Sequence[Example]
@@ -260,7 +268,8 @@ class Tag(Task[Example, Item, Prediction]):
             (sum(a == b for a, b in zip(tags, true or (), strict=False)), len(true or ()))
             for tags, true in pairs
         ]
-        accuracy = {"accuracy": Score(np.array(right, dtype=float), ratio_of_two)}
+        shares = np.array(right, dtype=float)
+        accuracy = {"accuracy": Score(shares, ratio_of_two, display=SHARE)}
         if not self.entities:
             return accuracy
         predicted, true = [tags for tags, _ in pairs], [tags for _, tags in pairs]
@@ -271,17 +280,15 @@ class Tag(Task[Example, Item, Prediction]):
             **accuracy,
         }
 
-    # For the data check, splits, tables and reports
+    # Presentation
 
     @property
     def unit(self) -> str:
         return "sentence"
 
-    def key(self, example: Example) -> Hashable:
-        return self.processor.key(example.tokens)
-
-    def stratum(self, example: Example) -> Collection[str]:
-        return frozenset(example.tags or ())
+    @property
+    def pipeline(self) -> str:
+        return "token-classification"
 
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         everything = [e for part in parts.values() for e in part]
@@ -289,7 +296,7 @@ class Tag(Task[Example, Item, Prediction]):
         total = counts.total()
         shown = ", ".join(f"{name} {100 * n / total:.1f} %" for name, n in counts.most_common(6))
         rest = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
-        findings = self.processor.check([e.tokens for e in everything])
+        findings = super().check(parts)
         findings.append(Finding("tags", f"{len(counts)} on {total:,} words: {shown}{rest}"))
         if orphans := sum(metrics.count_orphans(e.tags or ()) for e in everything):
             said = f"tags that go on with no entity: {orphans:,}; each begins one (conlleval)"
@@ -299,7 +306,7 @@ class Tag(Task[Example, Item, Prediction]):
         return findings
 
     def _unknown(self, examples: Sequence[Example]) -> str:
-        words = np.concatenate(self.processor.encode([e.tokens for e in examples]))[:, 0]
+        words = np.concatenate(self.processor.encode(self.raws(examples)))[:, 0]
         share = float((words == UNKNOWN).mean())
         nor = ", nor in the file of vectors" if self.processor.vectors else ""
         return f"{100 * share:.1f} % of the test words are in no training row{nor}"
@@ -307,22 +314,20 @@ class Tag(Task[Example, Item, Prediction]):
     def ledger(self, examples: Sequence[Example]) -> Ledger:
         return Ledger(0, 0, sum(len(e.tokens) for e in examples))
 
-    def show(self, example: Example) -> str:
-        return self.processor.show(example.tokens)
-
     def truth(self, example: Example) -> str:
         return self.write(example.tokens, example.tags or ())
 
     def describe(self, prediction: Prediction) -> tuple[str, float | None]:
-        """Return entities, or words with their tags; as sure as the least sure of the tags."""
+        """Return the entities, or words with their tags, and the lowest of the probabilities."""
         written = self.write(prediction.tokens, prediction.tags)
         return written, min(prediction.probabilities, default=1.0)
 
-    def record(self, prediction: Prediction) -> dict[str, Any]:
-        return super().record(prediction) | prediction._asdict()
+    def records(self, example: Example, prediction: Prediction) -> list[dict[str, Any]]:
+        (record,) = super().records(example, prediction)
+        return [record | prediction._asdict()]
 
     def write(self, tokens: Strings, tags: Strings) -> str:
-        """Write what is tagged on one line: Marie PER, New York LOC; or She/PRON sings/VERB."""
+        """Write the tags on one line: Marie PER, New York LOC; or She/PRON sings/VERB."""
         if not self.entities:
             return " ".join(f"{token}/{tag}" for token, tag in zip(tokens, tags, strict=True))
         found = metrics.entities(tags)
@@ -331,10 +336,10 @@ class Tag(Task[Example, Item, Prediction]):
 
 
 def strings(table: Table, row: int, cell: Any, role: str) -> Strings:
-    """Return a cell's tokens or tags: those of a list, or of a text between white space.
+    """Return a cell's tokens or tags: those of a list, or of a text separated by white space.
 
     Raises:
-        DataError: If it is neither, or one of the list is nothing or a list itself.
+        DataError: If it is neither, or an entry of the list is neither a text nor a whole number.
     """
     if isinstance(cell, str):
         return tuple(cell.split())
@@ -349,7 +354,7 @@ def strings(table: Table, row: int, cell: Any, role: str) -> Strings:
 
 
 def join(windows: Sequence[tuple[int, NDArray[Any]]]) -> NDArray[Any]:
-    """Join windows, each with its start, in the middle of what two share.
+    """Join overlapping windows, each with its start; two are cut in the middle of their overlap.
 
     >>> join([(0, np.array([1, 1, 1, 1])), (2, np.array([2, 2, 2]))])
     array([1, 1, 1, 2, 2])

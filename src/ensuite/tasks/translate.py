@@ -1,14 +1,15 @@
-"""Write a text in answer to a text: translation, spelling out, summaries, correction."""
+"""Translate: a text for a text (translation, summaries, correction, pronunciation)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from ensuite.core.backbone import Pretrained
+from ensuite.core.backbone import BackboneOptions, Pretrained
+from ensuite.core.display import Display
 from ensuite.core.errors import DataError
+from ensuite.core.presentation import Finding
 from ensuite.core.score import Score
 from ensuite.core.table import Table
-from ensuite.core.task import Finding
 from ensuite.data import columns
 from ensuite.data.processors import Text
 from ensuite.data.processors.text import choose_unit
@@ -18,19 +19,23 @@ from ensuite.tasks.writer import Example, Prediction, Writer, read_texts
 SOURCE_NAMES = ("source", "src", "input", "text", "question", "document", "word")
 TARGET_NAMES = ("target", "tgt", "output", "translation", "summary", "answer")
 
+ALL_REFERENCES = Display(name="BLEU all references", points=1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Translate(Writer):
     """Write a text for each text: another language, phonemes, a summary, a correction.
 
     Args:
-        processor: How a source becomes tensors; of one that is too long the head is read.
+        processor: Turns a source into tokens; only the beginning of a long source is read.
     """
 
     processor: Text = field(
         default_factory=lambda: Text(window=256, overlap=0, truncation="head", lowercase=False),
         metadata={"options": True},
     )
+
+    roles: ClassVar[tuple[str, ...]] = ("source", "target")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -39,12 +44,11 @@ class Translate(Writer):
                 "truncation must be head or tail: an answer is written from one window"
             )
 
-    # From data to tensors
+    # Data
 
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
-        columns.only(given, ("source", "target", "group", "time"))
         source, target = self._columns(table, given, asking)
         sources = read_texts(table, source)
         if target is None:
@@ -73,17 +77,22 @@ class Translate(Writer):
             raise DataError("There is nothing to write from: the source is empty; give a text.")
         return Example(source)
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
         if self.processor.unit != "auto":
-            return super().prepare(examples, pretrained)
-        short = choose_unit([e.source for e in examples]) == "characters"
+            return super().prepare(examples, options, pretrained)
+        short = choose_unit(self.raws(examples)) == "characters"
         processor = replace(self.processor, unit="characters" if short else "pieces")
-        return replace(self, processor=processor).prepare(examples, pretrained)
+        return replace(self, processor=processor).prepare(examples, options, pretrained)
 
     def extent(self, example: Example) -> int:
         return len(example.source.split())
 
-    # From outputs to answers
+    # Judgement
 
     def score(
         self, predictions: Sequence[Prediction], examples: Sequence[Example]
@@ -91,21 +100,22 @@ class Translate(Writer):
         texts = [prediction.text for prediction in predictions]
         one = [[self.truth(e)] for e in examples]
         several = self.references(examples)
+        all_references = metrics.bleu(texts, several)
         return {
             "chrf": metrics.chrf(texts, one),
             "bleu": metrics.bleu(texts, one),
-            "bleu_all_references": metrics.bleu(texts, several),
+            "bleu_all_references": replace(all_references, display=ALL_REFERENCES),
             "rouge_l": metrics.rouge_l(texts, one),
             "exact_match": metrics.exact_match(texts, several),
             "word_error_rate": metrics.word_error_rate(texts, several),
         }
 
-    # For the data check, splits, tables and reports
-
-    def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
-        counted = f"as sacreBLEU counts it: {metrics.bleu_signature()}"
-        return [*super().check(parts), Finding("bleu", counted)]
+    # Presentation
 
     @property
-    def unit(self) -> str:
-        return "text"
+    def pipeline(self) -> str:
+        return "translation"
+
+    def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
+        signature = f"as sacreBLEU counts it: {metrics.bleu_signature()}"
+        return [*super().check(parts), Finding("bleu", signature)]

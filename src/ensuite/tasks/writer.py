@@ -1,4 +1,4 @@
-"""What tasks that answer with a text of their own share: learning it, writing it, telling it."""
+"""What translate and caption share: learning to write a text, and writing it."""
 
 import math
 from abc import ABC
@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ensuite.core.backbone import Backbone, Pretrained, Trait
+from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import DECODER, IGNORE, Batch, Inputs, Outputs, Tokens
 from ensuite.core.errors import DataError
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
+from ensuite.core.presentation import Finding
+from ensuite.core.split import Keys
 from ensuite.core.table import Table
-from ensuite.core.task import Finding, Ledger, Task
+from ensuite.core.task import Task
+from ensuite.data import inputs
 from ensuite.data.processors import Processor, Window
 from ensuite.data.processors.writing import EDGE, Writing
 from ensuite.decoding.beam import beam_search
@@ -27,10 +30,10 @@ from ensuite.nn.vocabulary import projected_cross_entropy
 
 
 class Example(NamedTuple):
-    """What is read, and the text it becomes; None where that is asked for."""
+    """A source, and the text to write for it."""
 
-    source: Any  # as the processor reads it: a text, a picture
-    target: str | None = None
+    source: Any  # as the processor reads it: a text, an image
+    target: str | None = None  # None if it is asked for
 
 
 class Item(NamedTuple):
@@ -42,39 +45,39 @@ class Item(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What a model wrote for a row, and where it looked, (tokens and the end, time)."""
+    """What a model wrote for a row, and its attention weights, (tokens and the end, time)."""
 
     written: Written
     looks: Tensor | None
 
 
 class Attention(NamedTuple):
-    """Where a model looked while it wrote."""
+    """The attention weights of each written token over the source."""
 
-    weights: tuple[tuple[float, ...], ...]  # (tokens written and the end, places read)
-    written: tuple[str, ...]  # the tokens, without the end
-    read: tuple[str, ...]  # what stands at the places; empty where that is no text
+    weights: tuple[tuple[float, ...], ...]  # (written tokens and the end, source positions)
+    written: tuple[str, ...]  # the written tokens, without the end
+    read: tuple[str, ...]  # the tokens of the source; empty if it is no text
 
 
 class Prediction(NamedTuple):
-    """What a model wrote."""
+    """A written text."""
 
     text: str
-    probability: float | None = None  # of a token, their geometric mean
-    attention: Attention | None = None  # if asked for
+    probability: float | None = None  # geometric mean over the tokens
+    attention: Attention | None = None  # only if the task's option return_attention is set
 
 
 VALIDATION_EXAMPLES = 1000
-"""Validation examples that the best weights are chosen by: writing answers takes long."""
+"""Validation examples that the best weights are selected by, since writing takes long."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Writer(Task[Example, Item, Prediction], ABC):
-    """Write a text for each source; what a source is, and how texts are judged, a subclass says.
+    """Write a text for each source. Subclasses define the source and the metrics.
 
     Args:
-        processor: How a source becomes tensors.
-        writing: How a target does, and how it is read from them.
+        processor: Turns a source into tensors.
+        writing: Turns a target into tokens, and tokens into a text.
         beam: Beam width; 1 is greedy decoding.
         length_penalty: Exponent of the length that a beam's log probability is divided by; 0: none.
         return_attention: Whether answers come with the attention weights of each written token.
@@ -108,28 +111,34 @@ class Writer(Task[Example, Item, Prediction], ABC):
                 "label_smoothing must be from 0 to less than 1, scheduled_sampling from 0 to 1"
             )
 
-    def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
-        return examples[
-            :: max(1, len(examples) // VALIDATION_EXAMPLES)
-        ]  # evenly, in whatever order
+    # Data
 
-    # From data to tensors
+    def ask(self, raw: Any) -> Example:
+        return raw if isinstance(raw, Example) else Example(inputs.ask(raw, self.processor))
 
-    def prepare(self, examples: Sequence[Example], pretrained: Pretrained | None = None) -> Self:
+    def keys(self, example: Example) -> Keys:
+        """Return the source; several targets of one source are not independent."""
+        identity = super().keys(example).identity
+        return Keys(identity, group=identity)
+
+    def prepare(
+        self,
+        examples: Sequence[Example],
+        options: BackboneOptions | None = None,
+        pretrained: Pretrained | None = None,
+    ) -> Self:
+        targets = [e.target for e in examples if e.target is not None]
         return replace(
-            self,
-            processor=self.processor.prepare([e.source for e in examples], pretrained),
-            writing=self.writing.prepare(
-                [e.target for e in examples if e.target is not None], pretrained
-            ),
+            super().prepare(examples, options, pretrained),
+            writing=self.writing.prepare(targets, pretrained),
         )
 
     @property
     def inputs(self) -> Inputs:
-        return {**self.processor.inputs, DECODER: Tokens(self.writing.size)}
+        return {**super().inputs, DECODER: Tokens(self.writing.size, reader="decoder")}
 
-    def items(self, examples: Sequence[Example]) -> Sequence[Item]:
-        windows = self.processor.windows([e.source for e in examples])
+    def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Item]:
+        windows = self.processor.windows(self.raws(examples))
         known = [number for number, e in enumerate(examples) if e.target is not None]
         texts = self.writing.encode([cast(str, examples[number].target) for number in known])
         targets = dict(zip(known, texts, strict=True))
@@ -156,7 +165,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
             counts={"token": int((targets != IGNORE).sum())},
         )
 
-    # From tensors to a loss
+    # Model
 
     def head(self, backbone: Backbone) -> nn.Module:
         return TokenHead(
@@ -164,7 +173,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
         )
 
     def forward(self, model: Model, batch: Batch) -> Outputs:
-        """Return what scores the positions that have a target: the rest is a third of the work."""
+        """Return the factors of the scores, at positions with a target only (two thirds)."""
         if self.scheduled_sampling and model.training:
             batch = self._with_own_words(model, batch)
         states = model.backbone(batch)
@@ -174,7 +183,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
 
     @torch.no_grad()
     def _with_own_words(self, model: Model, batch: Batch) -> Batch:
-        """Return the batch with some words read replaced by what the model would have written."""
+        """Return the batch with some decoder inputs replaced by the model's own predictions."""
         words = batch.inputs[DECODER]
         own = model(batch).values.argmax(-1).roll(1, 1)
         replaced = (
@@ -188,8 +197,6 @@ class Writer(Task[Example, Item, Prediction], ABC):
         known = targets[targets != IGNORE]
         total = projected_cross_entropy(outputs.values, known, self.label_smoothing)
         return Loss({"token": Part(total)})
-
-    # From outputs to answers
 
     def predict(self, model: Model, batch: Batch) -> list[Piece]:
         how: dict[str, Any] = {"start": EDGE, "end": EDGE, "longest": self.writing.limit}
@@ -219,22 +226,25 @@ class Writer(Task[Example, Item, Prediction], ABC):
             predictions.append(Prediction(text, probability, looked))
         return predictions
 
+    # Judgement
+
+    def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
+        step = max(1, len(examples) // VALIDATION_EXAMPLES)  # evenly, in whatever order
+        return examples[::step]
+
     def references(self, examples: Sequence[Example]) -> list[list[str]]:
-        """Return for each example all targets that stand beside its source, each once."""
-        keys = [self.key(e) for e in examples]
+        """Return for each example all targets of its source, each once."""
+        keys = [self.keys(e).identity for e in examples]
         every: dict[Hashable, dict[str, None]] = {}
         for key, e in zip(keys, examples, strict=True):
             every.setdefault(key, {})[cast(str, e.target)] = None
         return [list(every[key]) for key in keys]
 
-    # For the data check, splits, tables and reports
-
-    def key(self, example: Example) -> Hashable:
-        return self.processor.key(example.source)
+    # Presentation
 
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         everything = [e for part in parts.values() for e in part]
-        findings = self.processor.check([e.source for e in everything])
+        findings = super().check(parts)
         lengths = np.array(
             [len(ids) for ids in self.writing.encode([cast(str, e.target) for e in everything])]
         )
@@ -245,26 +255,10 @@ class Writer(Task[Example, Item, Prediction], ABC):
         )
         return [*findings, Finding("target", sentence)]
 
-    def ledger(self, examples: Sequence[Example]) -> Ledger:
-        return self.processor.ledger([e.source for e in examples])
-
-    def show(self, example: Example) -> str:
-        return self.processor.show(example.source)
-
-    def picture(self, example: Example) -> bytes | None:
-        return self.processor.picture(example.source)
-
-    def truth(self, example: Example) -> str:
-        return example.target or ""
-
-    def record(self, prediction: Prediction) -> dict[str, Any]:
+    def records(self, example: Example, prediction: Prediction) -> list[dict[str, Any]]:
+        (record,) = super().records(example, prediction)
         looked = prediction.attention
-        return super().record(prediction) | (
-            {} if looked is None else {"attention": looked._asdict()}
-        )
-
-    def describe(self, prediction: Prediction) -> tuple[str, float | None]:
-        return prediction.text, prediction.probability
+        return [record if looked is None else record | {"attention": looked._asdict()}]
 
 
 def read_texts(table: Table, column: str) -> list[str]:

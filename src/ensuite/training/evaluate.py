@@ -33,15 +33,13 @@ def predict(
         items: Those of the examples, where they are asked again and again.
         size: Rows in a batch; None: more where they are short.
     """
-    items = task.items(examples) if items is None else items
+    items = task.items(examples, asking=True) if items is None else items
     order = task.order(items, size or rows_at_once(task, items))
     device = next(model.parameters()).device
 
     def batches() -> Iterator[Batch]:
-        for index, numbers in enumerate(order):
-            # A task that draws noise draws the same each time it is asked.
-            generator = torch.Generator().manual_seed(index)
-            batch = task.collate(take(items, numbers), generator)
+        for numbers in order:
+            batch = task.collate(take(items, numbers))
             check_ranges(batch, task.inputs)
             yield batch.to(device)
 

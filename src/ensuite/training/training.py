@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.batch import Batch, Carry, check_ranges
+from ensuite.core.display import PLAIN
 from ensuite.core.errors import DataError, NonFiniteGradientError, RunError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.core.loss import Loss
@@ -99,11 +100,12 @@ class Training:
         if not len(self.items):
             raise DataError("There is no example to learn from; give at least one row to train on.")
         self.valid = task.validation_subset(valid)
-        self.valid_items = task.items(self.valid)
+        self.valid_items = task.items(self.valid, asking=True)
         self.recipe, self.budget, self.seed, self.metric = recipe, budget, seed, metric
         learned = [each for each in self.model.parameters() if each.requires_grad]
         self.optimizer = make_optimizer(learned, recipe)
         self.state = TrainingState()
+        self.display = PLAIN  # of the metric, known from the first evaluation on
         self.carry: Carry | None = None
         self.best_weights: dict[str, Tensor] = {}
         self._order: tuple[int, list[list[int]]] | None = None
@@ -114,8 +116,7 @@ class Training:
     ) -> Self:
         """Build a model from its options, its weights drawn from the seed, ready to train."""
         torch.manual_seed(how.get("seed", 0))
-        backbone = options.build(task.inputs)
-        return cls(task, Model(backbone, task.head(backbone)), *data, **how)
+        return cls(task, Model.build(options, task), *data, **how)
 
     # What one update needs
 
@@ -214,7 +215,8 @@ class Training:
         """Score the validation examples; weights as good as the best so far replace them."""
         predictions = predict(self.task, self.model, self.valid, items=self.valid_items)
         scores = self.task.score(predictions, self.valid)
-        _, ranking = rank(scores, self.metric)
+        self.metric = rank(scores, self.metric or self.task.selects)[0]
+        self.display, ranking = scores[self.metric].display, scores[self.metric]
         value, state = ranking.value * (1 if ranking.higher_is_better else -1), self.state
         best = -math.inf if state.best is None else state.best
         if value > best:  # never true of NaN

@@ -15,7 +15,7 @@ from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Inputs
 from ensuite.core.batch import Image as ImageKind
 from ensuite.core.errors import DataError
-from ensuite.core.task import Finding
+from ensuite.core.presentation import Finding
 from ensuite.data import images
 from ensuite.data.images import Shape
 from ensuite.data.processors.processor import Processor, Window

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Inputs, Row, Values
 from ensuite.core.errors import DataError
-from ensuite.core.task import Finding
+from ensuite.core.presentation import Finding
 from ensuite.data.processors.processor import Processor, Window
 
 Numbers = NDArray[Any]

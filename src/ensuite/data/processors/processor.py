@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Inputs
-from ensuite.core.task import Finding, Ledger
+from ensuite.core.presentation import Finding, Ledger
 
 Window = NDArray[Any]
 """What one row of a batch is made of: (time,) ids, (time, features) values, (features,) a row."""

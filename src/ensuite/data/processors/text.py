@@ -12,7 +12,7 @@ import torch
 from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Inputs, Tokens
 from ensuite.core.errors import RunError
-from ensuite.core.task import Finding, Ledger
+from ensuite.core.presentation import Finding, Ledger
 from ensuite.data.processors.processor import Processor, Window
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Characters, Inputs, Tokens
-from ensuite.core.task import Finding
+from ensuite.core.presentation import Finding
 from ensuite.data.processors.processor import Processor, Window
 from ensuite.data.processors.text import UNKNOWN, load_tokenizer
 from ensuite.data.vectors import read_vectors
