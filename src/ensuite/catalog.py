@@ -8,8 +8,8 @@ _POSITIONS = ("tokens", "characters", "values", "image")
 BACKBONES: dict[str, Row] = {
     "mlp": Row(
         target="ensuite.models.mlp:MLPOptions",
-        caption="multilayer perceptron: a row of numbers or a picture, no memory",
-        reads=("row", "image"),
+        caption="multilayer perceptron: a row of numbers, an image or a series as one long vector",
+        reads=("row", "image", "values"),
         paper="Rumelhart, Hinton & Williams, Nature 323",
         year=1986,
     ),
@@ -58,9 +58,9 @@ BACKBONES: dict[str, Row] = {
     ),
     "transformer": Row(
         target="ensuite.models.transformer:TransformerOptions",
-        caption="attention everywhere: an encoder, with a decoder where the task writes",
+        caption="self-attention encoder, with a decoder where the task generates text",
         traits=("sequence", "two-sided", "decodes", "steps"),
-        reads=("tokens",),
+        reads=("tokens", "values"),
         paper="Vaswani et al., NeurIPS",
         year=2017,
     ),

@@ -194,9 +194,11 @@ def read_tables(
         given, column = {**given, split.kind: column}, None
     readers, examples = [], {}
     for part, table in tables.items():
-        reader, examples[part] = read_table(
-            task, *settle(task, table, given, column), settings, name
-        )
+        found, roles = settle(task, table, given, column)
+        if not readers:
+            reader, examples[part] = read_table(task, found, roles, settings, name)
+        else:  # as the first table settled it
+            reader, examples[part] = readers[0].read(found, roles)
         readers.append(reader)
         if reader != readers[0]:
             raise DataError(

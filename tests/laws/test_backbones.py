@@ -29,7 +29,7 @@ from ensuite.laws import pad, random_batch, rows_of
 KINDS: dict[str, Inputs] = {
     "tokens": {"tokens": Tokens(12)},
     "characters": {"tokens": Tokens(12), "characters": Characters(7)},
-    "values": {"values": Values(3)},
+    "values": {"values": Values(3, steps=9)},
     "image": {"image": Image(2, 9, 5)},
     "row": {"row": Row(5)},
 }

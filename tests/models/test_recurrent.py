@@ -298,8 +298,8 @@ def test_a_carry_without_documents_goes_on() -> None:
 @pytest.mark.parametrize(
     ("other", "sentence"),
     [
-        ({"width": 8}, "from a state of width 6, 0.hidden, 0.cell, but was handed 0.hidden of 8"),
-        ({"cell": "gru"}, "0.hidden, 0.cell, but was handed 0.hidden of 6: give it what"),
+        ({"width": 8}, "needs a state of width 6, 0.hidden, 0.cell, but was given 0.hidden of 8"),
+        ({"cell": "gru"}, "0.hidden, 0.cell, but was given 0.hidden of 6: pass the state"),
         ({"layers": 2}, "1.hidden of 6, 1.cell of 6"),
     ],
 )
@@ -316,7 +316,7 @@ def test_the_state_of_another_network_is_refused(other: dict[str, Any], sentence
 def test_the_state_of_other_rows_is_refused() -> None:
     backbone = TINY.build(TOKENS)
     carry = backbone(random_batch(TOKENS, rows=3, longest=4)).carry
-    with pytest.raises(UsageError, match="2 rows of width 6, but it was handed"):
+    with pytest.raises(UsageError, match=r"must have the shape \(2, 6\), but it was given"):
         backbone(replace(random_batch(TOKENS, rows=2, longest=4), carry=carry))
 
 

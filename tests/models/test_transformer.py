@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ensuite.core.batch import ATTENTION, DECODER, Batch, Tokens
+from ensuite.core.batch import ATTENTION, DECODER, Batch, Image, Tokens, Values
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.options import set_options
 from ensuite.laws import random_batch
@@ -42,7 +42,7 @@ def batch() -> Batch:
     ("settings", "sentence"),
     [
         ({"width": "0"}, "width, layers, heads, inner and longest must be 1 or more"),
-        ({"width": "10", "heads": "4"}, "4 heads cannot share a width of 10 evenly"),
+        ({"width": "10", "heads": "4"}, r"width \(10\) must be a multiple of heads \(4\)"),
         ({"dropout": "1"}, "dropout must be from 0 to less than 1"),
     ],
 )
@@ -109,6 +109,29 @@ def test_an_encoder_alone_has_no_decoder() -> None:
     assert both.decoder is not None
     assert both.token_embedding is both.decoder.embed
     assert build(tied=False).token_embedding is None
+
+
+def test_a_series_is_projected_where_tokens_would_be_embedded() -> None:
+    model = build({"values": Values(3)}, positions="none")
+    series, places = torch.randn(2, 4, 3), torch.arange(4).expand(2, -1)
+    layer = model.encoder.embed
+    assert isinstance(layer, torch.nn.Linear)
+    expected = series @ layer.weight.T + layer.bias
+    torch.testing.assert_close(model.encoder.start(series, places), expected)
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_the_order_of_a_series_is_known_by_its_positions(positions: str) -> None:
+    model = build({"values": Values(3)}, positions=positions)
+    series, order = torch.randn(3, 6, 3), torch.randperm(6)
+    found, permuted = (model(Batch(inputs={"values": s})) for s in (series, series[:, order]))
+    same = torch.allclose(permuted.sequence, found.sequence[:, order], rtol=0, atol=1e-5)
+    assert same == (positions == "none")
+
+
+def test_a_picture_is_refused() -> None:
+    with pytest.raises(TypeError, match="reads tokens or series, not Image"):
+        TINY.build({"image": Image(1, 2, 2)})
 
 
 def test_embeddings_are_as_large_as_positions() -> None:

@@ -91,7 +91,7 @@ def test_dropout_is_for_training(method):
     "wrong", [{"reach": 2}, {"method": "lstm", "width": 5}], ids=["reach", "width"]
 )
 def test_what_it_cannot_be(wrong):
-    with pytest.raises(UsageError, match="odd reach, or by an lstm of even width"):
+    with pytest.raises(UsageError, match="odd reach, or by an lstm with an"):
         CharacterEncoder(**{"size": 10, "width": 6, **wrong})
 
 

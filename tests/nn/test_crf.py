@@ -18,7 +18,7 @@ MASKS = {
     "anywhere": [[1, 0, 1, 1], [0, 1, 0, 1], [0, 0, 1, 0], [1, 1, 0, 1]],
     "empty": [[0, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]],
 }
-SPREADS = {"multiplied": 1.0, "defined": 100.0}  # above WIDEST, it is computed by definition
+SPREADS = {"multiplied": 1.0, "defined": 100.0}  # above MAX_RANGE, in log space
 everywhere = pytest.mark.parametrize(
     "mask", [each and torch.tensor(each).bool() for each in MASKS.values()], ids=MASKS.keys()
 )

@@ -28,5 +28,5 @@ def test_dropout_is_for_training():
 
 
 def test_a_backbone_without_sequence_is_refused():
-    with pytest.raises(UsageError, match="no state for every position"):
+    with pytest.raises(UsageError, match="no state for each position"):
         SequenceHead(3, 4)(States(summary=torch.randn(2, 3)), BATCH)

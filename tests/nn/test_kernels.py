@@ -80,7 +80,7 @@ def test_threads_read_at_once():
 def test_padding_is_left_out_and_put_back():
     mask = torch.tensor([[0, 1, 0, 0], [0, 0, 0, 0], [1, 1, 0, 1], [1, 0, 1, 0]]).bool()
     inputs, start = torch.randn(4, 4, 2), torch.randn(4, 2)
-    laid = layout.of(inputs, mask)
+    laid = layout.layout_of(inputs, mask)
     assert [rows for *_, rows in laid.steps] == [3, 2, 1]  # that have a first position, a second
     sorted_start = laid.sort(start)
     states = torch.cat([sorted_start, laid.read(inputs)])
@@ -94,12 +94,12 @@ def test_padding_is_left_out_and_put_back():
     assert torch.equal(laid.restore(laid.last(states)), shown[:, -1])
     heads = start[[2, 3, 0]], inputs[[2, 3], 0], inputs[2, 1:2]
     assert torch.equal(laid.before(states), torch.cat(heads))
-    assert all(map(torch.equal, laid.cut_before(states), heads))
+    assert all(map(torch.equal, laid.before_by_time(states), heads))
 
 
 def test_rows_of_one_length_are_not_moved():
     mask = torch.ones(2, 3, dtype=torch.bool)
-    assert type(layout.of(torch.randn(2, 3, 1), mask)) is layout.Rectangle
+    assert type(layout.layout_of(torch.randn(2, 3, 1), mask)) is layout.Rectangle
 
 
 @pytest.mark.usefixtures("kernels")

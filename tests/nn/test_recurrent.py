@@ -106,7 +106,7 @@ def test_directions_combine_after_every_layer(make, combine):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"combine": "sum"}, "one direction and nothing to sum"),
+        ({"combine": "sum"}, "needs two directions: set bidirectional=True"),
         ({"truncate": 0}, "truncate must be 1 or more positions, or None, not 0"),
     ],
 )
@@ -248,7 +248,7 @@ def test_states_by_name_and_back():
 )
 def test_the_state_of_another_network_is_refused(other, found):
     stack = Recurrent(LSTM, 3, 4)
-    sentence = rf"of width 4, 0.hidden, 0.cell, but was handed .*{found}"
+    sentence = rf"of width 4, 0.hidden, 0.cell, but was given .*{found}"
     with pytest.raises(UsageError, match=sentence):
         stack.unpack(other.pack(other.begin(2)))
     with pytest.raises((UsageError, TypeCheckError)):

@@ -3,7 +3,7 @@ import torch
 
 from ensuite.nn import vocabulary
 from ensuite.nn.losses import cross_entropy
-from ensuite.nn.vocabulary import AT_ONCE, Projected, projected_cross_entropy
+from ensuite.nn.vocabulary import CHUNK, Projected, projected_cross_entropy
 
 
 def draw(positions=50, kind=torch.float32):
@@ -17,7 +17,7 @@ def gradients(loss, projected):
 
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("positions", [1, AT_ONCE, 2 * AT_ONCE + 5])
+@pytest.mark.parametrize("positions", [1, CHUNK, 2 * CHUNK + 5])
 def test_it_is_the_cross_entropy_of_the_scores(label_smoothing, positions):
     projected, targets = draw(positions)
     found = projected_cross_entropy(projected, targets, label_smoothing)

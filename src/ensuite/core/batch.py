@@ -74,9 +74,16 @@ class Characters(Field):
 
 @dataclass(frozen=True)
 class Values(Field):
-    """Vectors of ``features`` real numbers, one at each position."""
+    """Vectors of ``features`` real numbers, one per position.
+
+    Args:
+        features: Size of each vector.
+        steps: Positions of the longest row of the training part; None if that is not known. Rows
+            may be shorter or longer.
+    """
 
     features: int
+    steps: int | None = None
     kind: ClassVar[str] = "values"
 
 

@@ -1,36 +1,48 @@
-"""Multilayer perceptron: a row or picture of fixed size in, one state out, no memory."""
+"""Multilayer perceptron: a row, an image or a series of numbers as one vector of fixed size."""
 
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import ClassVar
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
-from ensuite.core.batch import Batch, Image, Inputs, Kind, Row, States
+from ensuite.core.batch import Batch, Image, Inputs, Kind, Row, States, Values
+from ensuite.core.errors import UsageError
 from ensuite.core.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class MLPOptions(BackboneOptions):
-    """Layers of weighted sums, each followed by a rectifier.
+    """A multilayer perceptron: linear layers, each followed by ReLU and dropout.
+
+    An image is flattened to its pixels, a series to the numbers of its last ``steps`` steps. A
+    shorter series is padded with zeros before its first step; since every feature is standardised
+    on the training rows, 0 is its mean there.
 
     Args:
-        width: Size of each layer.
-        layers: How many there are.
-        dropout: Share of the states set to 0 while training (Srivastava et al. 2014).
+        width: Number of units of each layer.
+        layers: Number of layers.
+        steps: Number of steps of a series that are read, counted back from its last one; earlier
+            steps are ignored. none: as many as the longest training series has.
+        dropout: Dropout rate of the output of each layer (Srivastava et al. 2014).
     """
 
     width: int = 64
     layers: int = 2
+    steps: int | None = None
     dropout: float = 0.1
 
-    reads: ClassVar[frozenset[str]] = frozenset({"row", "image"})
+    reads: ClassVar[frozenset[str]] = frozenset({"row", "image", "values"})
 
     def __post_init__(self) -> None:
         if min(self.width, self.layers) < 1 or not 0 <= self.dropout < 1:
             raise ValueError("width and layers must be 1 or more, dropout from 0 to less than 1")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError("steps must be 1 or more, or none")
 
     @property
     def traits(self) -> frozenset[Trait]:
@@ -47,12 +59,13 @@ class MLPOptions(BackboneOptions):
 
 
 class MLP(Backbone):
-    """Read all the fields of a row at once, a picture as its pixels in a line."""
+    """Flatten all fields of a row, concatenate them and apply the layers."""
 
     def __init__(self, options: MLPOptions, inputs: Inputs) -> None:
         super().__init__()
-        self.width, self.fields = options.width, tuple(inputs)
-        sizes = [sum(size(kind) for kind in inputs.values())]
+        self.width = options.width
+        self.steps = {name: steps_of(kind, options.steps) for name, kind in inputs.items()}
+        sizes = [sum(size(kind, self.steps[name]) for name, kind in inputs.items())]
         sizes += [options.width] * options.layers
         blocks: list[nn.Module] = []
         for size_in, size_out in pairwise(sizes):
@@ -60,15 +73,66 @@ class MLP(Backbone):
         self.layers = nn.Sequential(*blocks)
 
     def forward(self, batch: Batch) -> States:
-        row = torch.cat([batch.inputs[name].flatten(1) for name in self.fields], dim=-1)
-        return States(self.layers(row))
+        fields = [
+            flatten(batch.inputs[name], batch.mask, steps) for name, steps in self.steps.items()
+        ]
+        return States(self.layers(torch.cat(fields, dim=-1)))
 
 
-def size(kind: Kind) -> int:
-    """Return how many numbers a field has."""
+def steps_of(kind: Kind, steps: int | None) -> int | None:
+    """Return how many steps of a field are read; None for a field without a time axis.
+
+    Raises:
+        UsageError: For series of unknown length, if ``steps`` is None.
+    """
+    if not isinstance(kind, Values):
+        return None
+    if steps is None and kind.steps is None:
+        raise UsageError(
+            "The mlp reads a fixed number of steps of each series, and the length of these series "
+            "is not known: set the option steps of the model, for example to 24."
+        )
+    return steps or kind.steps
+
+
+def size(kind: Kind, steps: int | None) -> int:
+    """Return the number of values of one field of a row, of a series in that many steps.
+
+    Raises:
+        TypeError: For a kind of input that the mlp does not read.
+    """
     match kind:
         case Row():
             return kind.features
         case Image():
             return kind.channels * kind.height * kind.width
-    raise TypeError(f"{kind} is of no fixed size")
+        case Values() if steps is not None:
+            return kind.features * steps
+    raise TypeError(f"an mlp cannot read {kind}")
+
+
+def flatten(
+    field: Float[Tensor, "batch ..."], mask: Bool[Tensor, "batch time"] | None, steps: int | None
+) -> Float[Tensor, "batch size"]:
+    """Return one vector per row; of a series, its last ``steps`` steps."""
+    return field.flatten(1) if steps is None else last_steps(field, mask, steps).flatten(1)
+
+
+def last_steps(
+    series: Float[Tensor, "batch time features"],
+    mask: Bool[Tensor, "batch time"] | None,
+    steps: int,
+) -> Float[Tensor, "batch steps features"]:
+    """Return the last real positions of each row, with zeros before the first one if it is shorter.
+
+    Args:
+        series: One vector per position.
+        mask: True at real positions; padding may be anywhere. None: all positions are real.
+        steps: How many positions to return.
+    """
+    if mask is not None:
+        real, order = mask.sort(dim=1, stable=True)  # padding first, the order otherwise kept
+        series = series.gather(1, order[..., None].expand_as(series))
+        series = series.masked_fill(~real[..., None], 0.0)
+    # a negative amount of padding cuts the earliest positions
+    return F.pad(series, (0, 0, steps - series.shape[1], 0))

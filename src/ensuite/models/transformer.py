@@ -1,16 +1,26 @@
-"""The Transformer: an encoder, and a decoder where the task writes."""
+"""The Transformer: an encoder, and a decoder for tasks that generate a sequence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
-from ensuite.core.batch import ATTENTION, DECODER, Batch, Carry, Inputs, States, Tokens
+from ensuite.core.batch import (
+    ATTENTION,
+    DECODER,
+    Batch,
+    Carry,
+    Inputs,
+    Kind,
+    States,
+    Tokens,
+    Values,
+)
 from ensuite.core.recipe import Recipe
 from ensuite.nn.embed import Embedding
 from ensuite.nn.pooling import pool
@@ -18,26 +28,34 @@ from ensuite.nn.position import LearnedPositions, RelativePositions, sinusoids
 from ensuite.nn.transformer import Block, Norm, Past, Seen
 
 Places = Int[Tensor, "batch time"]
+"""Index of each position in its row, counted from 0 without padding."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransformerOptions(BackboneOptions):
-    """Blocks of attention: every position looks at every other one at once.
+    """A Transformer: self-attention and feed-forward layers over tokens or a series of numbers.
+
+    Tokens are embedded; each step of a series goes through a linear layer to ``width`` features.
+    Tasks that generate text add a decoder with cross-attention to the encoder's output.
 
     Args:
-        width: Size of the vectors.
-        layers: How many blocks the encoder has, and the decoder.
-        heads: How many attentions stand side by side in a block; they share the width evenly.
-        inner: How many times wider the hidden layer is that reads each position alone.
-        positions: How a token's place is told: sinusoidal and learned add a vector to the token,
-            relative adds to the scores of attention, none leaves the order unknown.
-        longest: How many places there are to learn, where they are learned.
-        norm: Whether layer norm stands before each part of a block or after it.
-        tied: Whether the scores of the output tokens are products with their own vectors.
-        dropout: Share of numbers set to 0 while training.
+        width: Size of the vector of each position (the model dimension).
+        layers: Number of blocks in the encoder, and in the decoder where there is one.
+        heads: Number of attention heads in each block; it must divide width.
+        inner: Size of the hidden layer of each feed-forward network, as a multiple of width.
+        positions: Positional encoding. sinusoidal: fixed sines and cosines added to the inputs;
+            learned: a learned vector per position added to the inputs; relative: a learned bias
+            per distance added to the attention scores; none: the order of positions is not seen.
+        longest: Largest number of positions a sequence may have with positions=learned.
+        norm: Layer norm before each sublayer (pre) or after each residual sum (post).
+        tied: Whether the decoder's input embedding is also the output projection (weight tying).
+        dropout: Dropout rate of the inputs, of each sublayer's output, of the hidden layers of the
+            feed-forward networks and of the attention weights.
 
-    Source:
+    Sources:
         Vaswani et al. (2017), https://arxiv.org/abs/1706.03762
+        Linear projection of series: Zerveas et al. (2021), https://arxiv.org/abs/2010.02803,
+        section 3.1
     """
 
     width: int = 128
@@ -50,13 +68,13 @@ class TransformerOptions(BackboneOptions):
     tied: bool = True
     dropout: float = 0.1
 
-    reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
+    reads: ClassVar[frozenset[str]] = frozenset({"tokens", "values"})
 
     def __post_init__(self) -> None:
         if min(self.width, self.layers, self.heads, self.inner, self.longest) < 1:
             raise ValueError("width, layers, heads, inner and longest must be 1 or more")
         if self.width % self.heads:
-            raise ValueError(f"{self.heads} heads cannot share a width of {self.width} evenly")
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be from 0 to less than 1")
 
@@ -75,7 +93,7 @@ class TransformerOptions(BackboneOptions):
 
 
 class Transformer(Backbone):
-    """Encode the source; where there is a decoder, write from it."""
+    """An encoder, with a decoder where the inputs have a ``DECODER`` field."""
 
     def __init__(self, options: TransformerOptions, inputs: Inputs) -> None:
         super().__init__()
@@ -86,10 +104,10 @@ class Transformer(Backbone):
 
     @property
     def token_embedding(self) -> Embedding | None:
-        return self.decoder.embed if self.decoder and self.options.tied else None
+        return cast(Embedding, self.decoder.embed) if self.decoder and self.options.tied else None
 
     def forward(self, batch: Batch) -> States:
-        """Return one state a position: of the decoder, or of the encoder where it is alone."""
+        """Return one state per position: of the decoder if there is one, else of the encoder."""
         encoded, mask = self.encode(batch)
         summary = pool(encoded, mask, "mean")
         if self.decoder is None:
@@ -103,14 +121,18 @@ class Transformer(Backbone):
     def encode(
         self, batch: Batch
     ) -> tuple[Float[Tensor, "batch time width"], Bool[Tensor, "batch time"]]:
-        """Read the source, and where it is real."""
-        tokens = batch.inputs[self.field]
-        mask = torch.ones_like(tokens, dtype=torch.bool) if batch.mask is None else batch.mask
+        """Return the encoder's output, and its mask (True at real positions)."""
+        inputs, mask = batch.inputs[self.field], batch.mask
+        if mask is None:
+            mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
         places = (mask.cumsum(1) - 1).clamp(min=0)
-        return self.encoder(tokens, places, mask[:, None, None])[0], mask
+        return self.encoder(inputs, places, mask[:, None, None])[0], mask
 
     def begin(self, batch: Batch) -> Carry:
-        """Encode the source; keys and values of every block go along in the carry."""
+        """Encode the source, and return a carry with empty key-value caches for the decoder.
+
+        The carry also holds the keys and values of the encoder's output for each block.
+        """
         assert self.decoder is not None
         encoded, mask = self.encode(batch)
         heads = self.options.heads
@@ -122,9 +144,10 @@ class Transformer(Backbone):
         return carry
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
-        """Take one more token of the decoder; the keys of those before are not made again.
+        """Decode one more token, with the keys and values of earlier tokens read from the carry.
 
-        Where the carry has it, the mean of where the heads of the last block look goes along.
+        If the carry has an ``ATTENTION`` entry, it is replaced by the cross-attention weights of
+        the last block, averaged over its heads.
         """
         assert self.decoder is not None
         mask, numbers = carry["mask"][:, None, None], range(self.options.layers)
@@ -142,19 +165,23 @@ class Transformer(Backbone):
 
 
 def kept(carry: Carry, name: str) -> tuple[Tensor, Tensor]:
-    """Return the keys and values of that name."""
+    """Return the keys and values that the carry holds under a name."""
     return carry[f"{name}.keys"], carry[f"{name}.values"]
 
 
 class Reader(nn.Module):
-    """Embedded tokens with their places, through blocks: an encoder, or a decoder with a memory."""
+    """A stack of blocks with its input layer: the encoder, or the decoder.
 
-    def __init__(self, options: TransformerOptions, kind: Any, *, memory: bool = False) -> None:
+    Args:
+        options: Of the Transformer.
+        kind: The input field: tokens, or series of numbers.
+        memory: Whether each block has cross-attention to the encoder's output.
+    """
+
+    def __init__(self, options: TransformerOptions, kind: Kind, *, memory: bool = False) -> None:
         super().__init__()
-        assert isinstance(kind, Tokens)
         self.options = options
-        self.embed = Embedding(kind.size, options.width)
-        nn.init.normal_(self.embed.weight[1:], std=options.width**-0.5)
+        self.embed = input_layer(kind, options.width)
         self.places = self.distances = None
         if options.positions == "learned":
             self.places = LearnedPositions(options.longest, options.width)
@@ -176,22 +203,24 @@ class Reader(nn.Module):
 
     def forward(
         self,
-        tokens: Int[Tensor, "batch time"],
+        inputs: Int[Tensor, "batch time"] | Float[Tensor, "batch time features"],
         places: Places,
         mask: Bool[Tensor, "#batch 1 #time key"] | None,
         memory: Sequence[Seen] | None = None,
         past: Sequence[Past] | None = None,
     ) -> tuple[Float[Tensor, "batch time width"], list[Past], Tensor | None]:
-        """Return one vector a position, what each block has read so far, and what the last asked.
+        """Return the outputs, the key-value cache of each block, and the last block's queries.
+
+        The queries are those of the cross-attention: None in an encoder.
 
         Args:
-            tokens: Those to be read.
-            places: Where each stands.
-            mask: True where a position may look.
-            memory: What each block attends to beside.
-            past: What each block has read of the tokens before, which stand at the places from 0.
+            inputs: Token ids, or vectors of a series.
+            places: Index of each position in its row.
+            mask: True where a query (row) may attend to a key (column). None: everywhere.
+            memory: For each block, the keys and values of the encoder's output.
+            past: For each block, the cache of all earlier positions, whose places count from 0.
         """
-        hidden, bias, asked = self.start(tokens, places), None, None
+        hidden, bias, asked = self.start(inputs, places), None, None
         grown: list[Past] = []
         if self.distances is not None:
             keys = places
@@ -205,9 +234,15 @@ class Reader(nn.Module):
             grown.append(read)
         return self.norm(hidden), grown, asked
 
-    def start(self, tokens: Int[Tensor, "batch time"], places: Places) -> Tensor:
-        """Return the vectors of tokens at their places."""
-        hidden = self.embed(tokens) * self.options.width**0.5
+    def start(
+        self,
+        inputs: Int[Tensor, "batch time"] | Float[Tensor, "batch time features"],
+        places: Places,
+    ) -> Float[Tensor, "batch time width"]:
+        """Return the input vectors of the first block: embeddings plus positional encoding."""
+        hidden = self.embed(inputs)
+        if isinstance(self.embed, Embedding):  # Vaswani et al., section 3.4
+            hidden = hidden * self.options.width**0.5
         if self.options.positions == "sinusoidal":
             hidden = hidden + sinusoids(places, self.options.width)
         elif self.places is not None:
@@ -217,14 +252,31 @@ class Reader(nn.Module):
     def remember(
         self, encoded: Float[Tensor, "batch time width"], mask: Bool[Tensor, "batch time"]
     ) -> list[Seen]:
-        """Return what each block attends to beside, projected once for every query to come."""
+        """Project the encoder's output to the keys and values of each block's cross-attention."""
         return [block.remember(encoded, mask) for block in self._blocks()]
 
     def look(
         self, asked: Float[Tensor, "batch position width"], seen: Seen
     ) -> Float[Tensor, "batch position time"]:
-        """Return where the last block looks in its memory, the mean of its heads."""
+        """Return the cross-attention weights of the last block, averaged over its heads."""
         return self._blocks()[-1].weights(asked, seen).mean(1)
 
     def _blocks(self) -> list[Block]:
         return [cast(Block, block) for block in self.blocks]
+
+
+def input_layer(kind: Kind, width: int) -> Embedding | nn.Linear:
+    """Return the layer that maps one input field to vectors of ``width`` features.
+
+    Raises:
+        TypeError: For a kind of input other than tokens and series.
+    """
+    match kind:
+        case Tokens():
+            embedding = Embedding(kind.size, width)
+            # variance 1 after the multiplication by the root of the width
+            nn.init.normal_(embedding.weight[1:], std=width**-0.5)
+            return embedding
+        case Values():
+            return nn.Linear(kind.features, width)
+    raise TypeError(f"a Transformer reads tokens or series, not {kind}")

@@ -1,4 +1,4 @@
-"""Layers: tensors in, tensors out; they know nothing of tasks or files."""
+"""Layers: modules from tensors to tensors, which know nothing of tasks or files."""
 
 from ensuite.nn.embed import Embedding
 from ensuite.nn.gru import GRU, GRUState

@@ -1,4 +1,4 @@
-"""Attention: for each query, a weighted mean of values, the weights from queries and keys."""
+"""Attention: the mean of values, weighted by how well their keys match a query."""
 
 import math
 from typing import Literal, NamedTuple, cast
@@ -16,12 +16,12 @@ def attend(
     values: Float[Tensor, "*batch key width"],
     mask: Bool[Tensor, "*#batch #query key"] | None = None,
 ) -> tuple[Float[Tensor, "*batch query width"], Float[Tensor, "*batch query key"]]:
-    """Return the weighted means of the values, and the weights: the softmax of the scores.
+    """Return the mean of the values weighted by the softmax of the scores, and these weights.
 
     Args:
-        scores: How well each key answers each query.
-        values: What is averaged.
-        mask: True where a query may look. A query that may look nowhere gets zeros.
+        scores: Score of each key for each query.
+        values: One vector per key.
+        mask: True where a query may attend to a key. A query without any such key gets zeros.
     """
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
@@ -37,10 +37,10 @@ def scaled_dot_product(
     *,
     scale: bool = True,
 ) -> Float[Tensor, "*batch query key"]:
-    """Return the products of queries and keys over the root of their width.
+    """Return the dot products of queries and keys, divided by the square root of their width.
 
-    The products of vectors of ``width`` numbers of variance 1 have the variance ``width``: without
-    the root, wide heads saturate the softmax.
+    The dot product of two vectors of ``width`` independent numbers of variance 1 has the variance
+    ``width``. Without the division (``scale=False``) the softmax of wide vectors saturates.
 
     Source:
         Vaswani et al. (2017), https://arxiv.org/abs/1706.03762, equation 1 and its footnote 4.
@@ -49,7 +49,13 @@ def scaled_dot_product(
 
 
 class Memory(NamedTuple):
-    """What is attended to, its keys projected once for all queries."""
+    """The encoder's states, and their keys, projected once for all queries.
+
+    Attributes:
+        keys: Compared with the queries.
+        values: Averaged.
+        mask: True at real positions.
+    """
 
     keys: Float[Tensor, "batch key size"]
     values: Float[Tensor, "batch key width"]
@@ -57,20 +63,22 @@ class Memory(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Look at a memory from each state of a decoder.
+    """Attention of a recurrent decoder to the states of an encoder.
+
+    The score of a key k for a query q is
 
         additive   v · tanh(W q + U k)             Bahdanau et al.
         dot        q · k                           Luong et al.
         general    q · W k                         Luong et al.
 
     Args:
-        query: Size of a decoder's state.
-        memory: Size of what is attended to.
-        kind: How a key and a query make a score.
-        size: Size of the hidden layer of "additive".
+        query: Size of the decoder's states.
+        memory: Size of the encoder's states.
+        kind: Score function.
+        size: Size of the hidden layer of the additive score. None: ``query``.
 
     Raises:
-        UsageError: For another kind, or for "dot" between vectors of different sizes.
+        UsageError: For an unknown kind, or for "dot" if the two sizes differ.
 
     Sources:
         Bahdanau, Cho & Bengio (2015), https://arxiv.org/abs/1409.0473, appendix A.1.2.
@@ -91,7 +99,7 @@ class Attention(nn.Module):
         if kind == "dot" and query != memory:
             raise UsageError(
                 f"Dot attention needs states of one size, not {query} and {memory}; "
-                'take "general" or "additive".'
+                'choose "general" or "additive".'
             )
         size = size or query
         self.kind = kind
@@ -109,7 +117,12 @@ class Attention(nn.Module):
         values: Float[Tensor, "batch key width"],
         mask: Bool[Tensor, "batch key"] | None = None,
     ) -> Memory:
-        """Project the keys, once for every query to come."""
+        """Return the memory for the encoder's states ``values``, with their keys.
+
+        Args:
+            values: States of the encoder.
+            mask: True at real positions; None: all positions are real.
+        """
         if mask is None:
             mask = torch.ones(values.shape[:2], dtype=torch.bool, device=values.device)
         return Memory(self.from_key(values), values, mask)
@@ -117,29 +130,29 @@ class Attention(nn.Module):
     def forward(
         self, queries: Float[Tensor, "batch query size"], memory: Memory
     ) -> tuple[Float[Tensor, "batch query width"], Float[Tensor, "batch query key"]]:
-        """Return what each query sees, and where it looked."""
+        """Return the context vector of each query, and its attention weights."""
         return attend(self.scores(queries, memory.keys), memory.values, memory.mask[:, None])
 
     def scores(self, queries: Tensor, keys: Tensor) -> Float[Tensor, "batch query key"]:
-        """Return how well each key answers each query."""
+        """Return the score of each key for each query."""
         if self.from_query is None:
             return queries @ keys.transpose(1, 2)
-        # In place: neither the sum nor its gradient needs the numbers before the tanh.
+        # In place, as neither addition nor tanh needs the numbers before the tanh for its gradient.
         hidden: Tensor = (self.from_query(queries)[:, :, None] + keys[:, None]).tanh_()
         scores: Tensor = hidden @ cast(Tensor, self.to_score)
         return scores
 
 
 class MultiHeadAttention(nn.Module):
-    """Several attentions side by side, each in its own projection of what it reads.
+    """Multi-head scaled dot-product attention.
 
     Args:
-        width: Size of the vectors, shared out to the heads.
-        heads: How many; ``width`` is a multiple of it.
-        dropout: Share of the weights dropped while training.
+        width: Size of the inputs and outputs; each head has width / heads of it.
+        heads: Number of heads.
+        dropout: Dropout rate of the attention weights.
 
     Raises:
-        UsageError: If the heads do not share the width evenly.
+        UsageError: If ``width`` is not a multiple of ``heads``.
 
     Source:
         Vaswani et al. (2017), https://arxiv.org/abs/1706.03762, section 3.2.2.
@@ -148,7 +161,7 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, width: int, heads: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         if width % heads:
-            raise UsageError(f"{heads} heads cannot share a width of {width} evenly.")
+            raise UsageError(f"width ({width}) must be a multiple of heads ({heads}).")
         self.heads, self.dropout = heads, dropout
         self.to_query, self.to_key = nn.Linear(width, width), nn.Linear(width, width)
         self.to_value, self.output = nn.Linear(width, width), nn.Linear(width, width)
@@ -156,7 +169,7 @@ class MultiHeadAttention(nn.Module):
     def project(
         self, memory: Float[Tensor, "batch key width"]
     ) -> tuple[Float[Tensor, "batch head key size"], Float[Tensor, "batch head key size"]]:
-        """Return keys and values, projected once for every query to come."""
+        """Return the keys and values of all heads."""
         return self.split(self.to_key(memory)), self.split(self.to_value(memory))
 
     def forward(
@@ -167,14 +180,15 @@ class MultiHeadAttention(nn.Module):
         mask: Bool[Tensor, "#batch #head #query key"] | None = None,
         bias: Float[Tensor, "#batch head query key"] | None = None,
     ) -> Float[Tensor, "batch query width"]:
-        """Return what each query sees.
+        """Return the output of the attention for each query.
 
         Args:
-            queries: One vector a position.
+            queries: One vector per position, not yet projected.
             keys: As ``project`` returns them.
-            values: Likewise.
-            mask: True where a query may look; a query that may look nowhere gets zeros.
-            bias: Added to the scores (relative positions).
+            values: As ``project`` returns them.
+            mask: True where a query may attend to a key. A query without any such key gets the
+                output for a weighted mean of zero.
+            bias: Added to the scores, for relative positions.
         """
         dropout = self.dropout if self.training else 0.0
         allowed = mask
@@ -194,11 +208,11 @@ class MultiHeadAttention(nn.Module):
         mask: Bool[Tensor, "#batch #head #query key"] | None = None,
         bias: Float[Tensor, "#batch head query key"] | None = None,
     ) -> Float[Tensor, "batch head query key"]:
-        """Return where each head looks from each query."""
+        """Return the attention weights of each head, with the arguments of ``forward``."""
         scores = scaled_dot_product(self.split(self.to_query(queries)), keys)
         scores = scores if bias is None else scores + bias
         return attend(scores, torch.zeros_like(keys), mask)[1]
 
     def split(self, vectors: Tensor) -> Float[Tensor, "batch head position size"]:
-        """Share each vector out to the heads."""
+        """Split each vector into one part per head."""
         return vectors.view(*vectors.shape[:2], self.heads, -1).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""One vector for a word, read from its characters."""
+"""Word vectors computed from characters, by a convolution or an LSTM."""
 
 from typing import Literal
 
@@ -14,21 +14,22 @@ from ensuite.nn.recurrent import Recurrent
 
 
 class CharacterEncoder(nn.Module):
-    """Read the characters of each word; a word without any, padding, becomes zeros.
+    """Compute a vector for each word from its characters; padding (no characters) becomes zeros.
 
-    By convolution, with the largest of each column over the word, or at least 0; or by an LSTM from
-    either end, its last states side by side. Equal words of a batch are read once.
+    With "convolution" the vector is the maximum over the word of each output channel, and 0 at
+    least. With "lstm" it is the last states of a bidirectional LSTM, concatenated. Words that occur
+    several times in a batch are computed once.
 
     Args:
-        size: How many characters there are, padding (0) among them.
+        size: Number of different characters, including padding (0).
         width: Size of the vector of a word.
-        method: What reads the characters.
-        embedding: Size of the vector of a character.
-        reach: How many characters one column of the convolution sees at once; an odd number.
-        dropout: Share of the characters' numbers dropped while training.
+        method: Layer that reads the characters.
+        embedding: Size of the embedding of a character.
+        reach: Kernel size of the convolution, in characters; an odd number.
+        dropout: Dropout rate of the character embeddings.
 
     Raises:
-        UsageError: For another method, an even ``reach``, or an odd ``width`` of an LSTM.
+        UsageError: For an unknown method, an even ``reach``, or an odd ``width`` with "lstm".
 
     Sources:
         Convolution: Ma & Hovy (2016), https://arxiv.org/abs/1603.01354, section 2.1
@@ -48,26 +49,26 @@ class CharacterEncoder(nn.Module):
         super().__init__()
         self.embed = Embedding(size, embedding, dropout=dropout)
         if method == "convolution" and reach % 2:
-            self.reader: nn.Module = Columns(embedding, width, reach)
+            self.reader: nn.Module = CharacterConvolution(embedding, width, reach)
         elif method == "lstm" and width % 2 == 0:
-            self.reader = BothEnds(embedding, width)
+            self.reader = CharacterLSTM(embedding, width)
         else:
             raise UsageError(
-                "Characters are read by a convolution of odd reach, or by an lstm of even width; "
-                f"not by a {method} of reach {reach} and width {width}."
+                "Characters are read by a convolution with an odd reach, or by an lstm with an "
+                f"even width, not by method {method} with reach {reach} and width {width}."
             )
 
     def forward(
         self, characters: Int[Tensor, "batch time character"]
     ) -> Float[Tensor, "batch time width"]:
-        """Return one vector per word, whatever the padding of its characters."""
+        """Return one vector per word, which does not depend on the padding of its characters."""
         words, places = distinct(characters.flatten(0, 1))
         vectors = self.reader(self.embed(words), words != 0)
         return F.embedding(places.view(characters.shape[:2]), vectors)
 
 
-class Columns(nn.Module):
-    """A convolution over time, and the largest number of each column, or 0."""
+class CharacterConvolution(nn.Module):
+    """A convolution over the characters of a word, with ReLU and max pooling over the word."""
 
     def __init__(self, features: int, width: int, reach: int) -> None:
         super().__init__()
@@ -76,24 +77,25 @@ class Columns(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "word character features"], mask: Bool[Tensor, "word character"]
     ) -> Float[Tensor, "word width"]:
-        """Return one vector a word, from its real characters only: most of a batch is padding.
+        """Return one vector per word.
 
-        The inputs of padding are zeros.
+        The convolution is computed at real characters only, since most characters of a batch of
+        words are padding. The inputs at padding must be zero.
         """
         reach, width = self.convolve.kernel_size[0], self.convolve.out_channels
         padded = F.pad(inputs, (0, 0, reach // 2, reach // 2))
         word, character = mask.nonzero(as_tuple=True)
         start = word * padded.shape[1] + character
         seen = start[:, None] + torch.arange(reach, device=start.device)
-        # F.embedding, not padded[...]: the gradient of an index is not the same bits every time
+        # F.embedding, not indexing, whose gradient is not bit-for-bit reproducible
         windows = F.embedding(seen, padded.flatten(0, 1)).flatten(1)
         weight = self.convolve.weight.transpose(1, 2).reshape(width, -1)
         columns = F.linear(windows, weight, self.convolve.bias)
         return torch.segment_reduce(columns, "max", lengths=mask.sum(1), initial=0.0)
 
 
-class BothEnds(nn.Module):
-    """An LSTM from either end, and the last state of both."""
+class CharacterLSTM(nn.Module):
+    """A bidirectional LSTM over the characters of a word, and its last states."""
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
@@ -102,7 +104,7 @@ class BothEnds(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "word character features"], mask: Bool[Tensor, "word character"]
     ) -> Float[Tensor, "word width"]:
-        """Return one vector a word."""
+        """Return one vector per word."""
         _, states = self.recurrent(inputs, mask)
         return self.recurrent.last(states)
 
@@ -110,10 +112,10 @@ class BothEnds(nn.Module):
 def distinct(
     rows: Int[Tensor, "row column"],
 ) -> tuple[Int[Tensor, "distinct column"], Int[Tensor, " row"]]:
-    """Return the rows without repetitions, and where among them each row is.
+    """Return the distinct rows, and for each row the index of its equal among them.
 
-    By a hash of each row, as ``torch.unique`` of rows takes longer than to read them; should two
-    rows ever share one, by ``torch.unique``.
+    Rows are compared by a hash, since ``torch.unique(dim=0)`` takes longer than the layer that
+    reads the rows. It is used only if two different rows have the same hash.
     """
     order = torch.arange(max(rows.shape), device=rows.device)
     factors = torch.full_like(order, 6364136223846793005).cumprod(0)  # Knuth's, modulo 2^64

@@ -1,9 +1,9 @@
-"""Linear-chain conditional random field (CRF): the best labels of a sequence, chosen together.
+"""Linear-chain conditional random field (CRF) over the labels of a sequence.
 
-A path of labels scores the sum of its emissions (of a label at a position), of its transitions
-(from a label to the next), of the start of its first label and of the end of its last. Its
-probability is exp(score) over the sum of exp(score) of all paths. Padding may stand anywhere: it is
-stepped over. A row of nothing but padding has one path, of score 0.
+The score of a path of labels is the sum of its emission scores (of each label at its position), its
+transition scores (of each label followed by the next), the start score of the first label and the
+end score of the last. Its probability is exp(score) divided by the sum of exp(score) of all paths.
+Padding may be anywhere and is skipped. A row of padding alone has one path, whose score is 0.
 
 Sources:
     Lafferty, McCallum & Pereira (2001), ICML, pages 282-289
@@ -21,20 +21,21 @@ from torch.autograd.function import once_differentiable
 from ensuite.core.batch import IGNORE
 
 IMPOSSIBLE = -1e9
-"""Score of what cannot be: its exponential is 0, and unlike with infinity no difference is NaN."""
+"""Score of an impossible label: its exponential is 0, and differences of it are not NaN."""
 
-WIDEST = 60.0
-"""Transitions further apart than this, in nats, are not multiplied: exp(-87) is 0 in float32."""
+MAX_RANGE = 60.0
+"""Largest range of the transition scores, in nats, for which exp(scores) are multiplied; it keeps
+the factors far from underflow, as exp(-87) is the smallest normal number in float32."""
 
 
 class Chain(NamedTuple):
-    """The scores of a batch of chains, in the order in which the functions here take them.
+    """The scores of a CRF for a batch, in the order of the arguments of the functions here.
 
     Attributes:
-        emissions: Of each label at each position.
-        transitions: Of going from one label, a row, to the next, a column.
-        start: Of each label at the first real position.
-        end: Of each label at the last real position.
+        emissions: Score of each label at each position.
+        transitions: Score of each label (row) followed by each label (column).
+        start: Score of each label at the first real position.
+        end: Score of each label at the last real position.
     """
 
     emissions: Float[Tensor, "batch time label"]
@@ -44,12 +45,12 @@ class Chain(NamedTuple):
 
 
 class CRF(nn.Module):
-    """Put scores of neighbouring labels beside those of single positions.
+    """The parameters of a CRF: transition, start and end scores.
 
-    They start at 0: then every position is a softmax for itself.
+    They start at zero, where the CRF is an independent softmax at each position.
 
     Args:
-        labels: How many labels there are.
+        labels: Number of labels.
     """
 
     def __init__(self, labels: int) -> None:
@@ -59,7 +60,7 @@ class CRF(nn.Module):
         self.end = nn.Parameter(torch.zeros(labels))
 
     def forward(self, emissions: Float[Tensor, "batch time label"]) -> Chain:
-        """Return all scores: ``viterbi(*crf(emissions), mask)``."""
+        """Return all scores, to be used as in ``viterbi(*crf(emissions), mask)``."""
         return Chain(emissions, self.transitions, self.start, self.end)
 
 
@@ -71,11 +72,11 @@ def negative_log_likelihood(
     labels: Int[Tensor, "batch time"],
     mask: Bool[Tensor, "batch time"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Sum -log p(labels), in nats, over the rows.
+    """Return the sum over the rows of -log p(labels), in nats.
 
-    Where a label is ``IGNORE``, any may stand: the row counts the probability of all paths through
-    its known labels (Tsuboi et al. 2008, https://aclanthology.org/C08-1113, section 3). A row
-    without any known label counts 0.
+    If some labels of a row are ``IGNORE``, p is the probability of all paths that agree with its
+    known labels (Tsuboi et al. 2008, https://aclanthology.org/C08-1113, section 3). A row without
+    any known label adds 0.
     """
     chain = Chain(_wide(emissions), _wide(transitions), _wide(start), _wide(end))
     unknown = labels == IGNORE
@@ -96,11 +97,11 @@ def path_score(
     labels: Int[Tensor, "batch time"],
     mask: Bool[Tensor, "batch time"] | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Return the score of one path a row; labels at padding are not read."""
+    """Return the score of one path per row; labels at padding are ignored."""
     emissions, labels, real = _to_start(_wide(emissions), labels, mask)
     labels = labels.masked_fill(~real, 0)
     pairs = labels[:, :-1] * len(start) + labels[:, 1:]
-    # F.embedding, not table[pairs]: the gradient of an index is not the same bits every time
+    # F.embedding, not indexing, whose gradient is not bit-for-bit reproducible
     steps = F.embedding(pairs, _wide(transitions).reshape(-1, 1))[..., 0]
     at = emissions.gather(2, labels[..., None])[..., 0]
     last = labels.gather(1, (real.sum(1, keepdim=True) - 1).clamp(min=0))
@@ -118,11 +119,11 @@ def log_partition(
     end: Float[Tensor, " label"],
     mask: Bool[Tensor, "batch time"] | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Return the logarithm of the sum of exp(score) over all paths of each row."""
+    """Return the log partition function of each row: logsumexp of the scores of all paths."""
     emissions, _, real = _to_start(_wide(emissions), None, mask)
     transitions, start, end = _wide(transitions), _wide(start), _wide(end)
-    spread = float(transitions.detach().max() - transitions.detach().min())
-    compute = _LogPartition.apply if spread < WIDEST else _log_partition
+    score_range = float(transitions.detach().max() - transitions.detach().min())
+    compute = _LogPartition.apply if score_range < MAX_RANGE else _log_partition
     total: Tensor = compute(emissions.transpose(0, 1), transitions, start, end, real.t())
     return total
 
@@ -134,10 +135,10 @@ def marginals(
     end: Float[Tensor, " label"],
     mask: Bool[Tensor, "batch time"] | None = None,
 ) -> Float[Tensor, "batch time label"]:
-    """Return the probability of each label at each position; zeros at padding."""
+    """Return the marginal probability of each label at each position; zeros at padding."""
     chain = (emissions.detach(), transitions.detach(), start.detach(), end.detach())
-    # The gradient of log_partition is what is asked for, and copies, since in inference mode what
-    # is given cannot be differentiated.
+    # The marginals are the gradient of the log partition function. Tensors made in inference mode
+    # cannot be differentiated, so it is taken with respect to a copy.
     with torch.inference_mode(False), torch.enable_grad():
         wide = _wide(chain[0]).clone().requires_grad_()
         mask = None if mask is None else mask.clone()
@@ -152,7 +153,7 @@ def viterbi(
     end: Float[Tensor, " label"],
     mask: Bool[Tensor, "batch time"] | None = None,
 ) -> list[list[int]]:
-    """Return the path of the largest score of each row, over its real positions only.
+    """Return the labels of the path with the highest score, at the real positions of each row.
 
     Source:
         Viterbi (1967), https://doi.org/10.1109/TIT.1967.1054010
@@ -169,7 +170,13 @@ def viterbi(
 
 
 def _trace_back(label: int, before: list[list[int]], length: int) -> list[int]:
-    """Return the path to a label, from the one it was best reached from at each position."""
+    """Return the best path that ends in ``label``.
+
+    Args:
+        label: Last label of the path.
+        before: For each position and label, the label before it on the best path to it.
+        length: Number of positions of the path.
+    """
     path = [label]
     for choice in before[length - 1 : 0 : -1]:
         path.append(choice[path[-1]])
@@ -183,8 +190,8 @@ def _log_partition(
     end: Float[Tensor, " label"],
     real: Bool[Tensor, "time batch"],
 ) -> Float[Tensor, " batch"]:
-    """Run the forward algorithm as it is defined; time comes first, padding last."""
-    sums = start + emissions[0]  # over all ways to each label
+    """Compute the forward algorithm in log space; padding follows the real positions."""
+    sums = start + emissions[0]  # logsumexp over all paths to each label
     for now, here in zip(emissions[1:], real[1:, :, None], strict=True):
         ways = torch.logsumexp(sums[:, :, None] + transitions, 1)
         sums = torch.where(here, ways + now, sums)
@@ -192,10 +199,11 @@ def _log_partition(
 
 
 class _LogPartition(torch.autograd.Function):
-    """The forward algorithm with a product of matrices a position, both ways.
+    """The forward-backward algorithm with one matrix product per position and direction.
 
-    The sum over the labels before, Σ exp(sums + transitions), is exp(sums - largest) @
-    exp(transitions), and the gradient is how probable each label, and each pair of them, is.
+    The sum over the previous labels, Σ exp(sums + transitions), is computed as
+    exp(sums - largest) @ exp(transitions). The gradients are the marginal probabilities of labels
+    and of pairs of neighbouring labels.
     """
 
     @staticmethod
@@ -220,12 +228,12 @@ class _LogPartition(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Return how probable each label is, and how often each pair is expected."""
+        """Return the label marginals, and the expected number of each pair of labels."""
         last, factors, real, *rest = ctx.saved_tensors
         parts, totals = rest[: len(real) - 1], rest[len(real) - 1 :]
         labels, shares = [last * (gradient * real[0])[:, None]], []
         for part, total, here in reversed([*zip(parts, totals, real[1:, :, None], strict=True)]):
-            shares.append(labels[-1] / total * here)  # none at padding
+            shares.append(labels[-1] / total * here)  # zero at padding
             before = part * (shares[-1] @ factors.t())
             labels.append(torch.where(here, before, labels[-1]))
         expected = torch.stack(labels[::-1])
@@ -239,7 +247,7 @@ class _LogPartition(torch.autograd.Function):
 def _to_start(
     emissions: Tensor, labels: Tensor | None, mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Move each row's real positions to its start; return emissions, labels and the new mask."""
+    """Move the real positions of each row to its start; return emissions, labels and mask."""
     if mask is None:
         mask = torch.ones_like(emissions[..., 0], dtype=torch.bool)
     labels = torch.zeros_like(mask, dtype=torch.long) if labels is None else labels
@@ -251,5 +259,5 @@ def _to_start(
 
 
 def _wide(scores: Tensor) -> Tensor:
-    """Return at least float32: sums over many paths."""
+    """Convert scores of lower precision to float32, since sums over many paths need it."""
     return scores.to(torch.promote_types(scores.dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""Several documents in one row, each read as if it stood alone."""
+"""Rows that hold several documents: each document is given a row of its own, and put back."""
 
 from typing import NamedTuple
 
@@ -10,15 +10,15 @@ from ensuite.nn.unroll import State, choose
 
 
 class Documents(NamedTuple):
-    """Where everything stands once each document of a batch has a row of its own.
+    """The index tables between a batch and its documents with a row for each.
 
     Attributes:
-        mask: True where a document has a position.
-        sources: Place in the batch, of all its positions in one line, of each position here.
-        places: Place here, of all positions in one line, of each position of the batch.
-        ends: First and last document of each row; -1 of a row that is all padding.
+        mask: True at the positions of each document; the rest of its row is padding.
+        sources: For each position of the documents, its index in the flattened batch.
+        places: For each position of the batch, its index in the flattened documents.
+        ends: Index of the first and the last document of each row; -1 for a row of padding alone.
         row: Row of the batch that each document comes from.
-        real: The mask of the batch.
+        real: Mask of the batch.
     """
 
     mask: Bool[Tensor, "document longest"]
@@ -31,30 +31,36 @@ class Documents(NamedTuple):
     def split(
         self, inputs: Float[Tensor, "batch time features"]
     ) -> Float[Tensor, "document longest features"]:
-        """Give each document a row of its own, without padding between its positions."""
+        """Move each document to a row of its own, without padding between its positions."""
         return inputs.flatten(0, 1).index_select(0, self.sources).view(*self.mask.shape, -1)
 
     def join(
         self, outputs: Float[Tensor, "document longest width"]
     ) -> Float[Tensor, "batch time width"]:
-        """Put every position back to its place; padding is 0."""
+        """Undo ``split``: move every position back to its row; padding is zero."""
         joined = outputs.flatten(0, 1).index_select(0, self.places).view(*self.real.shape, -1)
         return joined * self.real[..., None]
 
     def start(self, begun: State, state: State, *, ahead: bool) -> State:
-        """Return what each document starts from: the first one read of a row from ``state``.
+        """Return the initial state of each document.
 
         Args:
-            begun: The state of a document that starts anew.
-            state: The state that each row goes on from.
-            ahead: Whether documents are read from the first to the last.
+            begun: Initial state, one row per document, of all but the first document of a row.
+            state: Initial state of each row of the batch, for the first document read.
+            ahead: Whether rows are read forwards.
         """
         numbers = torch.arange(len(self.row), device=self.row.device)
         goes_on = self.ends[0 if ahead else 1].index_select(0, self.row) == numbers
         return choose(goes_on, _take(state, self.row), begun)
 
     def end(self, after: State, state: State, *, ahead: bool) -> State:
-        """Return the state of each row after the last document read; all padding keeps its own."""
+        """Return the last state of each row of the batch.
+
+        Args:
+            after: Last state of each document.
+            state: Initial state of each row, which a row of padding alone keeps.
+            ahead: Whether rows are read forwards.
+        """
         last = self.ends[1 if ahead else 0]
         return choose(last >= 0, _take(after, last.clamp(min=0)), state)
 
@@ -66,10 +72,10 @@ def _take(state: State, rows: Int[Tensor, " row"]) -> State:
 def documents_of(
     numbers: Int[Tensor, "batch time"], real: Bool[Tensor, "batch time"]
 ) -> Documents | None:
-    """Return the documents of a batch; None where no position is real.
+    """Return the documents of a batch; None if it has no real position.
 
     Args:
-        numbers: Number of the document of each position; it counts at real ones alone.
+        numbers: Number of the document that each position belongs to; at padding it is ignored.
         real: True at real positions.
     """
     rows, time = real.shape
@@ -97,7 +103,7 @@ def documents_of(
 def edges(
     numbers: Int[Tensor, "batch time"], real: Bool[Tensor, "batch time"]
 ) -> tuple[Int[Tensor, " batch"], Int[Tensor, " batch"]]:
-    """Return the number of each row's first and of its last document."""
+    """Return the document numbers at the first and at the last real position of each row."""
     first = real.int().argmax(1, keepdim=True)
     last = real.shape[1] - 1 - real.flip(1).int().argmax(1, keepdim=True)
     return numbers.gather(1, first)[:, 0], numbers.gather(1, last)[:, 0]

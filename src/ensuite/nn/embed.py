@@ -1,4 +1,4 @@
-"""Vectors for tokens."""
+"""Token embedding, with dropout of embeddings and of whole tokens."""
 
 import torch
 import torch.nn.functional as F
@@ -7,20 +7,21 @@ from torch import Tensor, nn
 
 
 class Embedding(nn.Module):
-    """Look up the vector of each token; that of padding, 0, is zero and stays so.
+    """Look up the vector of each token. The vector of padding (0) is zero and is not trained.
 
     Args:
-        size: How many tokens there are, padding among them.
+        size: Size of the vocabulary, including padding.
         width: Size of a vector.
-        dropout: Share of the vectors' numbers dropped while training, the same ones at every
-            position of a row.
-        word_dropout: Share of the tokens whose whole vector is zero while training.
-        vectors: (size, width), what to start from; None: random numbers.
-        init_std: Standard deviation of the random numbers.
+        dropout: Dropout rate of the features. One mask is drawn for each row and used at every
+            position.
+        word_dropout: Share of tokens whose whole vector is set to zero while training.
+        vectors: (size, width), initial weights; None: random.
+        init_std: Standard deviation of the random initial weights.
 
     Sources:
-        Gal & Ghahramani (2016), https://arxiv.org/abs/1512.05287, section 4; they drop all
-        occurrences of a word together, here each is dropped for itself and the rest not scaled.
+        Gal & Ghahramani (2016), https://arxiv.org/abs/1512.05287, section 4. They drop all
+        occurrences of a word together and scale the other vectors; here every occurrence is dropped
+        independently, and nothing is scaled.
     """
 
     def __init__(
@@ -42,11 +43,11 @@ class Embedding(nn.Module):
         nn.init.zeros_(self.weight[0])
 
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time width"]:
-        """Return one vector a token."""
+        """Return one vector per token."""
         if self.training and self.word_dropout:
             dropped = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
             tokens = tokens.masked_fill(dropped, 0)
-        # F.embedding, not weight[tokens]: the gradient of an index is not the same bits every time
+        # F.embedding, not indexing, whose gradient is not bit-for-bit reproducible
         vectors = F.embedding(tokens, self.weight, padding_idx=0)
         if self.training and self.dropout:
             kept = F.dropout(vectors.new_ones(len(vectors), 1, vectors.shape[2]), self.dropout)

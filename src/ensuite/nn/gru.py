@@ -1,56 +1,56 @@
-"""The gated recurrent unit (GRU), with its reset gate before or after the matrix."""
+"""The gated recurrent unit (GRU), with its reset gate before or after the matrix product."""
 
 from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
-from ensuite.nn.kernels import dense, gru
-from ensuite.nn.unroll import Cell
+from ensuite.nn.kernels import gru, pytorch
+from ensuite.nn.kernels.paths import FastCell
 
 
 class GRUState(NamedTuple):
-    """What a GRU carries from one position to the next."""
+    """State of a GRU."""
 
     hidden: Float[Tensor, "batch width"]
 
 
-class GRU(Cell[GRUState]):
-    """Read a sequence in order, through a hidden state that two gates guard.
+class GRU(FastCell[GRUState]):
+    """A gated recurrent unit layer in one direction.
 
         r = σ(W_r x + U_r h + b_r)       n = tanh(W_n x + b_n + U_n (r ⊙ h))          before
         z = σ(W_z x + U_z h + b_z)       n = tanh(W_n x + b_n + r ⊙ (U_n h + u))      after
         h' = z ⊙ h + (1 - z) ⊙ n
 
-    The update gate z keeps the old state: z = 1 carries h on, z = 0 writes n, as in Cho et al.
-    (2014), PyTorch and Keras. Other texts swap the two, h' = (1 - z) ⊙ h + z ⊙ n (Chung et al.
-    2014); their z is 1 minus ours, so negate W_z, U_z and b_z to go from one to the other.
+    The update gate z is the share of the old state that is kept: z = 1 keeps h, z = 0 replaces it
+    by n, as in Cho et al. (2014), PyTorch and Keras. Chung et al. (2014) and others define it the
+    other way round, h' = (1 - z) ⊙ h + z ⊙ n; negate W_z, U_z and b_z to convert weights.
 
-    "before" resets the state before the matrix, as Cho et al. do; "after" resets the product, as
-    PyTorch and cuDNN do, so that all three products are one. Only "after" has the bias u, which is
-    reset with the product.
+    With "before" the reset gate multiplies the state before the matrix product, as in Cho et al.
+    With "after" it multiplies the product, as in PyTorch and cuDNN, so that the three products with
+    h are one. Only "after" has the bias u.
 
     Args:
         features: Size of one input vector.
         width: Size of the hidden state.
-        reset: Where the reset gate stands.
-        normalize: Whether the products W x and U h go through layer norm, those of the two gates
-            together and those of the candidate n by themselves.
-        recurrent_dropout: Share of h that U does not see while training, the same at all positions.
-        learn_start: Whether the state before the first position is learned; else it is 0.
+        reset: Whether the reset gate is applied before or after the matrix product U_n h.
+        normalize: Whether layer norm is applied to the products W x and U h: once over both gates,
+            and once over the candidate n.
+        recurrent_dropout: Dropout rate of h before U, with one mask for all positions of a row.
+        learn_start: Whether the initial state is learned; otherwise it is zero.
 
     Raises:
-        UsageError: For another place.
+        UsageError: If ``reset`` is neither.
 
     Sources:
         Cho et al. (2014), EMNLP, https://arxiv.org/abs/1406.1078, equations 5 to 8
         "after": https://pytorch.org/docs/stable/generated/torch.nn.GRU.html
         z swapped: Chung et al. (2014), https://arxiv.org/abs/1412.3555, equation 5
         Layer norm: Ba, Kiros & Hinton (2016), https://arxiv.org/abs/1607.06450, supplement
-        Dropout: see ``Cell``
+        Recurrent dropout: see ``Cell``
     """
 
     def __init__(
@@ -73,30 +73,21 @@ class GRU(Cell[GRUState]):
             learn_start=learn_start,
         )
         if reset not in ("after", "before"):
-            raise UsageError(f'The reset gate of a GRU is "after" or "before", not "{reset}".')
+            raise UsageError(f'reset must be "after" or "before", not "{reset}".')
         self.reset_bias = nn.Parameter(torch.zeros(width)) if reset == "after" else None
-        self.hoists = not normalize
-        self.own = None if self.reset_bias is None else "reset_bias"
-        self.kernel = None if normalize or reset == "before" else torch.gru
+        self.extra = None if self.reset_bias is None else "reset_bias"
+        self.hoisted_kernel = None if normalize else gru.kernel(reset)
+        self.pytorch_kernel = None if normalize or reset == "before" else pytorch.GRU
 
     @classmethod
     def from_torch(cls, layer: nn.GRU) -> "GRU":
-        """Return a GRU with the weights of a torch layer.
+        """Return a GRU with the weights of a PyTorch layer.
 
         Raises:
-            UsageError: If that has several layers or directions.
+            UsageError: If the layer has several layers or directions.
         """
-        weights = dense.weights_of(layer)
-        gates, candidate = weights.hidden_bias.tensor_split([2 * layer.hidden_size])
         cell = cls(layer.input_size, layer.hidden_size)
-        cell.to(weights.from_input).load_state_dict(
-            {
-                "from_input.weight": weights.from_input,
-                "from_input.bias": weights.input_bias + F.pad(gates, (0, layer.hidden_size)),
-                "from_hidden.weight": weights.from_hidden,
-                "reset_bias": candidate,
-            }
-        )
+        cell.load_pytorch(layer)
         return cell
 
     def step(
@@ -107,7 +98,7 @@ class GRU(Cell[GRUState]):
     ) -> GRUState:
         (hidden,) = state
         seen = hidden if kept is None else hidden * kept
-        # PyTorch's order: reset and update, then the candidate
+        # in PyTorch's order: reset gate, update gate, candidate
         gates, candidate = projected.tensor_split([2 * self.width], dim=-1)
         if self.reset_bias is None:
             reset, update = (gates + self.from_hidden.part(0, seen)).sigmoid().chunk(2, dim=-1)
@@ -118,28 +109,12 @@ class GRU(Cell[GRUState]):
             recalled = reset * (called + self.reset_bias)
         return GRUState(update * hidden + (1 - update) * (candidate + recalled).tanh())
 
-    def hoisted(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: GRUState,
-        kept: Float[Tensor, "batch width"] | None,
-    ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
-        outputs, last = gru.run(self.define_of, inputs, mask, kept, *state, self.weights())
-        return outputs, GRUState(*last)
+    def hidden_bias(self) -> Float[Tensor, " gates"]:
+        assert self.reset_bias is not None  # else PyTorch has no kernel of this cell
+        return F.pad(self.reset_bias, (2 * self.width, 0))
 
-    def dense(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: GRUState,
-    ) -> tuple[Float[Tensor, "batch time width"], GRUState]:
-        assert self.reset_bias is not None  # or kernel is None
-        weights = dense.Weights(
-            self.from_input.weight,
-            self.from_hidden.weight,
-            self.from_input.bias,
-            F.pad(self.reset_bias, (2 * self.width, 0)),
-        )
-        keep = (0.0, dense.OPEN, 0.0)  # the update gate lets the old state through
-        return dense.run(torch.gru, inputs, mask, state, weights, when_padded=keep)
+    def tensors_of(self, weights: pytorch.Weights) -> dict[str, Tensor]:
+        gates, candidate = weights.hidden_bias.tensor_split([2 * self.width])
+        input_bias = weights.input_bias + F.pad(gates, (0, self.width))
+        tensors = super().tensors_of(weights)
+        return {**tensors, "from_input.bias": input_bias, "reset_bias": candidate}

@@ -1,4 +1,4 @@
-"""Heads: from the states of a backbone to the values a loss or a prediction reads."""
+"""Heads: layers from the states of a backbone to the outputs that a loss or prediction reads."""
 
 import torch
 from jaxtyping import Float
@@ -10,62 +10,71 @@ from ensuite.nn.embed import Embedding
 from ensuite.nn.vocabulary import Projected
 
 
-class SummaryHead(nn.Module):
-    """Read one vector for each row: logits, or numbers.
+class _LinearHead(nn.Module):
+    """Dropout and a linear layer.
 
     Args:
-        width: Size of the backbone's vectors.
-        outputs: How many values.
-        dropout: Share of the summary's numbers dropped while training.
+        width: Size of the backbone's states.
+        outputs: Number of outputs.
+        dropout: Dropout rate of the states.
     """
 
     def __init__(self, width: int, outputs: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(width, outputs)
+
+    def read(
+        self, states: Float[Tensor, "*positions width"]
+    ) -> Float[Tensor, "*positions outputs"]:
+        """Return the outputs for each state."""
+        values: Tensor = self.linear(self.dropout(states))
+        return values
+
+
+class SummaryHead(_LinearHead):
+    """Outputs for each row, such as logits or numbers, from the summary of the row.
+
+    Args:
+        width: Size of the backbone's summary.
+        outputs: Number of outputs.
+        dropout: Dropout rate of the summary.
+    """
 
     def forward(self, states: States, batch: Batch) -> Float[Tensor, "batch outputs"]:
-        """Return the values of each row."""
-        values: Tensor = self.linear(self.dropout(states.summary))
-        return values
+        """Return the outputs for each row."""
+        return self.read(states.summary)
 
 
-class SequenceHead(nn.Module):
-    """Read one vector for each position: logits, or numbers.
+class SequenceHead(_LinearHead):
+    """Outputs for each position, such as logits or numbers, from the state of the position.
 
     Args:
-        width: Size of the backbone's vectors.
-        outputs: How many values.
-        dropout: Share of the sequence's numbers dropped while training.
+        width: Size of the backbone's states.
+        outputs: Number of outputs.
+        dropout: Dropout rate of the states.
     """
 
-    def __init__(self, width: int, outputs: int, *, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(width, outputs)
-
     def forward(self, states: States, batch: Batch) -> Float[Tensor, "batch *time outputs"]:
-        """Return the values of each position; without time where ``states`` are of one step.
+        """Return the outputs for each position; without ``time`` for the states of one step.
 
         Raises:
-            UsageError: If the backbone has no state for every position.
+            UsageError: If the backbone has no state for each position.
         """
-        if states.sequence is None:
-            raise UsageError("This backbone has no state for every position: choose one that does.")
-        values: Tensor = self.linear(self.dropout(states.sequence))
-        return values
+        return self.read(require_sequence(states))
 
 
 class TokenHead(nn.Module):
-    """Score every token at each position.
+    """Logits over the vocabulary at each position.
 
     Args:
-        width: Size of the backbone's vectors.
-        size: How many tokens there are.
-        embedding: Where a token's score is the product with its own vector (tied), those vectors.
+        width: Size of the backbone's states.
+        size: Size of the vocabulary.
+        embedding: Input embedding whose weight is also the output projection (weight tying); None:
+            a weight of its own.
 
     Source:
-        Press & Wolf (2017), https://arxiv.org/abs/1608.05859: one matrix for input and output.
+        Press & Wolf (2017), https://arxiv.org/abs/1608.05859
     """
 
     def __init__(self, width: int, size: int, embedding: Embedding | None = None) -> None:
@@ -74,23 +83,35 @@ class TokenHead(nn.Module):
         self.project = nn.Identity() if inner == width else nn.Linear(width, inner)
         self.weight = nn.Parameter(torch.empty(size, inner)) if embedding is None else None
         self.bias = nn.Parameter(torch.zeros(size))
-        self.embedding = (embedding,)  # in a tuple: the weights are the backbone's, saved there
+        # In a tuple, so that it is not registered as a submodule: the backbone owns its weights.
+        self.embedding = (embedding,)
         if self.weight is not None:
             nn.init.normal_(self.weight, std=inner**-0.5)
 
     def forward(self, states: States, batch: Batch) -> Float[Tensor, "*positions size"]:
-        """Return the logits of each position; of one step, or of chosen positions, without time.
+        """Return the logits at each position; without ``time`` for states of one step.
 
         Raises:
-            UsageError: If the backbone has no state for every position.
+            UsageError: If the backbone has no state for each position.
         """
-        if states.sequence is None:
-            raise UsageError("This backbone has no state for every position: choose one that does.")
-        return self.factors(states.sequence).scores()
+        return self.factors(require_sequence(states)).scores()
 
     def factors(self, hidden: Float[Tensor, "*positions width"]) -> Projected:
-        """Return what the logits are the product of: their loss does not need themselves."""
+        """Return the two factors of the logits, from which their loss can be computed directly."""
         (embedding,) = self.embedding
         weight = self.weight if embedding is None else embedding.weight
         assert weight is not None
         return Projected(self.project(hidden), weight, self.bias)
+
+
+def require_sequence(states: States) -> Tensor:
+    """Return the states of all positions.
+
+    Raises:
+        UsageError: If the backbone has no state for each position.
+    """
+    if states.sequence is None:
+        raise UsageError(
+            "This backbone has no state for each position: choose one with the trait sequence."
+        )
+    return states.sequence

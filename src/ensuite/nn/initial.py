@@ -1,4 +1,4 @@
-"""How weights start, where it decides what can be learned at all."""
+"""Initialisation of recurrent cells, for long sequences above all."""
 
 from typing import Any, Literal
 
@@ -18,16 +18,17 @@ HIDDEN = {
 
 @torch.no_grad()
 def initialize_(cell: Cell[Any], how: Literal["glorot", "orthogonal", "identity"]) -> None:
-    """Draw the matrices of a cell anew: Glorot's for the input, another for the hidden state.
+    """Initialise the matrices of a cell in place, each gate separately.
 
-    Each gate is drawn by itself, as the width that counts is its own and not that of all gates
-    together. Biases become 0, but for the 1 of an LSTM's forget gate.
+    Input matrices are drawn from Glorot's uniform distribution. Biases are set to 0, except those
+    of an LSTM, which keep the forget bias of 1.
 
     Args:
-        cell: Changed in place.
-        how: The matrix from hidden state to each gate: uniform with variance 1 / width; orthogonal,
-            which keeps the length of what it multiplies; or the identity, which with relu adds each
-            input to the state (IRNN).
+        cell: Cell whose weights are replaced.
+        how: Initialisation of the matrix from the hidden state to each gate. "glorot": uniform with
+            variance 1 / width. "orthogonal": a random orthogonal matrix, which preserves norms.
+            "identity": the identity matrix, with which a ReLU network adds each input to its state
+            (IRNN).
 
     Sources:
         Glorot & Bengio (2010), PMLR 9:249-256, equation 16
@@ -38,26 +39,28 @@ def initialize_(cell: Cell[Any], how: Literal["glorot", "orthogonal", "identity"
         nn.init.xavier_uniform_(block)
     for block in torch.split(cell.from_hidden.weight, cell.width):
         HIDDEN[how](block)
-    if not isinstance(cell, LSTM):  # whose bias is not random
+    if not isinstance(cell, LSTM):  # its biases are already constants
         nn.init.zeros_(cell.from_input.bias)
 
 
 @torch.no_grad()
 def chrono_(cell: LSTM | GRU, span: int) -> None:
-    """Set the biases of a cell so that its units forget over 1 to ``span`` steps, evenly spread.
+    """Set gate biases in place so that the units remember for 1 to ``span`` steps (chrono).
 
-    A gate at f forgets over about 1 / (1 - f) steps: with the usual bias of 1 that is four, and
-    what lies further back has no gradient to be found by.
+    A unit whose forget gate is f remembers for about 1 / (1 - f) steps. With the usual forget bias
+    of 1 these are four steps, and the gradient of what happened much earlier vanishes. Here the
+    memory spans of the units are drawn uniformly.
 
     Args:
-        cell: Changed in place.
-        span: Longest distance, in steps, 3 or more.
+        cell: Cell whose biases are replaced.
+        span: Longest memory span, in steps; 3 or more.
 
-    Sources:
+    Source:
         Tallec & Ollivier (2018), ICLR, https://arxiv.org/abs/1804.11188, section 2.2.
     """
     width = cell.width
     bias = torch.empty(width).uniform_(1, span - 1).log()
-    if isinstance(cell, LSTM):  # input gate, then forget gate
-        cell.from_input.bias[:width] = -bias
-    cell.from_input.bias[width : 2 * width] = bias  # of a GRU, the gate that keeps the state
+    if isinstance(cell, LSTM):
+        cell.from_input.bias[:width] = -bias  # input gate
+    # forget gate of an LSTM, or update gate of a GRU
+    cell.from_input.bias[width : 2 * width] = bias

@@ -4,44 +4,45 @@ from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
-from ensuite.nn.kernels import dense, lstm
-from ensuite.nn.unroll import Cell
+from ensuite.nn.kernels import lstm, pytorch
+from ensuite.nn.kernels.paths import FastCell
 
 Peepholes = Literal["none", "diagonal", "full"]
 
 
 class LSTMState(NamedTuple):
-    """What an LSTM carries from one position to the next."""
+    """State of an LSTM."""
 
     hidden: Float[Tensor, "batch width"]
     cell: Float[Tensor, "batch width"]
 
 
-class LSTM(Cell[LSTMState]):
-    """Read a sequence in order, through a memory cell that three gates guard.
+class LSTM(FastCell[LSTMState]):
+    """A long short-term memory layer in one direction.
 
         i = σ(W_i x + U_i h + P_i c + b_i)           c' = f ⊙ c + i ⊙ tanh(W_g x + U_g h + b_g)
         f = σ(W_f x + U_f h + P_f c + b_f)           h' = o ⊙ tanh(c')
         o = σ(W_o x + U_o h + P_o c' + b_o)
 
-    The peepholes P show each gate the cell it guards: i and f as it was, o as it is now. They are
-    diagonal as first published, or full matrices (Graves 2013 writes W_ci, W_cf, W_co). They start
-    at 0: a plain LSTM. With layer norm h' = o ⊙ tanh(norm(c')), and c' itself stays as it is.
+    The input gate i and the forget gate f read the previous cell through the peepholes P, the
+    output gate o reads the new one. P is diagonal as first published, or a full matrix (W_ci, W_cf
+    and W_co in Graves 2013). Peepholes start at zero, which is an LSTM without them. With layer
+    norm, h' = o ⊙ tanh(norm(c')), and c' is carried on without the norm.
 
     Args:
         features: Size of one input vector.
         width: Size of the hidden state and of the cell.
-        peepholes: Whether the gates see the cell: each number its own, or all of it.
-        normalize: Whether W x, U h and the cell before its tanh each go through layer norm.
-        recurrent_dropout: Share of h that U does not see while training, the same at all positions.
-        learn_start: Whether the state before the first position is learned; else it is 0.
+        peepholes: Kind of the peephole connections from the cell to the gates.
+        normalize: Whether layer norm is applied to W x, to U h, and to c' before its tanh.
+        recurrent_dropout: Dropout rate of h before U, with one mask for all positions of a row.
+        learn_start: Whether the initial state is learned; otherwise it is zero.
 
     Raises:
-        UsageError: For other peepholes.
+        UsageError: For an unknown kind of peepholes.
 
     Sources:
         Hochreiter & Schmidhuber (1997), https://doi.org/10.1162/neco.1997.9.8.1735
@@ -49,7 +50,7 @@ class LSTM(Cell[LSTMState]):
         As matrices: Graves (2013), https://arxiv.org/abs/1308.0850, equations 7 to 11
         Forget bias of 1: Jozefowicz, Zaremba & Sutskever (2015), ICML, PMLR 37:2342-2350
         Layer norm: Ba, Kiros & Hinton (2016), https://arxiv.org/abs/1607.06450, supplement
-        Dropout: see ``Cell``
+        Recurrent dropout: see ``Cell``
     """
 
     def __init__(
@@ -79,28 +80,21 @@ class LSTM(Cell[LSTMState]):
         shape = shapes[peepholes]
         self.peepholes = None if shape is None else nn.Parameter(torch.zeros(shape))  # i, f, o
         self.cell_norm = nn.LayerNorm(width) if normalize else None
-        self.hoists = not normalize
-        self.own = None if self.peepholes is None else "peepholes"
-        self.kernel = None if normalize or peepholes != "none" else torch.lstm
+        self.extra = None if self.peepholes is None else "peepholes"
+        self.hoisted_kernel = None if normalize else lstm.kernel()
+        self.pytorch_kernel = None if normalize or peepholes != "none" else pytorch.LSTM
         nn.init.zeros_(self.from_input.bias)
-        nn.init.ones_(self.from_input.bias[width : 2 * width])  # remember, until told to forget
+        nn.init.ones_(self.from_input.bias[width : 2 * width])  # the forget gate starts open
 
     @classmethod
     def from_torch(cls, layer: nn.LSTM) -> "LSTM":
-        """Return an LSTM with the weights of a torch layer.
+        """Return an LSTM with the weights of a PyTorch layer.
 
         Raises:
-            UsageError: If that has several layers or directions, or a projection.
+            UsageError: If the layer has several layers or directions, or a projection.
         """
-        weights = dense.weights_of(layer)
         cell = cls(layer.input_size, layer.hidden_size)
-        cell.to(weights.from_input).load_state_dict(
-            {
-                "from_input.weight": weights.from_input,
-                "from_input.bias": weights.input_bias + weights.hidden_bias,
-                "from_hidden.weight": weights.from_hidden,
-            }
-        )
+        cell.load_pytorch(layer)
         return cell
 
     def step(
@@ -111,42 +105,19 @@ class LSTM(Cell[LSTMState]):
     ) -> LSTMState:
         hidden, cell = state
         gates = projected + self.from_hidden(hidden if kept is None else hidden * kept)
-        i, f, g, o = gates.chunk(4, dim=-1)  # PyTorch's order, so its weights load as they are
+        i, f, g, o = gates.chunk(4, dim=-1)  # in PyTorch's order, so that its weights can be loaded
         if self.peepholes is not None:
-            i, f = i + look(self.peepholes[0], cell), f + look(self.peepholes[1], cell)
+            i, f = i + peep(self.peepholes[0], cell), f + peep(self.peepholes[1], cell)
         cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
         if self.peepholes is not None:
-            o = o + look(self.peepholes[2], cell)
-        shown = cell if self.cell_norm is None else self.cell_norm(cell)
-        return LSTMState(o.sigmoid() * shown.tanh(), cell)
-
-    def hoisted(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: LSTMState,
-        kept: Float[Tensor, "batch width"] | None,
-    ) -> tuple[Float[Tensor, "batch time width"], LSTMState]:
-        outputs, last = lstm.run(self.define_of, inputs, mask, kept, state, self.weights())
-        return outputs, LSTMState(*last)
-
-    def dense(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: LSTMState,
-    ) -> tuple[Float[Tensor, "batch time width"], LSTMState]:
-        bias = self.from_input.bias
-        weights = dense.Weights(
-            self.from_input.weight, self.from_hidden.weight, bias, torch.zeros_like(bias)
-        )
-        keep = (dense.SHUT, dense.OPEN, 0.0, 0.0)  # lets nothing in, forgets nothing
-        return dense.run(torch.lstm, inputs, mask, state, weights, when_padded=keep)
+            o = o + peep(self.peepholes[2], cell)
+        normalized = cell if self.cell_norm is None else self.cell_norm(cell)
+        return LSTMState(o.sigmoid() * normalized.tanh(), cell)
 
 
-def look(
+def peep(
     peephole: Float[Tensor, " width"] | Float[Tensor, "width width"],
     cell: Float[Tensor, "batch width"],
 ) -> Float[Tensor, "batch width"]:
-    """Return what a gate sees of the cell through a peephole, diagonal or full."""
+    """Return the product of a peephole, diagonal or full, with the cell."""
     return peephole * cell if peephole.dim() == 1 else F.linear(cell, peephole)

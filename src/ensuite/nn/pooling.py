@@ -1,4 +1,4 @@
-"""One vector for a sequence: the mean or the largest of its real positions."""
+"""Mean and max pooling over the real positions of a sequence."""
 
 from typing import Literal
 
@@ -13,15 +13,15 @@ def pool(
     mask: Bool[Tensor, "batch time"] | None,
     how: Literal["mean", "max"],
 ) -> Float[Tensor, "batch width"]:
-    """Pool over real positions; a row without any becomes zeros.
+    """Pool over the real positions of each row; a row without any becomes zeros.
 
     Args:
-        sequence: One vector a position.
-        mask: True at real positions; None: all are.
-        how: Which number to take of each column.
+        sequence: One vector per position.
+        mask: True at real positions; None: all positions are real.
+        how: Mean or maximum of each feature.
 
     Raises:
-        UsageError: For another way.
+        UsageError: If ``how`` is neither.
     """
     if how not in ("mean", "max"):
         raise UsageError(f'Pooling is "mean" or "max", not "{how}".')

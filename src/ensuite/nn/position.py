@@ -1,4 +1,4 @@
-"""Where a token stands: attention alone does not know the order of what it reads."""
+"""Positional encodings: sinusoidal, learned, and learned relative to the query."""
 
 import math
 
@@ -10,16 +10,17 @@ from ensuite.core.errors import DataError
 
 
 def sinusoids(places: Int[Tensor, "*batch time"], width: int) -> Float[Tensor, "*batch time width"]:
-    """Return the sine and cosine of each place at wavelengths from 2π to 20,000π.
+    """Return the sines and cosines of each place, at wavelengths from 2π to 20,000π.
 
-    The vector of a place k further on is a fixed rotation of that of this place, for every place.
+    For every distance k there is one rotation that maps the vector of any place p to that of p + k.
 
     Args:
-        places: Numbers from 0.
-        width: Size of a vector; the first half are sines, the second cosines.
+        places: Indices of positions, from 0.
+        width: Size of a vector. The first half of the features are sines, the second half cosines.
 
     Source:
-        Vaswani et al. (2017), https://arxiv.org/abs/1706.03762, section 3.5 (there interleaved).
+        Vaswani et al. (2017), https://arxiv.org/abs/1706.03762, section 3.5, where sines and
+        cosines alternate.
     """
     half = (width + 1) // 2
     rates = torch.exp(
@@ -30,14 +31,14 @@ def sinusoids(places: Int[Tensor, "*batch time"], width: int) -> Float[Tensor, "
 
 
 class LearnedPositions(nn.Module):
-    """A vector for each place, learned.
+    """A learned vector for each place.
 
     Args:
-        longest: How many places there are.
+        longest: Number of places.
         width: Size of a vector.
 
     Raises:
-        DataError: In ``forward``, for a place beyond.
+        DataError: In ``forward``, for a place of ``longest`` or more.
     """
 
     def __init__(self, longest: int, width: int) -> None:
@@ -58,15 +59,15 @@ class LearnedPositions(nn.Module):
 
 
 class RelativePositions(nn.Module):
-    """What is added to the score of a key for its distance from the query, learned for each head.
+    """A learned bias of attention scores for each head and distance between key and query.
 
     Args:
-        heads: Of the attention.
-        reach: Distance from which on all are alike.
+        heads: Number of attention heads.
+        reach: Largest distance with a bias of its own; larger distances share that bias.
 
-    Source:
-        Raffel et al. (2020), https://arxiv.org/abs/1910.10683, section 2.1, without its buckets;
-        clipped as in Shaw, Uszkoreit & Vaswani (2018), https://arxiv.org/abs/1803.02155.
+    Sources:
+        Raffel et al. (2020), https://arxiv.org/abs/1910.10683, section 2.1, without buckets of
+        distances; clipped as in Shaw, Uszkoreit & Vaswani (2018), https://arxiv.org/abs/1803.02155.
     """
 
     def __init__(self, heads: int, reach: int = 16) -> None:
@@ -78,7 +79,7 @@ class RelativePositions(nn.Module):
     def forward(
         self, queries: Int[Tensor, "batch query"], keys: Int[Tensor, "batch key"]
     ) -> Float[Tensor, "batch head query key"]:
-        """Return the biases between places of queries and of keys."""
+        """Return the biases for the places of queries and keys."""
         distance = (keys[:, None] - queries[..., None]).clamp(-self.reach, self.reach)
         bias: Tensor = self.bias(distance + self.reach)
         return bias.permute(0, 3, 1, 2)

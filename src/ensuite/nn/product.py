@@ -1,4 +1,4 @@
-"""A matrix product, in parts that may each be normalised."""
+"""A linear layer whose output can be layer-normalised in parts, for recurrent gates."""
 
 import torch
 import torch.nn.functional as F
@@ -7,16 +7,17 @@ from torch import Tensor, nn
 
 
 class Product(nn.Linear):
-    """Multiply by a matrix, normalise each part of the product where asked, and add a bias.
+    """A linear layer, optionally with layer norm of each part of the product before the bias.
 
-        y = W x + b                    y = g ⊙ (W x - mean(W x)) / deviation(W x) + b
+        y = W x + b                    y = g ⊙ (W x - mean(W x)) / std(W x) + b
 
-    The bias stays outside the norm, so it means the same in both: a forget bias of 1 is 1.
+    The bias is added after the norm, so a forget bias of 1 has the same effect with and without it.
 
     Args:
         features: Size of one input vector.
-        sizes: Of the parts of the product, side by side.
-        normalize: Whether each part is normalised, over its own numbers; the gain g starts at 1.
+        sizes: Sizes of the parts of the output, in order.
+        normalize: Whether each part is normalised over its own features, with a gain g that starts
+            at 1.
         bias: Whether a bias is added.
 
     Source:
@@ -40,7 +41,7 @@ class Product(nn.Linear):
     def part(
         self, number: int, inputs: Float[Tensor, "*batch features"]
     ) -> Float[Tensor, "*batch part"]:
-        """Return one part of the product alone, without the bias."""
+        """Return one part of the output, without the bias."""
         product = F.linear(inputs, torch.split(self.weight, self.sizes)[number])
         if self.gain is None:
             return product

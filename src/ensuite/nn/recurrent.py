@@ -1,4 +1,4 @@
-"""Layers of recurrent cells, in one direction or both, with dropout between them."""
+"""Stacked recurrent layers, in one direction or both, with dropout between layers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, cast
@@ -12,33 +12,35 @@ from ensuite.nn.documents import Documents, documents_of
 from ensuite.nn.unroll import Cell, choose
 
 CellStates = tuple[tuple[Tensor, ...], ...]
-"""The state of every cell: by layer, and in a layer the forward direction first."""
+"""State of every cell: layer by layer, and in each layer the forward direction first."""
 
 Combine = Literal["concat", "sum", "mean"]
 
 
 class Recurrent(nn.Module):
-    """Stack cells: each layer reads the outputs of the one below.
+    """Stacked recurrent layers: each reads the outputs of the layer below.
 
-    The backward direction reads each row's real positions from the last to the first.
+    The backward direction reads the real positions of each row from the last to the first.
 
     Args:
-        make: Makes a cell of (features, width): a class such as ``LSTM``, or a ``partial`` of it.
+        make: Called with (features, width) to make a cell: a class such as ``LSTM``, or a
+            ``functools.partial`` of one.
         features: Size of one input vector.
         width: Size of the hidden state of each cell.
-        layers: How many stand on each other.
+        layers: Number of layers.
         bidirectional: Whether each layer has a second cell, which reads backwards.
-        combine: How the two directions of a layer become one output.
-        dropout: Share of the numbers between two layers that are dropped while training.
-        truncate: Positions that a gradient goes back through: in each layer and direction the state
-            is cut from the graph every so many positions, padding among them. Of a row with several
-            documents, from the start of each. The outputs are the same. None: all positions.
+        combine: How the outputs of the two directions are combined.
+        dropout: Dropout rate between layers.
+        truncate: Number of positions that gradients flow back through (truncated back-propagation
+            through time). In each layer and direction the state is detached every ``truncate``
+            positions, padding included, counted from the start of each document. The outputs do not
+            change. None: all positions.
 
     Attributes:
         width: Size of the outputs.
 
     Raises:
-        UsageError: For ``truncate`` less than 1, or ``combine`` with one direction.
+        UsageError: If ``truncate`` is less than 1, or ``combine`` is given for one direction.
 
     Sources:
         Both directions: Schuster & Paliwal (1997), https://doi.org/10.1109/78.650093
@@ -60,7 +62,7 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         if combine != "concat" and not bidirectional:
-            raise UsageError(f"There is one direction and nothing to {combine}: leave combine out.")
+            raise UsageError(f'combine="{combine}" needs two directions: set bidirectional=True.')
         if truncate is not None and truncate < 1:
             raise UsageError(f"truncate must be 1 or more positions, or None, not {truncate}.")
         self.directions = 2 if bidirectional else 1
@@ -74,7 +76,7 @@ class Recurrent(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def begin(self, batch_size: int) -> CellStates:
-        """Return the state of every cell before the first position: zeros, or what was learned."""
+        """Return the initial state of every cell: zeros, or the learned one."""
         return tuple(cell.begin(batch_size) for cell in self._each())
 
     def forward(
@@ -84,25 +86,26 @@ class Recurrent(nn.Module):
         state: CellStates | None = None,
         documents: Int[Tensor, "batch time"] | None = None,
     ) -> tuple[Float[Tensor, "batch time width"], CellStates]:
-        """Return the outputs of the last layer, and all last states.
+        """Return the outputs of the last layer, and the last state of every cell.
 
         Args:
-            inputs: One vector a position.
-            mask: True at real positions; padding may stand anywhere. None: all are real.
-            state: Where to start. None: at ``begin``.
-            documents: Number of the document of each position: where it changes along a row, every
-                cell starts anew, at ``begin``. The first document goes on from ``state``.
+            inputs: One vector per position.
+            mask: True at real positions; padding may be anywhere. None: all positions are real.
+            state: Initial state of every cell. None: ``begin``.
+            documents: Number of the document that each position belongs to. Where it changes along
+                a row, the state of every cell is reset to ``begin``. The first document read of a
+                row starts from ``state``.
 
         Raises:
-            UsageError: For a state of another layer.
+            UsageError: If the state is not one of this module.
         """
         state = self.begin(len(inputs)) if state is None else state
         if len(state) != len(self.cells):
             raise UsageError(
-                f"This layer goes on from the states of {len(self.cells)} cells, but was handed "
-                f"{len(state)}: give it what the same layer returned."
+                f"This layer needs a state of {len(self.cells)} cells, but was given one of "
+                f"{len(state)}: pass the state that the same layer returned."
             )
-        if documents is None or bool((documents == documents[:, :1]).all()):  # one in each row
+        if documents is None or bool((documents == documents[:, :1]).all()):  # one per row
             return self._read(inputs, mask, state)
         real = torch.ones_like(documents, dtype=torch.bool) if mask is None else mask
         apart = documents_of(documents, real)
@@ -113,7 +116,7 @@ class Recurrent(nn.Module):
     def _read_apart(
         self, apart: Documents, inputs: Tensor, state: CellStates
     ) -> tuple[Tensor, CellStates]:
-        """Read each document as a row of its own."""
+        """Run over documents instead of rows, each in a row of its own."""
         ways = [number % self.directions == 0 for number in range(len(state))]
         triples = zip(self.begin(len(apart.row)), state, ways, strict=True)
         start = [apart.start(begun, old, ahead=way) for begun, old, way in triples]
@@ -125,7 +128,7 @@ class Recurrent(nn.Module):
     def _read(
         self, inputs: Tensor, mask: Tensor | None, state: Sequence[tuple[Tensor, ...]]
     ) -> tuple[Tensor, CellStates]:
-        """Read rows from the bottom layer to the top."""
+        """Run all layers, from the bottom to the top."""
         states = iter(state)
         last: list[tuple[Tensor, ...]] = []
         for depth, (ahead, *back) in enumerate(self._by_layer()):
@@ -140,17 +143,18 @@ class Recurrent(nn.Module):
     def step(
         self, inputs: Float[Tensor, "batch features"], state: CellStates
     ) -> tuple[Float[Tensor, "batch width"], CellStates]:
-        """Take one position through all layers; ``step`` after ``step`` is ``forward``.
+        """Run all layers for one position, and return its output and the new state.
 
-        While training it differs: nothing of the hidden states is dropped.
+        Repeated over all positions, this equals ``forward``, except for recurrent dropout while
+        training, which is not applied here.
 
         Raises:
-            UsageError: If the layer is bidirectional: the second direction starts at the end.
+            UsageError: If the layers are bidirectional.
         """
         if self.directions == 2:
             raise UsageError(
-                "A bidirectional layer cannot go one position at a time, as it reads from both "
-                "ends: build it with bidirectional=False."
+                "A bidirectional layer cannot run one position at a time, since its backward "
+                "direction starts at the last one: build it with bidirectional=False."
             )
         last = []
         for depth, ((cell,), before) in enumerate(zip(self._by_layer(), state, strict=True)):
@@ -160,22 +164,25 @@ class Recurrent(nn.Module):
         return inputs, tuple(last)
 
     def last(self, states: CellStates) -> Float[Tensor, "batch width"]:
-        """Return each row in one vector, of the last states that ``forward`` returns.
+        """Return the last output of each row, from the states that ``forward`` returns.
 
-        That is the output at the last real position, and of the backward direction at the first.
+        That of the forward direction is at the last real position, that of the backward direction
+        at the first.
         """
         return self._combine([hidden for hidden, *_ in states[-self.directions :]])
 
     def pack(self, states: CellStates) -> dict[str, Tensor]:
-        """Write the state of every cell as tensors by name: 0.hidden, 0.cell, 1.hidden and on."""
+        """Return the state of every cell as named tensors: 0.hidden, 0.cell, 1.hidden and so on."""
         pairs = zip(self._names(), states, strict=True)
         return {n: part for names, state in pairs for n, part in zip(names, state, strict=True)}
 
     def unpack(self, tensors: Mapping[str, Tensor]) -> CellStates:
-        """Return the state of every cell that :meth:`pack` wrote; other names may stand beside.
+        """Return the state of every cell from the tensors of :meth:`pack`.
+
+        Tensors whose names do not begin with a number are ignored.
 
         Raises:
-            UsageError: For the state of another network.
+            UsageError: If the tensors are not those of this network.
         """
         wanted = [name for names in self._names() for name in names]
         given = [name for name in tensors if name.partition(".")[0].isdecimal()]
@@ -183,18 +190,18 @@ class Recurrent(nn.Module):
         if set(given) != set(wanted) or any(tensors[name].shape[1] != width for name in wanted):
             found = ", ".join(f"{name} of {tensors[name].shape[1]}" for name in given) or "nothing"
             raise UsageError(
-                f"This network goes on from a state of width {width}, {', '.join(wanted)}, but was "
-                f"handed {found}: give it what the same network returned."
+                f"This network needs a state of width {width}, {', '.join(wanted)}, but was given "
+                f"{found}: pass the state that the same network returned."
             )
         pairs = zip(self._each(), self._names(), strict=True)
         return tuple(cell.state(*(tensors[name] for name in names)) for cell, names in pairs)
 
     def _names(self) -> list[list[str]]:
-        """Return what the tensors of each cell's state are called."""
+        """Return the names of the tensors of each cell's state."""
         return [[f"{number}.{n}" for n in c.state._fields] for number, c in enumerate(self._each())]
 
     def _combine(self, parts: Sequence[Tensor]) -> Tensor:
-        """Make one vector of those of all directions."""
+        """Combine the outputs of the directions."""
         if len(parts) == 1:
             return parts[0]
         if self.combine == "concat":
@@ -218,7 +225,7 @@ def read_ahead(
     state: tuple[Tensor, ...],
     truncate: int | None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a cell from the first position to the last, in pieces that share no gradient."""
+    """Run a cell forwards over time, with its state detached every ``truncate`` positions."""
     if truncate is None or inputs.shape[1] <= truncate:
         whole: tuple[Tensor, tuple[Tensor, ...]] = cell(inputs, mask, state)
         return whole
@@ -228,7 +235,7 @@ def read_ahead(
         real = None if mask is None else mask[:, piece]
         start = cell.state(*(part.detach() for part in state)) if at else state
         output, after = cell(inputs[:, piece], real, start, kept)
-        if real is not None:  # a row that is over keeps the state that has its gradient
+        if real is not None:  # a row that has ended keeps its last state with its gradient
             after = choose(real.any(1), after, state)
         outputs.append(output)
         state = after
@@ -242,7 +249,7 @@ def read_back(
     state: tuple[Tensor, ...],
     truncate: int | None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Run a cell from the last position to the first; its outputs stand where its inputs did."""
+    """Run a cell backwards over time; the output of each position is at the same index."""
     flipped = None if mask is None else mask.flip(1)
     outputs, state = read_ahead(cell, inputs.flip(1), flipped, state, truncate)
     return outputs.flip(1), state

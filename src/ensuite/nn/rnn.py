@@ -1,16 +1,16 @@
-"""The simple recurrent network (Elman's), with any activation."""
+"""The simple recurrent network (Elman network), with any activation."""
 
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
-from ensuite.nn.kernels import dense, rnn
-from ensuite.nn.unroll import Cell
+from ensuite.nn.kernels import pytorch, rnn
+from ensuite.nn.kernels.paths import FastCell
 
 Activation = Literal["tanh", "relu", "sigmoid", "gelu", "silu", "identity"]
 
@@ -23,39 +23,36 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "identity": torch.clone,
 }
 
-KERNELS: dict[Any, Callable[..., Any]] = {
-    torch.tanh: torch.rnn_tanh,
-    torch.relu: torch.rnn_relu,
-}
-"""What computes all positions at once, where torch has it."""
+KERNELS: dict[Any, pytorch.Kernel] = {torch.tanh: pytorch.RNN_TANH, torch.relu: pytorch.RNN_RELU}
+"""PyTorch's kernels, by activation."""
 
 
 class RNNState(NamedTuple):
-    """What an RNN carries from one position to the next."""
+    """State of an RNN."""
 
     hidden: Float[Tensor, "batch width"]
 
 
-class RNN(Cell[RNNState]):
-    """Read a sequence in order, through one hidden state.
+class RNN(FastCell[RNNState]):
+    """A simple recurrent layer in one direction.
 
         h' = f(W x + U h + b)
 
     Args:
         features: Size of one input vector.
         width: Size of the hidden state.
-        activation: The function f: by name, or any that keeps a tensor's shape.
-        normalize: Whether W x and U h each go through layer norm.
-        recurrent_dropout: Share of h that U does not see while training, the same at all positions.
-        learn_start: Whether the state before the first position is learned; else it is 0.
+        activation: The function f: a name, or any elementwise function of a tensor.
+        normalize: Whether layer norm is applied to W x and to U h.
+        recurrent_dropout: Dropout rate of h before U, with one mask for all positions of a row.
+        learn_start: Whether the initial state is learned; otherwise it is zero.
 
     Raises:
-        UsageError: For another name.
+        UsageError: For an unknown name of an activation.
 
     Sources:
         Elman (1990), https://doi.org/10.1207/s15516709cog1402_1
         With relu: Le, Jaitly & Hinton (2015), https://arxiv.org/abs/1504.00941
-        Layer norm and dropout: see ``Cell``
+        Layer norm and recurrent dropout: see ``Cell``
     """
 
     def __init__(
@@ -80,29 +77,23 @@ class RNN(Cell[RNNState]):
         if isinstance(activation, str) and activation not in ACTIVATIONS:
             raise UsageError(
                 f'An RNN has no activation "{activation}": choose one of '
-                f"{', '.join(ACTIVATIONS)}, or give a function."
+                f"{', '.join(ACTIVATIONS)}, or pass a function."
             )
         self.activation = ACTIVATIONS[activation] if isinstance(activation, str) else activation
-        self.kernel = None if normalize else KERNELS.get(self.activation)
-        self.hoists = self.kernel is not None
+        self.pytorch_kernel = None if normalize else KERNELS.get(self.activation)
+        if self.pytorch_kernel is not None:
+            self.hoisted_kernel = rnn.kernel(relu=self.activation is torch.relu)
 
     @classmethod
     def from_torch(cls, layer: nn.RNN) -> "RNN":
-        """Return an RNN with the weights of a torch layer.
+        """Return an RNN with the weights of a PyTorch layer.
 
         Raises:
-            UsageError: If that has several layers or directions.
+            UsageError: If the layer has several layers or directions.
         """
-        weights = dense.weights_of(layer)
         activation: Activation = "relu" if layer.nonlinearity == "relu" else "tanh"
         cell = cls(layer.input_size, layer.hidden_size, activation=activation)
-        cell.to(weights.from_input).load_state_dict(
-            {
-                "from_input.weight": weights.from_input,
-                "from_input.bias": weights.input_bias + weights.hidden_bias,
-                "from_hidden.weight": weights.from_hidden,
-            }
-        )
+        cell.load_pytorch(layer)
         return cell
 
     def step(
@@ -113,30 +104,3 @@ class RNN(Cell[RNNState]):
     ) -> RNNState:
         seen = state.hidden if kept is None else state.hidden * kept
         return RNNState(self.activation(projected + self.from_hidden(seen)))
-
-    def hoisted(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: RNNState,
-        kept: Float[Tensor, "batch width"] | None,
-    ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
-        relu = self.activation is torch.relu
-        outputs, last = rnn.run(
-            self.define_of, inputs, mask, kept, *state, self.weights(), relu=relu
-        )
-        return outputs, RNNState(*last)
-
-    def dense(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: RNNState,
-    ) -> tuple[Float[Tensor, "batch time width"], RNNState]:
-        bias = self.from_input.bias
-        weights = dense.Weights(
-            self.from_input.weight, self.from_hidden.weight, bias, torch.zeros_like(bias)
-        )
-        return dense.run(
-            KERNELS[self.activation], inputs, mask, state, weights, when_padded=(dense.SHUT,)
-        )

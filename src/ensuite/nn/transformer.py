@@ -1,4 +1,4 @@
-"""A block of a Transformer: attention to itself, perhaps to a memory, then each position alone."""
+"""Transformer block: self-attention, optional cross-attention, and a feed-forward network."""
 
 from typing import Literal, NamedTuple, cast
 
@@ -12,14 +12,17 @@ Norm = Literal["pre", "post"]
 
 
 class Past(NamedTuple):
-    """Keys and values of the positions a block has read."""
+    """Key-value cache of a block: keys and values of the positions read so far."""
 
     keys: Float[Tensor, "batch head key size"]
     values: Float[Tensor, "batch head key size"]
 
 
 class Seen(NamedTuple):
-    """A memory as one block sees it, projected once for every query to come."""
+    """Keys and values of the cross-attention of one block, computed once from the memory.
+
+    The memory is the sequence that cross-attention attends to: the output of an encoder.
+    """
 
     keys: Float[Tensor, "batch head key size"]
     values: Float[Tensor, "batch head key size"]
@@ -27,12 +30,12 @@ class Seen(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What a block makes of its inputs.
+    """Outputs of a block.
 
     Attributes:
-        hidden: One vector a position.
-        past: Keys and values of all positions so far.
-        asked: What asked the memory, of a block that has one.
+        hidden: One vector per position.
+        past: Key-value cache of all positions so far.
+        asked: Inputs of the cross-attention, from which its queries are computed; None without it.
     """
 
     hidden: Float[Tensor, "batch time width"]
@@ -41,19 +44,20 @@ class Made(NamedTuple):
 
 
 class Block(nn.Module):
-    """One layer of an encoder or, with a memory, of a decoder.
+    """One layer of a Transformer encoder or, with cross-attention, of a decoder.
 
-    Each part is added to what it reads. The norm stands before the part ("pre"), which trains
-    without warm-up, or after the sum ("post"), as first published.
+    Its sublayers (self-attention, cross-attention, feed-forward network) are residual. Layer norm
+    is applied to the input of each sublayer ("pre"), which trains without learning-rate warm-up, or
+    to the sum after it ("post"), as first published.
 
     Args:
-        width: Size of the vectors.
-        heads: Of each attention.
-        inner: Size of the hidden layer of the part that reads each position alone.
-        memory: Whether it also attends to a memory.
-        norm: Where layer norm stands.
-        dropout: Share of what each part adds, of its hidden layer and of the attention weights
-            that is dropped while training.
+        width: Size of the vector of each position.
+        heads: Number of heads of each attention.
+        inner: Size of the hidden layer of the feed-forward network.
+        memory: Whether the block has cross-attention.
+        norm: Where layer norm is applied.
+        dropout: Dropout rate of the output of each sublayer, of the hidden layer of the
+            feed-forward network and of the attention weights.
 
     Sources:
         Vaswani et al. (2017), https://arxiv.org/abs/1706.03762, section 3.1
@@ -88,14 +92,14 @@ class Block(nn.Module):
         past: Past | None = None,
         seen: Seen | None = None,
     ) -> Made:
-        """Return one vector a position, and what the next positions need of these.
+        """Return the outputs, and the key-value cache for later positions.
 
         Args:
-            inputs: One vector a position.
-            mask: True where a position may look. None: everywhere.
-            bias: Added to the scores of attention to itself.
-            past: What the positions before these have left.
-            seen: The memory, of a block that has one.
+            inputs: One vector per position.
+            mask: True where a position may attend to a key in self-attention. None: everywhere.
+            bias: Added to the scores of self-attention.
+            past: Key-value cache of the positions before these.
+            seen: Keys and values of the memory, for a block with cross-attention.
         """
         read, asked = self.before(inputs, 0), None
         past = grow(past, Past(*self.to_itself.project(read)))
@@ -109,32 +113,32 @@ class Block(nn.Module):
     def remember(
         self, encoded: Float[Tensor, "batch key width"], mask: Bool[Tensor, "batch key"]
     ) -> Seen:
-        """Return a memory as this block sees it."""
+        """Return the keys and values of this block's cross-attention for a memory."""
         return Seen(*self._memory.project(encoded), mask[:, None, None])
 
     def weights(
         self, asked: Float[Tensor, "batch time width"], seen: Seen
     ) -> Float[Tensor, "batch head time key"]:
-        """Return where each head looks in the memory."""
+        """Return the cross-attention weights of each head."""
         return self._memory.weights(asked, seen.keys, seen.mask)
 
     @property
     def _memory(self) -> MultiHeadAttention:
-        assert self.to_memory is not None, "the block was made without a memory"
+        assert self.to_memory is not None, "the block was built without cross-attention"
         return self.to_memory
 
     def before(self, hidden: Tensor, part: int) -> Tensor:
-        """Return what a part reads."""
+        """Return the input of a sublayer, normalised if norm is "pre"."""
         return cast(Tensor, self.norms[part](hidden)) if self.norm == "pre" else hidden
 
     def after(self, hidden: Tensor, found: Tensor, part: int) -> Tensor:
-        """Return the hidden vectors with what a part has found."""
+        """Return the residual sum after a sublayer, normalised if norm is "post"."""
         total = hidden + self.dropout(found)
         return cast(Tensor, self.norms[part](total)) if self.norm == "post" else total
 
 
 def grow(past: Past | None, news: Past) -> Past:
-    """Return keys and values with those of later positions behind."""
+    """Append the keys and values of later positions to a cache; None is an empty cache."""
     if past is None:
         return news
     return Past(*(torch.cat(pair, dim=2) for pair in zip(past, news, strict=True)))

@@ -1,57 +1,54 @@
-"""A recurrent cell, and the loop that runs any cell over a sequence."""
+"""A recurrent cell, and the loop that applies its step to every position of a sequence."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ensuite.core.errors import UsageError
-from ensuite.nn.kernels import dense, hoisted
-from ensuite.nn.kernels.layout import Rectangle
 from ensuite.nn.product import Product
 
 State = TypeVar("State", bound=tuple[Tensor, ...])
 
-Path = Literal["hoisted", "dense", "definition"]
-
 
 class Cell(nn.Module, ABC, Generic[State]):
-    """A layer that reads a sequence in order, one ``step`` a position.
+    """A recurrent layer in one direction, defined by its ``step`` from one position to the next.
 
-    Its state is a named tuple of (batch, width) tensors; the first of them is its output. It is
-    handed over, never kept.
+    Its state is a named tuple of (batch, width) tensors, passed in and returned, never stored in
+    the module. The first tensor of the state is the output. Subclasses whose steps have fast
+    kernels derive from ``kernels.paths.FastCell``.
 
     Args:
         features: Size of one input vector.
         width: Size of the hidden state.
-        state: The named tuple.
-        blocks: How many blocks of ``width`` each product has that is normalised by itself.
-        normalize: Whether the products of input and hidden state go through layer norm.
-        recurrent_dropout: Share of the hidden state that its matrix does not see while training;
-            the same numbers of a row at every position.
-        learn_start: Whether the state before the first position is learned, from zeros on.
+        state: Class of the state: a named tuple.
+        blocks: Number of gates in each part of the products of the inputs and of the hidden state.
+            Each part has a layer norm of its own: (2, 1) in a GRU, the gates and the candidate.
+        normalize: Whether layer norm is applied to the products of the inputs and of the hidden
+            state with their matrices.
+        recurrent_dropout: Dropout rate of the hidden state before its matrix. One mask is drawn for
+            each row and used at every position.
+        learn_start: Whether the initial state is a parameter, which starts at zero. Otherwise it is
+            zero.
 
     Attributes:
         width: Size of the hidden state.
-        from_input: What every input goes through before ``step``; it has the one bias.
-        from_hidden: What the hidden state goes through within ``step``.
-        start: The learned state before the first position, a row for each part of the state.
-        hoists: Whether ``hoisted`` computes this cell.
-        kernel: What of torch computes this cell; None: nothing.
-        own: Name of the parameter that ``step`` has beside its matrices and bias, if any.
+        from_input: Linear layer applied to every input before ``step``; it has the only bias.
+        from_hidden: Linear layer applied to the hidden state in ``step``.
+        start: Initial state if it is learned, (parts of the state, width); else None.
+
+    Raises:
+        UsageError: If ``recurrent_dropout`` is not from 0 to less than 1.
 
     Sources:
         Layer norm: Ba, Kiros & Hinton (2016), https://arxiv.org/abs/1607.06450
-        Same-mask dropout: Gal & Ghahramani (2016), https://arxiv.org/abs/1512.05287
+        One dropout mask for all positions: Gal & Ghahramani (2016),
+        https://arxiv.org/abs/1512.05287
     """
-
-    hoists: bool = False
-    kernel: Callable[..., Any] | None = None
-    own: str | None = None
 
     def __init__(
         self,
@@ -72,34 +69,11 @@ class Cell(nn.Module, ABC, Generic[State]):
         self.width = width
         self.state = state
         self.recurrent_dropout = recurrent_dropout
-        sizes = tuple(width * many for many in blocks)
+        sizes = tuple(width * count for count in blocks)
         self.from_input = Product(features, sizes, normalize=normalize)
         self.from_hidden = Product(width, sizes, normalize=normalize, bias=False)
         parts = len(state._fields)
         self.start = nn.Parameter(torch.zeros(parts, width)) if learn_start else None
-
-    def begin(self, batch_size: int) -> State:
-        """Return the state before the first position: zeros, or what was learned."""
-        if self.start is None:
-            zeros = self.from_hidden.weight.new_zeros(batch_size, self.width)
-            parts = [zeros for _ in self.state._fields]
-        else:
-            parts = list(
-                self.start[:, None].repeat(1, batch_size, 1)
-            )  # a kernel wants its own rows
-        begun: State = self.state(*parts)
-        return begun
-
-    def draw(self, batch_size: int) -> Float[Tensor, "batch width"] | None:
-        """Return what dropout multiplies the hidden states of each row by, at all positions.
-
-        None: nothing is dropped, as always when not training.
-        """
-        if not self.training or not self.recurrent_dropout:
-            return None
-        keep = 1 - self.recurrent_dropout
-        weight = self.from_hidden.weight.detach()
-        return weight.new_full((batch_size, self.width), keep).bernoulli() / keep
 
     @abstractmethod
     def step(
@@ -108,13 +82,34 @@ class Cell(nn.Module, ABC, Generic[State]):
         state: State,
         kept: Float[Tensor, "batch width"] | None = None,
     ) -> State:
-        """Take one position, already through ``from_input``, into the state.
+        """Return the state after one position.
 
         Args:
-            projected: One row a sequence.
-            state: Before the position.
-            kept: What the hidden state is multiplied by before its matrix; None: 1.
+            projected: Input of the position after ``from_input``.
+            state: State before the position.
+            kept: Recurrent dropout mask, as ``draw`` returns it. None: no dropout.
         """
+
+    def begin(self, batch_size: int) -> State:
+        """Return the initial state: zeros, or the learned one."""
+        if self.start is None:
+            zeros = self.from_hidden.weight.new_zeros(batch_size, self.width)
+            parts = [zeros for _ in self.state._fields]
+        else:  # copied: kernels need a state whose rows are contiguous
+            parts = list(self.start[:, None].repeat(1, batch_size, 1))
+        begun: State = self.state(*parts)
+        return begun
+
+    def draw(self, batch_size: int) -> Float[Tensor, "batch width"] | None:
+        """Draw a recurrent dropout mask: 0 at dropped numbers, 1 / (1 - rate) at the others.
+
+        None is returned if nothing is dropped, as in evaluation mode.
+        """
+        if not self.training or not self.recurrent_dropout:
+            return None
+        keep = 1 - self.recurrent_dropout
+        weight = self.from_hidden.weight.detach()
+        return weight.new_full((batch_size, self.width), keep).bernoulli() / keep
 
     def forward(
         self,
@@ -123,16 +118,16 @@ class Cell(nn.Module, ABC, Generic[State]):
         state: State | None = None,
         kept: Float[Tensor, "batch width"] | None = None,
     ) -> tuple[Float[Tensor, "batch time width"], State]:
-        """Return the output at every position, and the state after the last real one.
+        """Return the output at every position, and the state after the last real position.
 
         Args:
-            inputs: One vector a position.
-            mask: True at real positions; padding may stand anywhere. None: all are real.
-            state: Where to start. None: at ``begin``.
-            kept: What dropout leaves of the hidden state. None: ``draw`` is asked.
+            inputs: One vector per position.
+            mask: True at real positions; padding may be anywhere. None: all positions are real.
+            state: Initial state. None: ``begin``.
+            kept: Recurrent dropout mask. None: ``draw``.
 
         Raises:
-            UsageError: For a state of another cell, width or batch.
+            UsageError: If the state is that of another kind of cell, another width or batch size.
         """
         if state is None:
             state = self.begin(len(inputs))
@@ -146,111 +141,23 @@ class Cell(nn.Module, ABC, Generic[State]):
         state: State,
         kept: Float[Tensor, "batch width"] | None,
     ) -> tuple[Float[Tensor, "batch time width"], State]:
-        """Read all positions on the path that ``path`` has chosen."""
-        match self.path(inputs, mask, state, kept):
-            case "hoisted":
-                return self.hoisted(inputs, mask, state, kept)
-            case "dense":
-                return self.dense(inputs, mask, state)
-        return self.define(inputs, mask, state, kept)
-
-    def define(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: State,
-        kept: Float[Tensor, "batch width"] | None,
-    ) -> tuple[Float[Tensor, "batch time width"], State]:
-        """Repeat ``step``: the definition, which every path equals."""
+        """Compute ``forward`` by calling ``step`` at each position, the definition of the cell."""
         return unroll(partial(self.step, kept=kept), self.from_input(inputs), state, mask)
-
-    def path(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: State,
-        kept: Float[Tensor, "batch width"] | None,
-    ) -> Path:
-        """Choose what computes this fastest; all equal the definition, which is ``step``.
-
-        "hoisted" is ours, for float32 on a CPU; "dense" is torch's own, where it has the same cell.
-        """
-        kernel = self.kernel if kept is None else None
-        ours = self.hoists and (kept is None or not kept.requires_grad)
-        if ours and hoisted.suits(inputs, *state, *self.weights()):
-            torchs = kernel is not None and mask is None and dense.beats_ours(kernel)
-            return "dense" if torchs else "hoisted"
-        return "dense" if kernel is not None and dense.suits(kernel, inputs) else "definition"
-
-    def hoisted(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: State,
-        kept: Float[Tensor, "batch width"] | None,
-    ) -> tuple[Float[Tensor, "batch time width"], State]:
-        """Read all positions by our kernels, where ``hoists`` is True."""
-        raise NotImplementedError
-
-    def dense(
-        self,
-        inputs: Float[Tensor, "batch time features"],
-        mask: Bool[Tensor, "batch time"] | None,
-        state: State,
-    ) -> tuple[Float[Tensor, "batch time width"], State]:
-        """Read all positions by ``kernel``, where it is not None."""
-        raise NotImplementedError
-
-    def weights(self) -> list[Tensor]:
-        """Return what ``step`` and ``from_input`` multiply by and add, in one order."""
-        from_input = self.from_input
-        own = [] if self.own is None else [getattr(self, self.own)]
-        return [from_input.weight, from_input.bias, self.from_hidden.weight, *own]
-
-    def define_of(
-        self, laid: Rectangle, kept: Tensor | None, inputs: Tensor, *rest: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Compute what a kernel does by ``step``, of tensors: inputs, state, and then weights."""
-        parts = len(self.state._fields)
-        names = ["from_input.weight", "from_input.bias", "from_hidden.weight", self.own]
-        weights = {f"cell.{name}": each for name, each in zip(names, rest[parts:], strict=False)}
-        how = (laid, kept, inputs, self.state(*rest[:parts]))
-        found: tuple[Tensor, ...] = torch.func.functional_call(_Defined(self), weights, how)
-        return found
 
     def _check(self, state: State, rows: int) -> None:
         name, expected = type(self).__name__, (rows, self.width)
         if not isinstance(state, self.state):
             raise UsageError(
-                f"The state of this {name} is {_describe(self.state)}, but it was handed "
-                f"{_describe(type(state))}: give it the state that the same layer returned."
+                f"The state of this {name} is {_describe(self.state)}, but it was given "
+                f"{_describe(type(state))}: pass the state that the same layer returned."
             )
         for part, tensor in zip(self.state._fields, state, strict=True):
             if tensor.shape != expected:
                 raise UsageError(
-                    f"The {part} state of this {name} is {expected[0]} rows of width "
-                    f"{expected[1]}, but it was handed {tuple(tensor.shape)}: give it the state "
-                    "that the same layer returned for the same rows."
+                    f"The {part} state of this {name} must have the shape {expected}, but it was "
+                    f"given {tuple(tensor.shape)}: pass the state that the same layer returned for "
+                    "the same rows."
                 )
-
-
-class _Defined(nn.Module):
-    """The definition of a cell over rows that a kernel reads."""
-
-    def __init__(self, cell: Cell[Any]) -> None:
-        super().__init__()
-        self.cell = cell
-
-    def forward(
-        self, laid: Rectangle, kept: Tensor | None, inputs: Tensor, state: tuple[Tensor, ...]
-    ) -> tuple[Tensor, ...]:
-        states, projected = [state], laid.cut(self.cell.from_input(inputs))
-        for now, keep in zip(projected, laid.heads(kept), strict=False):
-            state = self.cell.state(*(part[: len(now)] for part in state))
-            state = self.cell.step(now, state, keep)
-            states.append(state)
-        parts = [torch.cat(part) for part in zip(*states, strict=True)]
-        return parts[0][laid.batch :], *map(laid.last, parts)
 
 
 def _describe(state: type[Any]) -> str:
@@ -264,10 +171,10 @@ def unroll(
     state: State,
     mask: Bool[Tensor, "batch time"] | None = None,
 ) -> tuple[Float[Tensor, "batch time width"], State]:
-    """Apply ``step`` from the first position to the last, carrying the state along.
+    """Apply ``step`` to every position in order, and return all outputs and the last state.
 
-    A padded position (False in ``mask``) leaves the state as it was, and its output is that of the
-    real position before it. So the last state is that of each row's last real position.
+    A padded position (False in ``mask``) leaves the state unchanged and repeats the output of the
+    position before it, so the last state is that of the last real position of each row.
     """
     outputs = []
     for time, now in enumerate(inputs.unbind(1)):
@@ -279,7 +186,7 @@ def unroll(
     return torch.stack(outputs, dim=1), state
 
 
-def choose(first: Bool[Tensor, " batch"], one: State, other: State) -> State:
-    """Return a state that is ``one`` in the rows where ``first`` is True, else ``other``."""
-    pairs = zip(one, other, strict=True)
-    return type(one)(*(torch.where(first[:, None], a, b) for a, b in pairs))
+def choose(condition: Bool[Tensor, " batch"], state: State, other: State) -> State:
+    """Return the rows of ``state`` where ``condition`` is True, those of ``other`` elsewhere."""
+    pairs = zip(state, other, strict=True)
+    return type(state)(*(torch.where(condition[:, None], a, b) for a, b in pairs))

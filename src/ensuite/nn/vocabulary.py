@@ -1,4 +1,4 @@
-"""Scores of a whole vocabulary, and their cross-entropy without ever holding all of them."""
+"""Cross-entropy over a large vocabulary, without storing the logits of all positions."""
 
 from typing import Any, NamedTuple
 
@@ -11,35 +11,42 @@ from torch.autograd.function import once_differentiable
 from ensuite.nn.kernels import hoisted
 from ensuite.nn.losses import cross_entropy
 
-AT_ONCE = 384
-"""Positions whose scores are held together: few enough to stay in the cache of a processor."""
+CHUNK = 384
+"""Positions whose logits are computed together; few enough to stay in the CPU's cache."""
 
 
 class Projected(NamedTuple):
-    """What scores are the product of, where they are not needed themselves."""
+    """The factors of logits: hidden states and output projection.
+
+    Attributes:
+        hidden: One state per position.
+        weight: Output projection.
+        bias: Of the output projection.
+    """
 
     hidden: Float[Tensor, "*positions width"]
     weight: Float[Tensor, "vocabulary width"]
     bias: Float[Tensor, " vocabulary"]
 
     def scores(self) -> Float[Tensor, "*positions vocabulary"]:
-        """Return the logit of every token at each position."""
+        """Return the logits of all tokens at each position."""
         return F.linear(*self)
 
 
 def projected_cross_entropy(
     projected: Projected, targets: Int[Tensor, " position"], label_smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
-    """Sum -log p(target), in nats, over positions: ``cross_entropy`` of the scores, all known.
+    """Sum the cross-entropy of the logits over all positions, in nats.
 
-    The scores of a few positions at a time become their own gradient at once, and those of the
-    hidden states and of the matrix with it: what takes the most memory of a small model with a
-    large vocabulary is never written out.
+    This equals ``cross_entropy(projected.scores(), targets)``. The gradients are computed already
+    in the forward pass, for a few positions at a time, so that the logits of all positions, which
+    take most of the memory of a small model with a large vocabulary, are never stored.
 
     Args:
-        projected: Hidden states, one a position, and the matrix that turns them into scores.
-        targets: The right token of each position.
-        label_smoothing: Target probability spread over all tokens (Szegedy et al. 2016, section 7).
+        projected: The factors of the logits.
+        targets: Correct token of each position, every one of them known (no ``IGNORE``).
+        label_smoothing: Probability that is spread evenly over all tokens (Szegedy et al. 2016,
+            section 7).
     """
     if not torch.is_grad_enabled() or not hoisted.suits(*projected):
         return cross_entropy(projected.scores(), targets, label_smoothing=label_smoothing)
@@ -57,27 +64,27 @@ class _CrossEntropy(torch.autograd.Function):
         targets: Tensor,
         label_smoothing: float,
     ) -> Tensor:
-        of_hidden, of_weight = torch.empty_like(hidden), torch.zeros_like(weight)
-        of_bias, total = torch.zeros_like(bias), hidden.new_zeros(())
-        room = hidden.new_empty(min(AT_ONCE, len(hidden)), len(weight))
-        parts = (torch.split(each, AT_ONCE) for each in (hidden, targets, of_hidden))
-        for read, right, of_read in zip(*parts, strict=True):
-            scores = torch.addmm(bias, read, weight.t(), out=room[: len(read)])
+        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        grad_bias, total = torch.zeros_like(bias), hidden.new_zeros(())
+        buffer = hidden.new_empty(min(CHUNK, len(hidden)), len(weight))
+        parts = (torch.split(each, CHUNK) for each in (hidden, targets, grad_hidden))
+        for read, right, grad_read in zip(*parts, strict=True):
+            scores = torch.addmm(bias, read, weight.t(), out=buffer[: len(read)])
             total += _to_gradient(scores, right[:, None], label_smoothing)
-            torch.mm(scores, weight, out=of_read)
-            of_weight.addmm_(scores.t(), read)
-            of_bias += scores.sum(0)
-        ctx.save_for_backward(of_hidden, of_weight, of_bias)
+            torch.mm(scores, weight, out=grad_read)
+            grad_weight.addmm_(scores.t(), read)
+            grad_bias += scores.sum(0)
+        ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         return total
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
-        return *(given * each for each in ctx.saved_tensors), None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return *(gradient * each for each in ctx.saved_tensors), None, None
 
 
 def _to_gradient(scores: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
-    """Turn scores into the gradient of their cross-entropy, in place, and return its sum."""
+    """Replace logits by the gradient of their cross-entropy; return the sum of the latter."""
     alike = label_smoothing / scores.shape[1]
     known = (1 - label_smoothing) * scores.gather(1, targets).sum()
     if label_smoothing:

@@ -114,6 +114,7 @@ class Forecast(Task[Window, Row, Prediction]):
             over the training steps: the unit of MASE.
         margins: (intervals, horizon, columns), in deviations of the series: what intervals are
             widened by, so that they hold what they promise (split conformal prediction).
+        notes: What a user should know of how the file was read.
 
     Sources:
         Direct and recursive: Ben Taieb et al. (2012), https://arxiv.org/abs/1108.3259
@@ -138,6 +139,9 @@ class Forecast(Task[Window, Row, Prediction]):
     naive: tuple[tuple[float, ...], ...] = field(default=(), metadata={"learned": True})
     margins: tuple[tuple[tuple[float, ...], ...], ...] = field(
         default=(), metadata={"learned": True}
+    )
+    notes: tuple[str, ...] = field(
+        default=(), compare=False, metadata={"learned": True, "saved": False}
     )
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
@@ -184,16 +188,14 @@ class Forecast(Task[Window, Row, Prediction]):
         seasons = frequency.seasons if frequency is not None else ()
         season = self.season or next(iter(seasons), 1)
         settled = replace(self, columns=panel.columns, clock=clock, season=season)
-        if self.processor.look_back:
-            return settled
-        return replace(settled, processor=self._look_back(panel.series, season))
+        return replace(settled, notes=panel.notes)
 
-    def _look_back(self, series: Sequence[Series], season: int) -> History:
-        """Read two seasons, at least the horizon, at most a third of a middling series."""
-        most = max(1, int(np.median([len(each) for each in series])) // 3)
-        steps = min(max(self.horizon, 2 * season), most)
+    @property
+    def look_back(self) -> int:
+        """Steps that are read: as the user says, or two seasons, at least the horizon."""
         segment = self.processor.segment
-        return replace(self.processor, look_back=max(segment, steps // segment * segment))
+        steps = max(self.horizon, 2 * self.season)
+        return self.processor.look_back or -(-steps // segment) * segment
 
     def ask(self, raw: Any) -> Window:
         """Take the values of one series, (steps,) or (steps, columns), the latest last."""
@@ -224,7 +226,7 @@ class Forecast(Task[Window, Row, Prediction]):
             {name: [each.series for each in part] for name, part in parts.items()},
             how,
             horizon=self.horizon,
-            look_back=self.processor.look_back,
+            look_back=self.look_back,
             stride=self.stride,
             clock=self.clock,
         )
@@ -239,9 +241,10 @@ class Forecast(Task[Window, Row, Prediction]):
         ends = training_ends(windows, self.horizon)
         pairs = zip(windows.series, ends, strict=True)
         naive = [seasonal_error(series.values[:end], self.season) for series, end in pairs]
+        processor = replace(self.processor, look_back=self.look_back)
         return replace(
             self,
-            processor=self.processor.prepare(windows, self.horizon),
+            processor=processor.prepare(windows, self.horizon),
             naive=tuple(tuple(each.tolist()) for each in naive),
         )
 
@@ -254,11 +257,8 @@ class Forecast(Task[Window, Row, Prediction]):
 
     def items(self, examples: Sequence[Window], *, asking: bool = False) -> Sequence[Row]:
         windows = gather(examples)
-        refuse_short_future(windows, self.horizon, self._known_names())
+        refuse_short_future(windows, self.horizon, self.future)
         return self.processor.rows(windows)
-
-    def _known_names(self) -> tuple[str, ...]:
-        return self.future
 
     def lengths(self, items: Sequence[Row]) -> NDArray[Any]:
         return np.full(len(items), self.processor.look_back // self.processor.segment)
@@ -520,9 +520,6 @@ class Forecast(Task[Window, Row, Prediction]):
         distance = distance / self.scales([example]).deviation
         return float(np.nanmean(distance)) if not np.isnan(distance).all() else 0.0
 
-    def usage(self, run: str) -> str:
-        return super().usage(run)
-
     def check(self, parts: Mapping[str, Sequence[Window]]) -> list[Finding]:
         windows = gather(parts["train"])
         lengths = [len(series) for series in windows.series]
@@ -541,6 +538,7 @@ class Forecast(Task[Window, Row, Prediction]):
             f"{self.processor.look_back:,} steps are read, {self.horizon:,} forecast; a season has "
             f"{self.season:,}"
         )
+        findings += [Finding("reading", note) for note in self.notes]
         return [*findings, Finding("forecast", reading)]
 
 

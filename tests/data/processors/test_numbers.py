@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
+from ensuite.core.batch import Values
 from ensuite.core.errors import DataError
 from ensuite.data.processors.numbers import Columns, Series
 
@@ -26,6 +27,7 @@ def test_training_columns_have_mean_0_and_deviation_1(rows: list[tuple[float, fl
 def test_series_of_any_length_share_their_scale() -> None:
     raws = [np.array([[0.0, 1], [2, 1]]), np.array([[4.0, 1]])]
     series = Series().prepare(raws)
+    assert series.inputs == {"values": Values(2, steps=max(map(len, raws)))}
     assert series.mean == (2.0, 1.0)
     assert series.deviation == (pytest.approx(np.std([0, 2, 4])), 1.0)  # one never changes
     batch = series.collate([window for (window,) in series.windows(raws)])

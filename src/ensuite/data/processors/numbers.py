@@ -76,13 +76,23 @@ class Scaled(Processor):
 
 @dataclass(frozen=True, kw_only=True)
 class Series(Scaled):
-    """Read series, (time, features) each, of any length."""
+    """Read series, (time, features) each, of any length.
+
+    Args:
+        steps: Length of the longest training series, learned.
+    """
+
+    steps: int | None = field(default=None, metadata=LEARNED)
 
     kind: ClassVar[str] = "series"
 
+    def prepare(self, raws: Sequence[Numbers], pretrained: Pretrained | None = None) -> Self:
+        scaled = super().prepare(raws, pretrained)
+        return replace(scaled, steps=max(len(raw) for raw in raws))
+
     @property
     def inputs(self) -> Inputs:
-        return {"values": Values(len(self.mean))}
+        return {"values": Values(len(self.mean), self.steps)}
 
     def collate(self, windows: Sequence[Window]) -> Batch:
         if isinstance(windows, np.ndarray):  # all of one length

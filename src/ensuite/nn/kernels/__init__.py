@@ -1,1 +1,1 @@
-"""Fast paths of the layers, each equal to its definition."""
+"""Fast kernels of the recurrent cells; each computes the same as the loop over the cell's step."""

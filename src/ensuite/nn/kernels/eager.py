@@ -1,17 +1,21 @@
-"""What a recurrent cell does around its matrix products, one position at a time, in torch.
+"""The elementwise part of the recurrent cells, for one position at a time, in PyTorch.
 
-Each ``forward`` takes the products of a position into the state after it, and keeps what
-``backward`` asks for; each ``backward`` takes the gradient of that state back to the products.
-``fused`` has the same functions, compiled; both write into what they are given:
+The matrix products are computed by the caller. A ``forward`` function computes the state after a
+position from the products, and keeps the activations for the backward pass. A ``backward`` function
+computes the gradients of the products from the gradient of the state. ``fused`` has the same
+functions, compiled. All of them write into their arguments:
 
-    step                    where a position stands in all of these, and how many rows have it
-    states, hidden, cells   (states, width): the start, and the state after each position
-    gates                   (total, gates x width): what comes from the input, then the gates
-    product                 (batch, gates x width): what comes from the state before
-    products                (total, gates x width): the gradients of both
-    given                   (total, width): the gradient of the outputs; a few zeros: there is none
-    carry                   (batch, width): the gradient of the state after the position, on return
-                            of the state before it, but for what the matrix products add
+    step                    rows of the position in the other arguments: see ``layout.Step``
+    states, hidden, cells   (states, width): initial state, then the state after each position
+    gates                   (total, gates x width): input products; ``forward`` replaces them by the
+                            activations of the gates
+    product                 (batch, gates x width): hidden product of this position
+    products                (total, gates x width): gradients of the input and hidden products
+    given                   (total, width): gradient of the outputs; if there is none, one block of
+                            zeros, which is read for every position
+    carry                   (batch, width): gradient of the state after the position; on return the
+                            gradient of the state before it, except for the part that comes through
+                            the hidden product, which the caller adds
 """
 
 from typing import Any
@@ -23,12 +27,12 @@ from ensuite.nn.kernels.layout import Step
 
 
 def arrays(*tensors: Tensor) -> list[Any]:
-    """Return tensors as the functions below take them."""
+    """Return tensors in the form that the functions below take: as they are."""
     return list(tensors)
 
 
 def rnn_forward(step: Step, relu: bool, states: Tensor) -> None:
-    """Turn the sum of the products, which stands in the state after, into that state."""
+    """Apply the activation to the sum of the products, which is stored in the state after."""
     after = _after(step, states)
     _ = after.relu_() if relu else after.tanh_()
 
@@ -41,7 +45,7 @@ def rnn_backward(
     carry: Tensor,
     products: Tensor,
 ) -> None:
-    """Find the gradient of the sum of the products."""
+    """Compute the gradient of the sum of the products."""
     after = _after(step, states)
     slope = (after > 0).to(after) if relu else 1 - after * after
     gradient = _take(step, given, carry, None)
@@ -55,7 +59,7 @@ def gru_forward(
     states: Tensor,
     gates: Tensor,
 ) -> None:
-    """Take a position where the reset gate stands after the matrix; keep r, z, n and U_n h + u."""
+    """Compute a GRU whose reset gate is after the matrix; keep r, z, n and U_n h + u."""
     width, product = len(bias), _first(step, product)
     both, candidate, recalled = _now(step, gates).tensor_split([2 * width, 3 * width], dim=1)
     both.add_(product[:, : 2 * width]).sigmoid_()
@@ -72,7 +76,7 @@ def gru_backward(
     carry: Tensor,
     products: Tensor,
 ) -> None:
-    """Find the gradients of n (of what the input adds), r, z and U_n h + u."""
+    """Compute the gradients of the sums of n (its input product), r and z, and of U_n h + u."""
     reset, update, candidate, recalled = _now(step, gates).chunk(4, dim=1)
     to_candidate, to_reset, to_update, to_recalled = _now(step, products).chunk(4, dim=1)
     gradient = _take(step, given, carry, update)
@@ -83,7 +87,7 @@ def gru_backward(
 
 
 def gates_forward(step: Step, product: Tensor, seen: Tensor, gates: Tensor, resets: Tensor) -> None:
-    """Open the two gates of a GRU, and reset the hidden state before its matrix."""
+    """Compute both gates of a GRU, and the reset hidden state before its matrix product."""
     width = seen.shape[1]
     both = _now(step, gates)[:, : 2 * width]
     both.add_(_first(step, product)).sigmoid_()
@@ -91,7 +95,7 @@ def gates_forward(step: Step, product: Tensor, seen: Tensor, gates: Tensor, rese
 
 
 def candidate_forward(step: Step, product: Tensor, states: Tensor, gates: Tensor) -> None:
-    """Take a position into the state, after ``gates_forward``; keep r, z and n."""
+    """Compute the candidate and the new state, after ``gates_forward``; keep r, z and n."""
     width = states.shape[1]
     update, candidate = _now(step, gates)[:, width:].chunk(2, dim=1)
     candidate.add_(_first(step, product)).tanh_()
@@ -106,7 +110,7 @@ def candidate_backward(
     carry: Tensor,
     products: Tensor,
 ) -> None:
-    """Find the gradients of the products of the update gate and the candidate."""
+    """Compute the gradients of the sums of the update gate and the candidate."""
     _, update, candidate = _now(step, gates).chunk(3, dim=1)
     _, to_update, to_candidate = _now(step, products).chunk(3, dim=1)
     gradient = _take(step, given, carry, update)
@@ -117,9 +121,9 @@ def candidate_backward(
 def gates_backward(
     step: Step, recalled: Tensor, gates: Tensor, seen: Tensor, products: Tensor
 ) -> None:
-    """Find the gradient of the reset gate's product.
+    """Compute the gradient of the sum of the reset gate, after ``candidate_backward``.
 
-    ``recalled`` comes in as the gradient of the reset state, and goes out as that of the state.
+    ``recalled`` is the gradient of the reset hidden state; on return, its part for the state.
     """
     width, recalled = seen.shape[1], _first(step, recalled)
     reset = _now(step, gates)[:, :width]
@@ -136,7 +140,7 @@ def cell_forward(
     cells: Tensor,
     gates: Tensor,
 ) -> None:
-    """Take a position into the cell of an LSTM; keep i, f and g, and the sum for o."""
+    """Compute the new cell of an LSTM; keep i, f and g, and the sum of o."""
     before, after = _before(step, cells), _after(step, cells)
     sums = _now(step, gates).add_(_first(step, product))
     enter, forget, new, _ = sums.chunk(4, dim=1)
@@ -149,7 +153,7 @@ def cell_forward(
 def hidden_forward(
     step: Step, peepholes: Tensor, cells: Tensor, hidden: Tensor, gates: Tensor
 ) -> None:
-    """Show the cell of an LSTM, after ``cell_forward``; keep o."""
+    """Compute the hidden state of an LSTM, after ``cell_forward``; keep o."""
     cell = _after(step, cells)
     out = _now(step, gates).chunk(4, dim=1)[3]
     out.addcmul_(peepholes[2], cell).sigmoid_()
@@ -164,7 +168,7 @@ def lstm_forward(
     hidden: Tensor,
     gates: Tensor,
 ) -> None:
-    """Take a position where no full peephole stands between ``cell`` and ``hidden_forward``."""
+    """Compute an LSTM without full peepholes, whose products come between these two steps."""
     cell_forward(step, product, peepholes, cells, gates)
     hidden_forward(step, peepholes, cells, hidden, gates)
 
@@ -179,7 +183,7 @@ def lstm_backward(
     cell_carry: Tensor,
     products: Tensor,
 ) -> None:
-    """Find the gradients of all sums, after ``lstm_forward``."""
+    """Compute the gradients of the sums of all gates, after ``lstm_forward``."""
     hidden_backward(step, given, gates, peepholes, cells, carry, cell_carry, products)
     cell_backward(step, gates, peepholes, cells, cell_carry, products)
 
@@ -194,7 +198,7 @@ def hidden_backward(
     cell_carry: Tensor,
     products: Tensor,
 ) -> None:
-    """Find the gradient of the sum for o, and add to that of the cell."""
+    """Compute the gradient of the sum of o, and add its part to the gradient of the cell."""
     out, shown, to_out = (
         _now(step, gates).chunk(4, dim=1)[3],
         _after(step, cells).tanh(),
@@ -214,7 +218,7 @@ def cell_backward(
     cell_carry: Tensor,
     products: Tensor,
 ) -> None:
-    """Find the gradients of the sums for i, f and g, after ``hidden_backward``."""
+    """Compute the gradients of the sums of i, f and g, after ``hidden_backward``."""
     enter, forget, new, _ = _now(step, gates).chunk(4, dim=1)
     to_enter, to_forget, to_new, _ = _now(step, products).chunk(4, dim=1)
     gradient = _take(step, None, cell_carry, forget)
@@ -226,7 +230,10 @@ def cell_backward(
 
 
 def _take(step: Step, given: Tensor | None, carry: Tensor, share: Tensor | None) -> Tensor:
-    """Return the gradient that reaches the gates; leave in ``carry`` a share (None: nothing)."""
+    """Return the gradient of the state after the position, from ``carry`` and the outputs.
+
+    ``carry`` becomes this gradient multiplied by ``share``, zero if that is None.
+    """
     carry = _first(step, carry)
     whole = carry.clone()
     if given is not None:
@@ -237,20 +244,20 @@ def _take(step: Step, given: Tensor | None, carry: Tensor, share: Tensor | None)
 
 
 def _before(step: Step, states: Tensor) -> Tensor:
-    """Return the states before a position."""
+    """Return the states before the position."""
     return states.narrow(0, step[0], step[3])
 
 
 def _after(step: Step, states: Tensor) -> Tensor:
-    """Return the states after a position."""
+    """Return the states after the position."""
     return states.narrow(0, step[1], step[3])
 
 
 def _now(step: Step, rows: Tensor) -> Tensor:
-    """Return the rows of a position."""
+    """Return the rows of the position, of a tensor of all positions."""
     return rows.narrow(0, step[2], step[3])
 
 
 def _first(step: Step, part: Tensor) -> Tensor:
-    """Return of the batch the rows that have a position."""
+    """Return the rows that have the position, of a tensor of the batch."""
     return part.narrow(0, 0, step[3])

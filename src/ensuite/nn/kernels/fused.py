@@ -1,8 +1,8 @@
-"""The functions of ``eager``, each compiled into loops over the rows: needs numba.
+"""The functions of ``eager`` as loops over rows, compiled by numba.
 
-They run in the thread that calls them: the matrix products between them use all threads, and what
-stands here is a few microseconds a position. So nothing is shared, and any number of threads and
-processes may train at once. Every loop is one that vectorises: few arrays each, no calls.
+They run in the calling thread alone: they take a few microseconds per position, and the matrix
+products between them use all threads. So several threads or processes can train at once. Each loop
+reads few arrays and calls nothing that is not inlined, so that the compiler vectorises it.
 """
 
 from collections.abc import Callable
@@ -15,36 +15,38 @@ from torch import Tensor
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 OPTIONS: dict[str, Any] = {
-    "error_model": "numpy",  # a division needs no check, so that its loop vectorises
-    "fastmath": {"contract"},  # a product and its sum in one rounding; NaN stays NaN
+    "error_model": "numpy",  # no check for division by zero, which prevents vectorising
+    "fastmath": {"contract"},  # allow fused multiply-add; NaN is still propagated
 }
 
 
 def compiled(function: Function) -> Function:
-    """Compile a function when first called; the result is kept for the next process.
+    """Compile a function when it is first called, and cache the result on disk.
 
-    It is kept beside this file, else in the user's cache folder, else (where nothing can be
-    written) nowhere.
+    The cache is beside this file or, if that cannot be written, in the user's cache folder. If
+    neither can be written, the function is compiled again in each process.
     """
     try:
         return numba.njit(cache=True, **OPTIONS)(function)  # type: ignore[no-any-return]
-    except RuntimeError:  # no place to write to
+    except RuntimeError:  # no folder can be written
         return numba.njit(**OPTIONS)(function)  # type: ignore[no-any-return]
 
 
 def arrays(*tensors: Tensor) -> list[Any]:
-    """Return tensors as the functions below take them."""
+    """Return tensors in the form that the functions below take: as NumPy arrays."""
     return [tensor.detach().numpy() for tensor in tensors]
 
 
 @compiled
 @no_type_check
 def tanh(x):
-    """Return tanh x within 3e-7 of it, relatively: a rational function, which vectorises.
+    """Approximate the hyperbolic tangent by a rational function, within 3e-7 relatively.
+
+    Unlike ``math.tanh`` it can be vectorised.
 
     Source: Eigen, MathFunctionsImpl.h, ``generic_fast_tanh_float``.
     """
-    end = float32(7.90531110763549805)  # from here on it is 1 in float32
+    end = float32(7.90531110763549805)  # tanh is 1 in float32 from here on
     x = -end if x < -end else (end if x > end else x)
     s = x * x
     above = float32(-2.76076847742355e-16)
@@ -64,7 +66,7 @@ def tanh(x):
 @compiled
 @no_type_check
 def sigmoid(x):
-    """Return the logistic function of x, within 2e-7."""
+    """Approximate the logistic function of x, with an error of at most 2e-7."""
     half = float32(0.5)
     return half + half * tanh(half * x)
 

@@ -1,149 +1,154 @@
-"""The gated recurrent unit over a whole sequence, its reset gate after or before the matrix."""
+"""Kernels of the GRU, with the reset gate after or before the matrix: forward and backward."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ensuite.nn.kernels import hoisted
 from ensuite.nn.kernels.layout import Rectangle
 
 
-def run(
-    define: Callable[..., tuple[Tensor, ...]],
-    inputs: Float[Tensor, "batch time features"],
-    mask: Bool[Tensor, "batch time"] | None,
-    kept: Float[Tensor, "batch width"] | None,
-    start: Float[Tensor, "batch width"],
-    weights: Sequence[Tensor],
-) -> tuple[Float[Tensor, "batch time width"], list[Float[Tensor, "batch width"]]]:
-    """Return the output at every position, and the last state.
+def kernel(reset: Literal["after", "before"]) -> Callable[..., tuple[Tensor, ...]]:
+    """Return the kernel for ``hoisted.run``.
 
-    Args:
-        define: Computes the same by the definition; see ``hoisted.over``.
-        inputs: One vector a position.
-        mask: True at real positions; None: all are.
-        kept: What dropout leaves of the hidden state.
-        start: The hidden state before the first position.
-        weights: The input's matrix and bias (reset, update, candidate), the state's matrix, and the
-            bias that is reset with the product; without it, the reset gate stands before the
-            matrix.
+    Its weights are the matrix and the bias of the inputs (reset gate, update gate, candidate), the
+    matrix of the hidden state, and for "after" the bias that the reset gate multiplies.
     """
-    kernel = _ResetAfter if len(weights) == 4 else _ResetBefore
-    return hoisted.over(kernel.apply, define, inputs, mask, kept, (start,), *weights)
+    return _ResetAfter.apply if reset == "after" else _ResetBefore.apply
 
 
 class _ResetAfter(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        define: Callable[..., tuple[Tensor, ...]],
-        laid: Rectangle,
+        by_steps: Callable[..., tuple[Tensor, ...]],
+        layout: Rectangle,
         kept: Tensor | None,
         inputs: Tensor,
         start: Tensor,
         from_input: Tensor,
         bias: Tensor,
-        weight: Tensor,
+        from_hidden: Tensor,
         reset_bias: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        ctx.do, ctx.define, ctx.laid = hoisted.functions(), define, laid
-        total, (rows, width) = laid.total, start.shape
-        states, outputs = hoisted.states(start, total)
+        functions = hoisted.functions()
+        ctx.functions, ctx.by_steps, ctx.layout = functions, by_steps, layout
+        total, (rows, width) = layout.total, start.shape
+        states, outputs = hoisted.state_memory(start, total)
         seen = states if kept is None else torch.empty_like(states)
         gates, product = start.new_empty(total, 4 * width), start.new_empty(rows, 3 * width)
         hoisted.project(inputs, from_input, bias, gates[:, : 3 * width])
-        added, constant, array, opened = ctx.do.arrays(product, reset_bias, states, gates)
-        to_hidden = weight.t().contiguous()
-        positions = zip(
-            laid.steps, laid.heads(product), hoisted.looks(laid, states, kept, seen), strict=True
-        )
-        for step, room, before in positions:
-            torch.mm(before, to_hidden, out=room)
-            ctx.do.gru_forward(step, added, constant, array, opened)
-        given = (inputs, start, from_input, bias, weight, reset_bias)
-        hoisted.save(ctx, given, (states, seen, gates, kept))
-        return outputs, laid.last(states)
+        arrays = functions.arrays(product, reset_bias, states, gates)
+        matrix = from_hidden.t().contiguous()
+        steps = hoisted.forward_steps(layout, states, kept, seen, layout.present(product))
+        for step, before, out in steps:
+            torch.mm(before, matrix, out=out)
+            functions.gru_forward(step, *arrays)
+        arguments = (inputs, start, from_input, bias, from_hidden, reset_bias)
+        hoisted.save(ctx, arguments, (states, seen, gates, kept))
+        return outputs, layout.last(states)
 
     @staticmethod
     @hoisted.differentiable
-    def backward(ctx: Any, given: Tensor | None, last: Tensor | None) -> tuple[Tensor | None, ...]:
-        (inputs, start, from_input, _, weight, _), rest = hoisted.saved(ctx)
+    def backward(
+        ctx: Any, grad_outputs: Tensor | None, grad_last: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        (inputs, start, from_input, _, from_hidden, _), rest = hoisted.saved(ctx)
         states, seen, gates, kept = rest
-        carry, width = hoisted.of_last(last, start), states.shape[1]
-        products = torch.empty_like(gates)  # candidate of the input, reset, update, of the state
-        arrays = ctx.do.arrays(hoisted.of_outputs(given, carry), gates, states, carry, products)
-        of_state = products[:, width:]
-        for step, *back in hoisted.back(ctx.laid, carry, kept, of_state):
-            ctx.do.gru_backward(step, *arrays)
-            hoisted.pull(weight, *back)
-        of_inputs, of_matrix, of_bias = hoisted.of_inputs(
+        carry, width = hoisted.last_gradient(grad_last, start), states.shape[1]
+        # gradients of the input's product for the candidate, of the reset and the update gate, and
+        # of the hidden product for the candidate: those of the hidden products are neighbours
+        products = torch.empty_like(gates)
+        arrays = ctx.functions.arrays(
+            hoisted.output_gradient(grad_outputs, carry), gates, states, carry, products
+        )
+        hidden = products[:, width:]
+        for step, *rows in hoisted.reversed_steps(ctx.layout, carry, kept, hidden):
+            ctx.functions.gru_backward(step, *arrays)
+            hoisted.add_state_gradient(from_hidden, *rows)
+        grad_inputs, *rolled = hoisted.input_gradients(
             products[:, : 3 * width],
             inputs,
             from_input.roll(width, 0),
             needed=ctx.needs_input_grad[3],
         )
-        of_reset = products[:, 3 * width :].sum(0)
-        of_input = of_matrix.roll(-width, 0), of_bias.roll(-width, 0)  # reset, update, candidate
-        of_weight = of_state.t() @ ctx.laid.before(seen)
-        return None, None, None, of_inputs, carry, *of_input, of_weight, of_reset
+        # back to the order of the weights: reset gate, update gate, candidate
+        grad_from_input = [gradient.roll(-width, 0) for gradient in rolled if gradient is not None]
+        grad_from_hidden = hidden.t() @ ctx.layout.before(seen)
+        grad_reset_bias = products[:, 3 * width :].sum(0)
+        gradients = *grad_from_input, grad_from_hidden, grad_reset_bias
+        return None, None, None, grad_inputs, carry, *gradients
 
 
 class _ResetBefore(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        define: Callable[..., tuple[Tensor, ...]],
-        laid: Rectangle,
+        by_steps: Callable[..., tuple[Tensor, ...]],
+        layout: Rectangle,
         kept: Tensor | None,
         inputs: Tensor,
         start: Tensor,
         from_input: Tensor,
         bias: Tensor,
-        weight: Tensor,
+        from_hidden: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        ctx.do, ctx.define, ctx.laid = hoisted.functions(), define, laid
-        cut, (states, outputs) = 2 * start.shape[1], hoisted.states(start, laid.total)
+        functions = hoisted.functions()
+        ctx.functions, ctx.by_steps, ctx.layout = functions, by_steps, layout
+        cut, (states, outputs) = 2 * start.shape[1], hoisted.state_memory(start, layout.total)
         seen = states if kept is None else torch.empty_like(states)
-        gates, resets = start.new_empty(laid.total, len(weight)), torch.empty_like(outputs)
+        gates, resets = start.new_empty(layout.total, len(from_hidden)), torch.empty_like(outputs)
         hoisted.project(inputs, from_input, bias, gates)
-        product, recalled = start.new_empty(len(start), cut), torch.empty_like(states[: len(start)])
-        array, shown, opened, reset = ctx.do.arrays(states, seen, gates, resets)
-        added, called = ctx.do.arrays(product, recalled)
-        to_gates, to_candidate = weight[:cut].t().contiguous(), weight[cut:].t().contiguous()
-        rooms = laid.heads(product), laid.cut(resets), laid.heads(recalled)
-        positions = zip(laid.steps, hoisted.looks(laid, states, kept, seen), *rooms, strict=True)
-        for step, before, room, remembered, recall in positions:
-            torch.mm(before, to_gates, out=room)
-            ctx.do.gates_forward(step, added, shown, opened, reset)
-            torch.mm(remembered, to_candidate, out=recall)
-            ctx.do.candidate_forward(step, called, array, opened)
-        given = (inputs, start, from_input, bias, weight)
-        hoisted.save(ctx, given, (states, seen, gates, resets, kept))
-        return outputs, laid.last(states)
+        for_gates = start.new_empty(len(start), cut)
+        for_candidate = torch.empty_like(states[: len(start)])
+        to_gates, to_candidate = (
+            from_hidden[:cut].t().contiguous(),
+            from_hidden[cut:].t().contiguous(),
+        )
+        states_array, seen_array, gates_array, resets_array, *products = functions.arrays(
+            states, seen, gates, resets, for_gates, for_candidate
+        )
+        tensors = layout.present(for_gates), layout.by_time(resets), layout.present(for_candidate)
+        steps = hoisted.forward_steps(layout, states, kept, seen, *tensors)
+        for step, before, gate_product, reset_state, candidate_product in steps:
+            torch.mm(before, to_gates, out=gate_product)
+            functions.gates_forward(step, products[0], seen_array, gates_array, resets_array)
+            torch.mm(reset_state, to_candidate, out=candidate_product)
+            functions.candidate_forward(step, products[1], states_array, gates_array)
+        arguments = (inputs, start, from_input, bias, from_hidden)
+        hoisted.save(ctx, arguments, (states, seen, gates, resets, kept))
+        return outputs, layout.last(states)
 
     @staticmethod
     @hoisted.differentiable
-    def backward(ctx: Any, given: Tensor | None, last: Tensor | None) -> tuple[Tensor | None, ...]:
-        (inputs, start, from_input, _, weight), rest = hoisted.saved(ctx)
+    def backward(
+        ctx: Any, grad_outputs: Tensor | None, grad_last: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        (inputs, start, from_input, _, from_hidden), rest = hoisted.saved(ctx)
         states, seen, gates, resets, kept = rest
-        carry, recalled = hoisted.of_last(last, start), torch.empty_like(states[: len(start)])
+        carry = hoisted.last_gradient(grad_last, start)
+        grad_reset_state = torch.empty_like(states[: len(start)])
         products, cut = torch.empty_like(gates), 2 * states.shape[1]
-        arrays = ctx.do.arrays(hoisted.of_outputs(given, carry), gates, states, carry, products)
-        called, shown = ctx.do.arrays(recalled, seen)
-        of_gates, of_candidate = products[:, :cut], products[:, cut:]
-        rooms = ctx.laid.heads(recalled)
-        positions = hoisted.back(ctx.laid, carry, kept, of_gates, of_candidate)
-        for (step, to_state, keep, *at), room in zip(positions, reversed(rooms), strict=True):
-            ctx.do.candidate_backward(step, *arrays)
-            torch.mm(at[1], weight[cut:], out=room)
-            ctx.do.gates_backward(step, called, arrays[1], shown, arrays[4])
-            room.addmm_(at[0], weight[:cut])
-            to_state += room if keep is None else room * keep
-        of_inputs, *of_input = hoisted.of_inputs(
+        arrays = ctx.functions.arrays(
+            hoisted.output_gradient(grad_outputs, carry), gates, states, carry, products
+        )
+        _, gates_array, _, _, products_array = arrays
+        reset_array, seen_array = ctx.functions.arrays(grad_reset_state, seen)
+        for_gates, for_candidate = products[:, :cut], products[:, cut:]
+        steps = hoisted.reversed_steps(ctx.layout, carry, kept, for_gates, for_candidate)
+        outs = reversed(ctx.layout.present(grad_reset_state))
+        for (step, grad_state, keep, gate_rows, candidate_rows), out in zip(
+            steps, outs, strict=True
+        ):
+            ctx.functions.candidate_backward(step, *arrays)
+            torch.mm(candidate_rows, from_hidden[cut:], out=out)
+            ctx.functions.gates_backward(step, reset_array, gates_array, seen_array, products_array)
+            out.addmm_(gate_rows, from_hidden[:cut])
+            grad_state += out if keep is None else out * keep
+        grad_inputs, *grad_from_input = hoisted.input_gradients(
             products, inputs, from_input, needed=ctx.needs_input_grad[3]
         )
-        parts = of_gates.t() @ ctx.laid.before(seen), of_candidate.t() @ resets
-        return None, None, None, of_inputs, carry, *of_input, torch.cat(parts)
+        parts = for_gates.t() @ ctx.layout.before(seen), for_candidate.t() @ resets
+        return None, None, None, grad_inputs, carry, *grad_from_input, torch.cat(parts)

@@ -1,11 +1,11 @@
-"""What the fast recurrent kernels share: what suits them, and what stands outside of the loop.
+"""What our recurrent kernels share: when they can be used, and what is computed outside the loop.
 
-The products of all inputs are one matrix product before the loop over the positions. Backward, the
-loop finds the gradients of the gates alone, and those of the weights are one product after it. So
-in the loop there are only the products of the hidden state, and between them the functions of
-``fused`` (compiled, where numba is installed) or of ``eager`` (torch).
+The products of the inputs of all positions are one matrix product before the loop over time. In
+the backward pass, the loop computes only the gradients of the gates, and the gradients of the
+weights are one matrix product after it. So the loop has only the products of the hidden state,
+and between them the functions of ``fused`` (compiled, if numba is installed) or of ``eager``.
 
-Time comes first in all tensors here, and padding is left out: see ``layout``.
+In all tensors here time is the first dimension, and padding is left out: see ``layout``.
 
 Source:
     Appleyard, Kociský & Blunsom (2016), https://arxiv.org/abs/1604.01946, section 3
@@ -23,11 +23,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import Parameter
 
-from ensuite.nn.kernels import layout, watched
-from ensuite.nn.kernels.layout import Rectangle
+from ensuite.nn.kernels import tracing
+from ensuite.nn.kernels.layout import Rectangle, layout_of
 
 PLAIN = (Tensor, Parameter)
-"""What has numbers of its own, unlike other classes of tensors."""
+"""Classes of tensors that hold their data themselves; other subclasses of Tensor may not."""
 
 
 @cache
@@ -38,53 +38,56 @@ def is_compiled() -> bool:
 
 @cache
 def functions() -> ModuleType:
-    """Return ``fused`` where that can be, else ``eager``; imported when first needed."""
+    """Return ``fused`` if numba is installed, else ``eager``; imported when first needed."""
     return importlib.import_module(f"ensuite.nn.kernels.{'fused' if is_compiled() else 'eager'}")
 
 
 def suits(*tensors: Tensor) -> bool:
-    """Say whether the kernels compute this: float32 on a CPU, as it stands."""
+    """Say whether the kernels can compute with these tensors: float32 on a CPU, in eager mode."""
     for tensor in tensors:
         if tensor.dtype is not torch.float32 or not tensor.is_cpu or type(tensor) not in PLAIN:
             return False
-    return watched.by_autograd_alone() and not torch.is_autocast_enabled("cpu")
+    return tracing.is_eager() and not torch.is_autocast_enabled("cpu")
 
 
-def over(
-    function: Callable[..., tuple[Tensor, ...]],
-    define: Callable[..., tuple[Tensor, ...]],
+def run(
+    kernel: Callable[..., tuple[Tensor, ...]],
+    by_steps: Callable[..., tuple[Tensor, ...]],
     inputs: Float[Tensor, "batch time features"],
     mask: Bool[Tensor, "batch time"] | None,
     kept: Float[Tensor, "batch width"] | None,
     start: Sequence[Float[Tensor, "batch width"]],
-    *how: Any,
+    *weights: Tensor,
 ) -> tuple[Float[Tensor, "batch time width"], list[Float[Tensor, "batch width"]]]:
-    """Return the output at every position and the last state, read by a kernel.
+    """Return the output at every position and the parts of the last state.
 
     Args:
-        function: The kernel. Given the definition, the layout, what dropout leaves, and ``how``
-            after inputs and start, it returns the states after the positions, and the last.
-        define: Computes the same by the definition, of layout, what dropout leaves, and tensors.
-        inputs: One vector a position.
-        mask: True at real positions; None: all are.
-        kept: What dropout leaves of the hidden state.
-        start: The parts of the state before the first position.
-        how: What else the kernel takes.
+        kernel: The ``apply`` of an autograd function. It takes the function ``by_steps``, the
+            layout, ``kept``, the inputs, the parts of the initial state and the weights; it returns
+            the outputs after all positions, and the parts of the last state.
+        by_steps: Computes the same from layout, ``kept`` and tensors, by the steps of the cell; the
+            kernel differentiates it when second derivatives are asked for.
+        inputs: One vector per position.
+        mask: True at real positions; None: all positions are real.
+        kept: Recurrent dropout mask; None: no dropout.
+        start: The parts of the initial state.
+        weights: Of the cell.
     """
-    laid = layout.of(inputs, mask)
-    begin = [laid.sort(part) for part in start]
-    kept = None if kept is None else laid.sort(kept)
-    again = partial(define, laid, kept)
-    after, *last = function(again, laid, kept, laid.read(inputs), *begin, *how)
-    return laid.write(begin[0], after), [laid.restore(part) for part in last]
+    layout = layout_of(inputs, mask)
+    begin = [layout.sort(part) for part in start]
+    kept = None if kept is None else layout.sort(kept)
+    again = partial(by_steps, layout, kept)
+    outputs, *last = kernel(again, layout, kept, layout.read(inputs), *begin, *weights)
+    return layout.write(begin[0], outputs), [layout.restore(part) for part in last]
 
 
-def states(
+def state_memory(
     start: Float[Tensor, "batch width"], total: int
 ) -> tuple[Float[Tensor, "states width"], Float[Tensor, "total width"]]:
-    """Return memory for the states, behind the start, and of it what comes after the start.
+    """Allocate a tensor for all states; return it, and the part of it after the initial state.
 
-    That is no view to autograd, but what is written into it later is noticed.
+    That part is detached, so that autograd does not see a view, but it shares the version counter:
+    an in-place change of the outputs is still detected in the backward pass.
     """
     rows = len(start)
     memory = start.new_empty(rows + total, start.shape[1])
@@ -96,111 +99,133 @@ def project(
     inputs: Float[Tensor, "total features"],
     weight: Float[Tensor, "gates features"],
     bias: Float[Tensor, " gates"],
-    room: Float[Tensor, "total gates"],
+    out: Float[Tensor, "total gates"],
 ) -> None:
-    """Write the product of every input, and the bias, to where the loop adds the others."""
-    torch.addmm(bias, inputs, weight.t(), out=room)
+    """Write the product of every input with the weight, plus the bias, to ``out``."""
+    torch.addmm(bias, inputs, weight.t(), out=out)
 
 
-def looks(
-    laid: Rectangle,
+def forward_steps(
+    layout: Rectangle,
     states: Float[Tensor, "states width"],
     kept: Float[Tensor, "batch width"] | None,
     seen: Float[Tensor, "states width"],
-) -> Iterable[Float[Tensor, "rows width"]]:
-    """Yield what dropout leaves of the states before each position; it stands in ``seen``."""
+    *tensors: Sequence[Tensor],
+) -> Iterable[Any]:
+    """Iterate over time: the step, the states before it after dropout, and the tensors' elements.
+
+    Args:
+        layout: Where the positions are in memory.
+        states: All states; the loop writes those after a position before it asks for the next.
+        kept: Recurrent dropout mask; None: no dropout.
+        seen: Where the states after dropout are stored; without dropout, ``states``.
+        tensors: Sequences with one tensor per position in time.
+    """
+    before = layout.before_by_time(seen)
     if kept is None:
-        return laid.cut_before(seen)
-    return map(_drop, laid.cut_before(states), laid.heads(kept), laid.cut_before(seen))
+        return zip(layout.steps, before, *tensors, strict=True)
+    dropped = map(_drop, layout.before_by_time(states), layout.present(kept), before)
+    return zip(layout.steps, dropped, *tensors, strict=True)
 
 
 def _drop(states: Tensor, kept: Tensor, seen: Tensor) -> Tensor:
     return torch.mul(states, kept, out=seen)
 
 
-def save(ctx: Any, given: Sequence[Tensor | None], made: Sequence[Tensor | None]) -> None:
-    """Keep what backward asks for: the tensors that were given, and those that were made."""
-    ctx.many = len(given)
-    ctx.save_for_backward(*given, *made)
+def save(ctx: Any, inputs: Sequence[Tensor | None], results: Sequence[Tensor | None]) -> None:
+    """Save tensors for the backward pass: the kernel's inputs, and what it has computed."""
+    ctx.inputs = len(inputs)
+    ctx.save_for_backward(*inputs, *results)
     ctx.set_materialize_grads(False)
 
 
 def saved(ctx: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Return what ``save`` has kept."""
-    return ctx.saved_tensors[: ctx.many], ctx.saved_tensors[ctx.many :]
+    """Return the inputs and the results that ``save`` was called with."""
+    return ctx.saved_tensors[: ctx.inputs], ctx.saved_tensors[ctx.inputs :]
 
 
 def differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a gradient have gradients of its own: those of the definition, which is run again."""
+    """Wrap the backward pass of a kernel so that it can be differentiated again.
+
+    If a graph of the gradients is asked for (``create_graph=True``), they are computed by running
+    ``by_steps`` and differentiating it, not by the kernel.
+    """
 
     @wraps(backward)
     def either(ctx: Any, *gradients: Tensor | None) -> Any:
-        if not torch.is_grad_enabled():  # nobody asks for more
+        if not torch.is_grad_enabled():  # no graph of the gradients is asked for
             return backward(ctx, *gradients)
         given = [tensor for tensor in saved(ctx)[0] if tensor is not None]
         wanted = ctx.needs_input_grad[-len(given) :]
-        found = iter(_again(ctx.define(*given), gradients, list(compress(given, wanted))))
+        found = iter(_gradients(ctx.by_steps(*given), gradients, list(compress(given, wanted))))
         before = len(ctx.needs_input_grad) - len(given)
         return *(before * [None]), *(next(found) if want else None for want in wanted)
 
     return either
 
 
-def _again(
-    outputs: Sequence[Tensor], gradients: Sequence[Tensor | None], wanted: Sequence[Tensor]
+def _gradients(
+    outputs: Sequence[Tensor], gradients: Sequence[Tensor | None], inputs: Sequence[Tensor]
 ) -> tuple[Tensor | None, ...]:
-    """Return the gradients of what is wanted, which have gradients."""
+    """Return the gradients of ``inputs``, with a graph of their own."""
     pairs = [pair for pair in zip(outputs, gradients, strict=True) if pair[1] is not None]
     ends, starts = zip(*pairs, strict=True)
-    return torch.autograd.grad(ends, wanted, starts, create_graph=True, allow_unused=True)
+    return torch.autograd.grad(ends, inputs, starts, create_graph=True, allow_unused=True)
 
 
-def of_outputs(
+def output_gradient(
     gradient: Float[Tensor, "total width"] | None, carry: Float[Tensor, "batch width"]
 ) -> Float[Tensor, "some width"]:
-    """Return the gradient of the states after each position: a few zeros, where none came."""
+    """Return the gradient of the outputs; one block of zeros if no gradient reached them."""
     return torch.zeros_like(carry) if gradient is None else gradient.contiguous()
 
 
-def of_last(
+def last_gradient(
     gradient: Float[Tensor, "batch width"] | None, start: Float[Tensor, "batch width"]
 ) -> Float[Tensor, "batch width"]:
-    """Return the gradient of the last state, to be carried back."""
+    """Return a copy of the gradient of the last state, which the backward loop updates in place."""
     carry = torch.empty_like(start, memory_format=torch.contiguous_format)
     return carry.zero_() if gradient is None else carry.copy_(gradient)
 
 
-def back(
-    laid: Rectangle,
+def reversed_steps(
+    layout: Rectangle,
     carry: Float[Tensor, "batch width"],
     kept: Float[Tensor, "batch width"] | None,
-    *rows: Float[Tensor, "total _"],
+    *tensors: Float[Tensor, "total _"],
 ) -> Iterable[Any]:
-    """Return, from the last position to the first: step, carry, kept, and rows of the position."""
-    parts = laid.steps, laid.heads(carry), laid.heads(kept), *map(laid.cut, rows)
-    return zip(*map(reversed, parts), strict=True)
+    """Iterate backwards over time: the step, its rows of ``carry`` and ``kept``, and of tensors."""
+    parts = layout.steps, layout.present(carry), layout.present(kept)
+    return zip(*map(reversed, (*parts, *map(layout.by_time, tensors))), strict=True)
 
 
-def pull(
+def add_state_gradient(
     weight: Float[Tensor, "gates width"],
     carry: Float[Tensor, "rows width"],
     kept: Float[Tensor, "rows width"] | None,
     gradient: Float[Tensor, "rows gates"],
 ) -> None:
-    """Add to the gradient of a state what its product hands back."""
+    """Add the gradient that reaches a state through the hidden product to ``carry``."""
     if kept is None:
         carry.addmm_(gradient, weight)
     else:
         carry.addcmul_(gradient @ weight, kept)
 
 
-def of_inputs(
+def input_gradients(
     products: Float[Tensor, "total gates"],
     inputs: Float[Tensor, "total features"],
     weight: Float[Tensor, "gates features"],
     *,
     needed: bool,
 ) -> tuple[Tensor | None, Float[Tensor, "gates features"], Float[Tensor, " gates"]]:
-    """Return the gradients of the inputs (None: not needed), of their matrix and of the bias."""
+    """Return the gradients of the inputs (None unless ``needed``), of their matrix, of the bias.
+
+    Args:
+        products: Gradient of the products of all inputs with the matrix.
+        inputs: All inputs.
+        weight: The matrix.
+        needed: Whether the gradient of the inputs is computed.
+    """
     back = products @ weight if needed else None
     return back, products.t() @ inputs, products.sum(0)

@@ -1,9 +1,10 @@
-"""How positions lie in memory while a recurrent kernel reads them: the real ones alone.
+"""How the positions of a batch are laid out in memory while a recurrent kernel reads them.
 
-Each row's real positions are moved to its start, and the rows with most of them stand first. Then
-the rows that have a position are the first ones of those that had the position before. The rows of
-the first position lie in memory, then those of the second, and so on; a state has one row more for
-every row of the batch, in front: where it starts.
+Padding is left out. Each row's real positions are moved to its start, and the rows are sorted by
+length, longest first, so that the rows which have a position are the first ones of those that have
+the position before (as in PyTorch's ``PackedSequence``). The rows of the first position come first
+in memory, then those of the second, and so on. Tensors of states have the initial state of every
+row of the batch in front of them.
 """
 
 from collections.abc import Sequence
@@ -16,20 +17,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 Step = tuple[int, int, int, int]
-"""Of a position: where the states before it, those after it and its own rows begin; how many."""
+"""For a position in time, the index of its first row among the states before it, among the states
+after it, and among the inputs; and the number of its rows."""
 
 
 class Rectangle:
-    """Rows of one length, without padding: nothing has to be moved.
+    """Layout of rows of one length, without padding: nothing is moved.
 
     Args:
-        batch: How many rows.
-        time: How many positions each has.
+        batch: Number of rows.
+        time: Number of positions of each row.
 
     Attributes:
-        batch: How many rows.
-        total: How many positions all rows have.
-        steps: One for every position in time.
+        batch: Number of rows.
+        total: Number of positions of all rows together.
+        steps: One ``Step`` per position in time.
     """
 
     def __init__(self, batch: int, time: int) -> None:
@@ -38,11 +40,11 @@ class Rectangle:
         self.steps: list[Step] = [(begin, begin + batch, begin, batch) for begin in begins]
 
     def read(self, inputs: Float[Tensor, "batch time features"]) -> Float[Tensor, "total features"]:
-        """Return the real inputs."""
+        """Return the inputs of all real positions, in this layout."""
         return inputs.transpose(0, 1).reshape(self.total, inputs.shape[2])
 
     def sort(self, part: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
-        """Return what each row of the batch has, the longest row first."""
+        """Sort the rows of a tensor by length, longest first."""
         return part
 
     def restore(self, part: Float[Tensor, "batch width"]) -> Float[Tensor, "batch width"]:
@@ -52,7 +54,7 @@ class Rectangle:
     def write(
         self, start: Float[Tensor, "batch width"], outputs: Float[Tensor, "total width"]
     ) -> Float[Tensor, "batch time width"]:
-        """Return the outputs where their inputs were; padding repeats the one before it."""
+        """Move outputs to the positions of their inputs; padding repeats the output before it."""
         return outputs.view(self.time, self.batch, outputs.shape[1]).transpose(0, 1)
 
     def last(self, states: Float[Tensor, "states width"]) -> Float[Tensor, "batch width"]:
@@ -60,24 +62,27 @@ class Rectangle:
         return states[self.total :].clone()
 
     def before(self, states: Float[Tensor, "states width"]) -> Float[Tensor, "total width"]:
-        """Return the state before each position."""
+        """Return the state before each position, in one tensor."""
         return states[: self.total]
 
-    def cut_before(self, states: Float[Tensor, "states width"]) -> Sequence[Tensor]:
-        """Return the states before each position in time."""
-        return self.cut(states[: self.total])
+    def before_by_time(self, states: Float[Tensor, "states width"]) -> Sequence[Tensor]:
+        """Return the states before each position, one tensor per position in time."""
+        return self.by_time(states[: self.total])
 
-    def cut(self, rows: Float[Tensor, "total size"]) -> Sequence[Tensor]:
-        """Return the rows of each position in time."""
+    def by_time(self, rows: Float[Tensor, "total size"]) -> Sequence[Tensor]:
+        """Split a tensor of all positions into one tensor per position in time."""
         return rows.view(self.time, self.batch, rows.shape[1]).unbind(0)
 
-    def heads(self, part: Tensor | None) -> Sequence[Any]:
-        """Return as many rows as each position in time has; None stays None."""
+    def present(self, part: Tensor | None) -> Sequence[Any]:
+        """Return, for each position in time, the rows of a tensor that have this position.
+
+        Where ``part`` is None, every element is None.
+        """
         return [part] * self.time
 
 
 class Ragged(Rectangle):
-    """Rows with padding, which may stand anywhere.
+    """Layout of rows with padding, which may be anywhere.
 
     Args:
         mask: True at real positions.
@@ -92,18 +97,18 @@ class Ragged(Rectangle):
         self.total = sum(self.sizes)
         begins = [0, *accumulate([self.batch, *self.sizes])]  # of each position among the states
         self.begins = lengths.new_tensor(begins[:-1])
-        heres = [begin - self.batch for begin in begins[1:]]
-        self.steps = list(zip(begins, begins[1:], heres, self.sizes, strict=False))
+        own = [begin - self.batch for begin in begins[1:]]
+        self.steps = list(zip(begins, begins[1:], own, self.sizes, strict=False))
         self.ends = self.begins[lengths] + torch.arange(self.batch)
 
     @cached_property
     def shown(self) -> Tensor:
-        """Which state each position shows, padded ones too."""
+        """Index of the state that is the output at each position, padding included."""
         return (self.begins[self.count] + self.ranks[:, None]).flatten()
 
     @cached_property
     def befores(self) -> Tensor:
-        """Which state stands before each position."""
+        """Index of the state before each real position."""
         sizes = self.begins.new_tensor(self.sizes)
         back = self.begins.diff().repeat_interleave(sizes)
         return torch.arange(self.batch, self.batch + self.total) - back
@@ -123,7 +128,7 @@ class Ragged(Rectangle):
     def write(
         self, start: Float[Tensor, "batch width"], outputs: Float[Tensor, "total width"]
     ) -> Float[Tensor, "batch time width"]:
-        if bool(self.mask[:, 0].all()):  # nobody shows where it starts: no copy is needed
+        if bool(self.mask[:, 0].all()):  # no row begins with padding: initial states are not shown
             shown = outputs.index_select(0, self.shown - self.batch)
         else:
             shown = torch.cat([start, outputs]).index_select(0, self.shown)
@@ -135,25 +140,25 @@ class Ragged(Rectangle):
     def before(self, states: Float[Tensor, "states width"]) -> Float[Tensor, "total width"]:
         return states.index_select(0, self.befores)
 
-    def cut_before(self, states: Float[Tensor, "states width"]) -> Sequence[Tensor]:
+    def before_by_time(self, states: Float[Tensor, "states width"]) -> Sequence[Tensor]:
         return [states.narrow(0, begin, rows) for begin, _, _, rows in self.steps]
 
-    def cut(self, rows: Float[Tensor, "total size"]) -> Sequence[Tensor]:
+    def by_time(self, rows: Float[Tensor, "total size"]) -> Sequence[Tensor]:
         return torch.split(rows, self.sizes)
 
-    def heads(self, part: Tensor | None) -> Sequence[Any]:
+    def present(self, part: Tensor | None) -> Sequence[Any]:
         if part is None:
             return [part] * len(self.sizes)
         return [part[:rows] for rows in self.sizes]
 
 
-def of(inputs: Float[Tensor, "batch time features"], mask: Tensor | None) -> Rectangle:
-    """Return the layout of inputs; mask is True at real positions, None: all are."""
+def layout_of(inputs: Float[Tensor, "batch time features"], mask: Tensor | None) -> Rectangle:
+    """Return the layout of a batch; ``mask`` is True at real positions, None: all are real."""
     if mask is None or bool(mask.all()):
         return Rectangle(*inputs.shape[:2])
     return Ragged(mask)
 
 
 def _longer(lengths: Tensor, time: int) -> Tensor:
-    """Return how many rows have each position."""
+    """Return the number of rows that have each position."""
     return (lengths[:, None] > torch.arange(time)).sum(0)

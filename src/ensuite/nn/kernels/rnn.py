@@ -1,40 +1,22 @@
-"""The simple recurrent network over a whole sequence."""
+"""Kernel of the RNN (tanh or ReLU): all positions of a sequence, forward and backward."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ensuite.nn.kernels import hoisted
 from ensuite.nn.kernels.layout import Rectangle
 
 
-def run(
-    define: Callable[..., tuple[Tensor, ...]],
-    inputs: Float[Tensor, "batch time features"],
-    mask: Bool[Tensor, "batch time"] | None,
-    kept: Float[Tensor, "batch width"] | None,
-    start: Float[Tensor, "batch width"],
-    weights: Sequence[Tensor],
-    *,
-    relu: bool,
-) -> tuple[Float[Tensor, "batch time width"], list[Float[Tensor, "batch width"]]]:
-    """Return the output at every position, and the last state.
+def kernel(*, relu: bool) -> Callable[..., tuple[Tensor, ...]]:
+    """Return the kernel for ``hoisted.run``, with ReLU or tanh as the activation.
 
-    Args:
-        define: Computes the same by the definition; see ``hoisted.over``.
-        inputs: One vector a position.
-        mask: True at real positions; None: all are.
-        kept: What dropout leaves of the hidden state.
-        start: The hidden state before the first position.
-        weights: The input's matrix and bias, and the state's matrix.
-        relu: Whether the sum goes through relu instead of tanh.
+    Its weights are the matrix and the bias of the inputs, and the matrix of the hidden state.
     """
-    kernel = partial(_RNN.apply, relu)
-    return hoisted.over(kernel, define, inputs, mask, kept, (start,), *weights)
+    return partial(_RNN.apply, relu)
 
 
 class _RNN(torch.autograd.Function):
@@ -42,42 +24,44 @@ class _RNN(torch.autograd.Function):
     def forward(
         ctx: Any,
         relu: bool,
-        define: Callable[..., tuple[Tensor, ...]],
-        laid: Rectangle,
+        by_steps: Callable[..., tuple[Tensor, ...]],
+        layout: Rectangle,
         kept: Tensor | None,
         inputs: Tensor,
         start: Tensor,
         from_input: Tensor,
         bias: Tensor,
-        weight: Tensor,
+        from_hidden: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        ctx.do, ctx.define, ctx.laid, ctx.relu = hoisted.functions(), define, laid, relu
-        states, outputs = hoisted.states(start, laid.total)
+        functions = hoisted.functions()
+        ctx.functions, ctx.by_steps, ctx.layout, ctx.relu = functions, by_steps, layout, relu
+        states, outputs = hoisted.state_memory(start, layout.total)
         hoisted.project(inputs, from_input, bias, outputs)
         seen = states if kept is None else torch.empty_like(states)
-        (array,), to_hidden = ctx.do.arrays(states), weight.t().contiguous()
-        positions = zip(
-            laid.steps, laid.cut(outputs), hoisted.looks(laid, states, kept, seen), strict=True
-        )
-        for step, after, before in positions:
-            after.addmm_(before, to_hidden)
-            ctx.do.rnn_forward(step, relu, array)
-        hoisted.save(ctx, (inputs, start, from_input, bias, weight), (states, seen, kept))
-        return outputs, laid.last(states)
+        (states_array,), matrix = functions.arrays(states), from_hidden.t().contiguous()
+        steps = hoisted.forward_steps(layout, states, kept, seen, layout.by_time(outputs))
+        for step, before, after in steps:
+            after.addmm_(before, matrix)
+            functions.rnn_forward(step, relu, states_array)
+        hoisted.save(ctx, (inputs, start, from_input, bias, from_hidden), (states, seen, kept))
+        return outputs, layout.last(states)
 
     @staticmethod
     @hoisted.differentiable
-    def backward(ctx: Any, given: Tensor | None, last: Tensor | None) -> tuple[Tensor | None, ...]:
-        (inputs, start, from_input, _, weight), (states, seen, kept) = hoisted.saved(ctx)
-        carry, products = hoisted.of_last(last, start), states.new_empty(len(inputs), len(weight))
-        gradient, array, to_state, to_product = ctx.do.arrays(
-            hoisted.of_outputs(given, carry), states, carry, products
+    def backward(
+        ctx: Any, grad_outputs: Tensor | None, grad_last: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        (inputs, start, from_input, _, from_hidden), (states, seen, kept) = hoisted.saved(ctx)
+        carry = hoisted.last_gradient(grad_last, start)
+        products = states.new_empty(len(inputs), len(from_hidden))
+        arrays = ctx.functions.arrays(
+            hoisted.output_gradient(grad_outputs, carry), states, carry, products
         )
-        for step, *back in hoisted.back(ctx.laid, carry, kept, products):
-            ctx.do.rnn_backward(step, ctx.relu, gradient, array, to_state, to_product)
-            hoisted.pull(weight, *back)
-        of_inputs, *of_input = hoisted.of_inputs(
+        for step, *rows in hoisted.reversed_steps(ctx.layout, carry, kept, products):
+            ctx.functions.rnn_backward(step, ctx.relu, *arrays)
+            hoisted.add_state_gradient(from_hidden, *rows)
+        grad_inputs, *grad_from_input = hoisted.input_gradients(
             products, inputs, from_input, needed=ctx.needs_input_grad[4]
         )
-        of_weight = products.t() @ ctx.laid.before(seen)
-        return None, None, None, None, of_inputs, carry, *of_input, of_weight
+        grad_from_hidden = products.t() @ ctx.layout.before(seen)
+        return None, None, None, None, grad_inputs, carry, *grad_from_input, grad_from_hidden
