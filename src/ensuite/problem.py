@@ -67,7 +67,7 @@ def open_problem(
     *,
     test: Any = None,
     valid: Any = None,
-    how: str = "random",
+    how: str | None = None,
     given: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
     metric: str | None = None,
@@ -79,7 +79,7 @@ def open_problem(
         data: A path, ``-``, the name of a built-in set, or data in memory.
         test: A given test part.
         valid: A given validation part.
-        how: random, time, time:DATE,DATE or group:COLUMN.
+        how: random, time, time:DATE,DATE or group:COLUMN; None: the default of the task.
         given: Column by role, where the user names them.
         settings: Options of the task, as typed.
         metric: The metric to rank by; None for the task's own.
@@ -192,7 +192,8 @@ def read_tables(
     """
     if column and split.kind in task.roles:
         given, column = {**given, split.kind: column}, None
-    readers, examples = [], {}
+    readers: list[Task[Any, Any, Any]] = []
+    examples: dict[str, list[Any]] = {}
     for part, table in tables.items():
         found, roles = settle(task, table, given, column)
         if not readers:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ensuite.data.split import Split, carve, split
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError, UsageError
-from ensuite.data.split import Split, carve, split
 
 keys_of_rows = st.lists(st.integers(0, 30), min_size=3, max_size=80).filter(
     lambda keys: len(set(keys)) >= 3

@@ -23,7 +23,7 @@ def command(
     out: words.Out = None,
     test: words.Test = None,
     valid: words.Valid = None,
-    split: words.Split = "random",
+    split: words.Split = None,
     column: words.Column = None,
     init_from: words.InitFrom = None,
     device: words.Device = "auto",

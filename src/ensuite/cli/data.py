@@ -14,7 +14,7 @@ def command(
     ] = None,
     test: words.Test = None,
     valid: words.Valid = None,
-    split: words.Split = "random",
+    split: words.Split = None,
     column: words.Column = None,
     set_: words.Set = None,
     json: words.Json = False,

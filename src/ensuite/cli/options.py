@@ -18,7 +18,10 @@ Column = Annotated[
 ]
 Test = Annotated[str | None, typer.Option("--test", help="Rows to judge by, instead of a tenth.")]
 Valid = Annotated[str | None, typer.Option("--valid", help="Rows to choose the best weights by.")]
-Split = Annotated[str, typer.Option("--split", help="random, time, or group:COLUMN.")]
+Split = Annotated[
+    str | None,
+    typer.Option("--split", help="random, time, time:DATE,DATE or group:COLUMN."),
+]
 Budget = Annotated[
     str | None,
     typer.Option("--budget", help="A number and one of s, m, h, steps, epochs, tokens: 60s."),
@@ -58,7 +61,11 @@ def task_settings(words: list[str] | None) -> dict[str, str]:
 
 
 def data_options(
-    test: str | None, valid: str | None, split: str, column: list[str] | None, metric: str | None
+    test: str | None,
+    valid: str | None,
+    split: str | None,
+    column: list[str] | None,
+    metric: str | None,
 ) -> dict[str, Any]:
     """Return what the library calls the options on data."""
     given = pairs(column, "--column")

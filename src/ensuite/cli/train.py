@@ -20,7 +20,7 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Go on from --out.")] = False,
     test: words.Test = None,
     valid: words.Valid = None,
-    split: words.Split = "random",
+    split: words.Split = None,
     column: words.Column = None,
     init_from: words.InitFrom = None,
     device: words.Device = "auto",

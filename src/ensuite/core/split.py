@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -46,19 +47,22 @@ class Split:
     Args:
         kind: ``random``, ``time`` (the earliest examples are for training) or ``group``.
         column: The column of the times or groups; None for the one with the usual name.
-        dates: First date of the validation part, and first date of the test part.
+        dates: First date of the validation part, first date of the test part and, if it does not
+            reach to the end of the data, the first date after the test part.
         values: The cells of that column, one for each example of the training file; None if there
             is no such column.
+        chosen: Whether the user asked for it; False: it is the default.
     """
 
     kind: Literal["random", "time", "group"] = "random"
     column: str | None = None
-    dates: tuple[datetime, datetime] | None = None
+    dates: tuple[datetime, ...] | None = None
     values: Sequence[Any] | None = None
+    chosen: bool = False
 
     @classmethod
-    def parse(cls, typed: str) -> Self:
-        """Read the argument of ``--split``.
+    def parse(cls, typed: str | None) -> Self:
+        """Read the argument of ``--split``; None is the default.
 
         Raises:
             UsageError: If it has none of the four forms, or the dates are not two in order.
@@ -66,27 +70,32 @@ class Split:
         >>> Split.parse("group:author").column
         'author'
         """
+        if typed is None:
+            return cls()
         kind, _, rest = typed.partition(":")
         if kind == "time" and "," in rest:
-            return cls(kind="time", dates=_parse_dates(typed, rest.split(",")))
+            return cls(kind="time", dates=_parse_dates(typed, rest.split(",")), chosen=True)
         if kind == "time":
-            return cls(kind="time", column=rest or None)
+            return cls(kind="time", column=rest or None, chosen=True)
         if kind == "group":
-            return cls(kind="group", column=rest or None)
+            return cls(kind="group", column=rest or None, chosen=True)
         if typed != "random":
             raise UsageError(
                 f"--split {typed}: choose random, time, time:DATE,DATE or group:COLUMN."
             )
-        return cls()
+        return cls(chosen=True)
 
 
-def _parse_dates(typed: str, words: Sequence[str]) -> tuple[datetime, datetime]:
-    dates = [as_date(word) for word in words]
-    if len(dates) == 2 and dates[0] and dates[1] and dates[0] < dates[1]:
-        return dates[0], dates[1]
+def _parse_dates(typed: str, words: Sequence[str]) -> tuple[datetime, ...]:
+    found = [as_date(word) for word in words]
+    dates = tuple(date for date in found if date is not None)
+    in_order = all(one < next_ for one, next_ in pairwise(dates))
+    if len(dates) == len(found) and len(dates) in (2, 3) and in_order:
+        return dates
     raise UsageError(
         f"--split {typed}: give the first date of the validation part and the first date of the "
-        "test part, which is later, as in time:2025-01-01,2025-05-01."
+        "test part, which is later, as in time:2025-01-01,2025-05-01; a third date ends the test "
+        "part."
     )
 
 
@@ -263,20 +272,20 @@ def _label_by_date(
     labels: list[str],
     rows: Sequence[int],
     units: Sequence[Any],
-    dates: tuple[datetime, datetime],
+    dates: tuple[datetime, ...],
     missing: Sequence[str],
 ) -> None:
     """Give rows from the first date on to validation, and from the second on to the test part.
 
-    Those that belong to a part with a file of its own are left out.
+    Those from a third date on are left out, and those of a part with a file of its own.
     """
     for row in rows:
-        part = PARTS[sum(units[row] >= each for each in dates)]
+        part = (*PARTS, "")[sum(units[row] >= each for each in dates)]
         labels[row] = part if part in ("train", *missing) else ""
     if empty := [part for part in ("train", *missing) if part not in labels]:
-        first, second = (each.date().isoformat() for each in dates)
+        typed = ",".join(each.date().isoformat() for each in dates)
         raise DataError(
-            f"--split time:{first},{second} leaves the {empty[0]} part empty: the data go from "
+            f"--split time:{typed} leaves the {empty[0]} part empty: the data go from "
             f"{min(units).date()} to {max(units).date()}; give other dates."
         )
 

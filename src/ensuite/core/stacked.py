@@ -1,12 +1,13 @@
 """Rows of one shape as one array a field: a batch of them is one selection, not many objects."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast, overload
+from typing import Any, Protocol, TypeVar, cast, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 Row = TypeVar("Row")
+Row_co = TypeVar("Row_co", covariant=True)
 
 MOST_BYTES = 2**30
 """Of a field that is stacked; beyond, memory is worth more than the time a batch takes."""
@@ -65,10 +66,19 @@ def stack(rows: Sequence[Row]) -> Sequence[Row]:
     return Stacked(make, fields)
 
 
+@runtime_checkable
+class Selectable(Protocol[Row_co]):
+    """Rows that are held together, so that some are selected at once."""
+
+    def take(self, numbers: Sequence[int]) -> Sequence[Row_co]:
+        """Return the rows of these numbers."""
+        ...
+
+
 def take(rows: Sequence[Row], numbers: Sequence[int]) -> Sequence[Row]:
     """Return the rows of these numbers."""
-    if isinstance(rows, Stacked):
-        return rows.take(numbers)
+    if isinstance(rows, Selectable):
+        return cast("Selectable[Row]", rows).take(numbers)
     return [rows[number] for number in numbers]
 
 

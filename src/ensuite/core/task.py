@@ -94,7 +94,7 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
 
     def divide(
         self, parts: Mapping[str, Sequence[Example]], how: Split
-    ) -> tuple[dict[str, list[Example]], str]:
+    ) -> tuple[Mapping[str, Sequence[Example]], str]:
         """Return the training, validation and test parts, and how they were made.
 
         The default divides by :meth:`keys`. A task may override it, for example to let the test

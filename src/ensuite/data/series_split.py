@@ -23,7 +23,7 @@ def divide(
     look_back: int,
     stride: int,
     clock: Clock,
-) -> tuple[dict[str, Windows], str]:
+) -> tuple[Mapping[str, Windows], str]:
     """Return the windows of each part, and a sentence on how they were made.
 
     Args:

@@ -19,9 +19,8 @@ from ensuite.core.score import Score
 from ensuite.core.split import Keys, Split
 from ensuite.core.table import Table
 from ensuite.core.task import Task
-
-from ensuite.data.panel import Clock, Layout, Panel, Series, add_calendar, read_panel
 from ensuite.data import series_split
+from ensuite.data.panel import Clock, Layout, Panel, Series, add_calendar, read_panel
 from ensuite.data.processors.history import (
     History,
     Row,
@@ -30,10 +29,9 @@ from ensuite.data.processors.history import (
     training_ends,
 )
 from ensuite.data.timestamps import DateOrder
-from ensuite.data.windows import Window, Windows, gather
+from ensuite.data.windows import Window, gather
 from ensuite.metrics import forecasting as metrics
 from ensuite.nn.forecasting import ForecastHead, PositionHead, quantile_loss
-
 
 INTERVALS = (0.8, 0.95)
 """Shares of the truths that the two intervals of a forecast promise to hold."""
@@ -107,7 +105,7 @@ class Forecast(Task[Window, Row, Prediction]):
         dates: How 03/04/2024 is read, where the file does not tell.
         stride: Steps between two forecasts that are scored.
         head_dropout: Share of the numbers dropped before the last layer while training.
-        processor: Turns the steps before a forecast into tensors.
+        history: Turns the steps before a forecast into tensors.
         columns: Names of the columns to forecast.
         clock: What the time stamps are made of.
         naive: Of each series and column, the mean absolute error of the seasonal naive forecast
@@ -133,7 +131,7 @@ class Forecast(Task[Window, Row, Prediction]):
     dates: DateOrder = "auto"
     stride: int = 1
     head_dropout: float = 0.0
-    processor: History = field(default_factory=History, metadata={"options": True})
+    history: History = field(default_factory=History, metadata={"options": True})
     columns: tuple[str, ...] = field(default=(), metadata={"learned": True})
     clock: Clock = field(default_factory=Clock, metadata={"learned": True})
     naive: tuple[tuple[float, ...], ...] = field(default=(), metadata={"learned": True})
@@ -193,9 +191,9 @@ class Forecast(Task[Window, Row, Prediction]):
     @property
     def look_back(self) -> int:
         """Steps that are read: as the user says, or two seasons, at least the horizon."""
-        segment = self.processor.segment
+        segment = self.history.segment
         steps = max(self.horizon, 2 * self.season)
-        return self.processor.look_back or -(-steps // segment) * segment
+        return self.history.look_back or -(-steps // segment) * segment
 
     def ask(self, raw: Any) -> Window:
         """Take the values of one series, (steps,) or (steps, columns), the latest last."""
@@ -210,7 +208,7 @@ class Forecast(Task[Window, Row, Prediction]):
         if values.ndim != 2 or values.shape[1] != len(self.columns) or not len(values):
             wanted = "numbers" if len(self.columns) == 1 else f"rows of {len(self.columns)} numbers"
             raise DataError(f"The series to forecast is not a list of {wanted}; give one.")
-        if self.processor.features:
+        if self.history.features:
             raise UsageError("This run reads other columns too: give it a file, --file FILE.")
         nothing = np.zeros((len(values), 0))
         return Window(Series("", 1, values, nothing, nothing, np.zeros(0)), len(values))
@@ -220,7 +218,7 @@ class Forecast(Task[Window, Row, Prediction]):
 
     def divide(
         self, parts: Mapping[str, Sequence[Window]], how: Split
-    ) -> tuple[dict[str, Sequence[Window]], str]:
+    ) -> tuple[Mapping[str, Sequence[Window]], str]:
         """Divide by time inside every series: a forecast may look back over a border."""
         return series_split.divide(
             {name: [each.series for each in part] for name, part in parts.items()},
@@ -241,40 +239,40 @@ class Forecast(Task[Window, Row, Prediction]):
         ends = training_ends(windows, self.horizon)
         pairs = zip(windows.series, ends, strict=True)
         naive = [seasonal_error(series.values[:end], self.season) for series, end in pairs]
-        processor = replace(self.processor, look_back=self.look_back)
+        history = replace(self.history, look_back=self.look_back)
         return replace(
             self,
-            processor=processor.prepare(windows, self.horizon),
+            history=history.prepare(windows, self.horizon),
             naive=tuple(tuple(each.tolist()) for each in naive),
         )
 
     @property
     def inputs(self) -> Inputs:
-        if not self.processor.known:
-            return self.processor.inputs
-        future = Values(self.processor.known, steps=self.horizon, reader="head")
-        return {**self.processor.inputs, "future": future}
+        if not self.history.known:
+            return self.history.inputs
+        future = Values(self.history.known, steps=self.horizon, reader="head")
+        return {**self.history.inputs, "future": future}
 
     def items(self, examples: Sequence[Window], *, asking: bool = False) -> Sequence[Row]:
         windows = gather(examples)
         refuse_short_future(windows, self.horizon, self.future)
-        return self.processor.rows(windows)
+        return self.history.rows(windows)
 
     def lengths(self, items: Sequence[Row]) -> NDArray[Any]:
-        return np.full(len(items), self.processor.look_back // self.processor.segment)
+        return np.full(len(items), self.history.look_back // self.history.segment)
 
     def extent(self, example: Window) -> int:
-        return min(example.origin, self.processor.look_back)
+        return min(example.origin, self.history.look_back)
 
     def collate(self, items: Sequence[Row], generator: torch.Generator | None = None) -> Batch:
         rows = cast(Rows, items)
-        values, mask = self.processor.collate(rows)
-        offset, divisor = self.processor.normal(rows)
-        truths = self.processor.targets(rows, self.steps)
+        values, mask = self.history.collate(rows)
+        offset, divisor = self.history.normal(rows)
+        truths = self.history.targets(rows, self.steps)
         scaled = (truths - offset[:, None]) / divisor[:, None]
         inputs = {"values": values}
-        if self.processor.known:
-            inputs["future"] = self.processor.future(rows, self.horizon)
+        if self.history.known:
+            inputs["future"] = self.history.future(rows, self.horizon)
         return Batch(
             inputs=inputs,
             mask=mask,
@@ -287,7 +285,7 @@ class Forecast(Task[Window, Row, Prediction]):
     @property
     def steps(self) -> int:
         """Steps that the head forecasts at once."""
-        return self.processor.segment if self.decode == "recursive" else self.horizon
+        return self.history.segment if self.decode == "recursive" else self.horizon
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -295,12 +293,12 @@ class Forecast(Task[Window, Row, Prediction]):
         return LEVELS if self.criterion == "quantile" else (0.5,)
 
     def head(self, backbone: Backbone) -> nn.Module:
-        read = 1 if self.processor.per_column else len(self.columns)
+        read = 1 if self.history.per_column else len(self.columns)
         how: dict[str, Any] = {"dropout": self.head_dropout}
         if self.decode != "recursive":
-            how["future"] = self.processor.known
+            how["future"] = self.history.known
         if self.decode == "positions":
-            segment = self.processor.segment
+            segment = self.history.segment
             made: nn.Module = PositionHead(
                 backbone.width, self.steps, segment, read, len(self.levels), **how
             )
@@ -323,15 +321,15 @@ class Forecast(Task[Window, Row, Prediction]):
 
     def _recur(self, model: Model, batch: Batch) -> Tensor:
         """Forecast a segment, read its median as if it had come, and go on to the horizon."""
-        segment, found = self.processor.segment, []
+        segment, found = self.history.segment, []
         values, mask = batch.inputs["values"], cast(Tensor, batch.mask)
-        rows, positions, _ = values.shape
+        rows = len(values)
         for start in range(0, self.horizon, segment):
             one = replace(batch, inputs={**batch.inputs, "values": values}, mask=mask)
             quantiles = model(one).values
             found.append(quantiles)
             median = quantiles[..., len(self.levels) // 2]
-            if self.processor.known:
+            if self.history.known:
                 future = batch.inputs["future"][:, start : start + segment]
                 short = segment - future.shape[1]
                 future = torch.nn.functional.pad(future, (0, 0, 0, short))
@@ -347,9 +345,9 @@ class Forecast(Task[Window, Row, Prediction]):
         if not len(pieces):
             return []
         rows = cast(Rows, items)
-        offset, divisor = self.processor.normal(rows)
+        offset, divisor = self.history.normal(rows)
         values = np.stack(pieces) * divisor[:, None, :, None] + offset[:, None, :, None]
-        if self.processor.per_column:
+        if self.history.per_column:
             shape = (len(examples), len(self.columns), self.horizon, len(self.levels))
             values = values.reshape(shape).transpose(0, 2, 1, 3)
         return self.predictions(examples, values)
@@ -367,7 +365,7 @@ class Forecast(Task[Window, Row, Prediction]):
         upper = np.stack([values[..., high] for _, high in ends], axis=1)
         if self.margins:
             windows = gather(examples)
-            deviation = self.processor.flat(windows).deviation[windows.numbers]
+            deviation = self.history.flat(windows).deviation[windows.numbers]
             margin = np.array(self.margins) * deviation[:, None, None]
             lower, upper = lower - margin, upper + margin
             middle_of = (lower + upper) / 2  # a negative margin may not turn an interval around
@@ -380,14 +378,14 @@ class Forecast(Task[Window, Row, Prediction]):
     def truths(self, examples: Sequence[Window]) -> Numbers:
         """Return what came, (examples, horizon, columns); NaN where it is not known."""
         windows = gather(examples)
-        everything = replace(self.processor, per_column=False)
+        everything = replace(self.history, per_column=False)
         return everything.targets(everything.rows(windows), self.horizon)
 
     def scales(self, examples: Sequence[Window]) -> Scales:
         """Return the scales of each example's series, (examples, columns)."""
         windows = gather(examples)
-        flat = self.processor.flat(windows)
-        places = {name: place for place, name in enumerate(self.processor.names)}
+        flat = self.history.flat(windows)
+        places = {name: place for place, name in enumerate(self.history.names)}
         naive = [
             np.array(self.naive[places[series.name]])
             if series.name in places
@@ -434,7 +432,7 @@ class Forecast(Task[Window, Row, Prediction]):
         same = len(set(steps.tolist())) == 1
         block = windows.origins // (2 * self.horizon)
         if same and len(np.unique(block)) >= 30:  # series of one time move together
-            return block.tolist()
+            return list(block.tolist())
         pairs = np.stack([windows.numbers, block], axis=1)
         numbers: list[int] = np.unique(pairs, axis=0, return_inverse=True)[1].ravel().tolist()
         return numbers
@@ -535,7 +533,7 @@ class Forecast(Task[Window, Row, Prediction]):
             shown = ", ".join(steady[:3]) + (", ..." if len(steady) > 3 else "")
             findings.append(Finding("constant", f"{len(steady):,} series never change: {shown}"))
         reading = (
-            f"{self.processor.look_back:,} steps are read, {self.horizon:,} forecast; a season has "
+            f"{self.history.look_back:,} steps are read, {self.horizon:,} forecast; a season has "
             f"{self.season:,}"
         )
         findings += [Finding("reading", note) for note in self.notes]
@@ -588,5 +586,3 @@ def conformal_quantile(errors: Numbers, share: float) -> float:
         return 0.0
     place = int(np.ceil((len(known) + 1) * share)) - 1
     return float(known[min(place, len(known) - 1)])
-
-

@@ -226,13 +226,15 @@ class History:
         Both are (rows, columns), with one column where each is a row of its own.
         """
         flat, numbers = rows.flat, rows.windows.numbers[rows.places]
-        mean, deviation = self._pick(rows, flat.mean[numbers]), self._pick(rows, flat.deviation[numbers])
+        mean, deviation = (
+            self._pick(rows, flat.mean[numbers]),
+            self._pick(rows, flat.deviation[numbers]),
+        )
         if self.normalise == "none":
             return mean, deviation
         history, mask = self._history(rows)
         if self.normalise == "last":
-            real = mask.any(1)[:, None]
-            return np.where(real, history[:, -1], mean), deviation
+            return np.where(mask[:, -1:], history[:, -1], mean), deviation
         counts = mask.sum(1)[:, None].clip(1)
         middle = np.where(mask[..., None], history, 0).sum(1) / counts
         apart = np.where(mask[..., None], (history - middle[:, None]) ** 2, 0).sum(1) / counts
@@ -259,7 +261,7 @@ class History:
         return self._pick(rows, rows.flat.values[places]), mask
 
     def collate(self, rows: Rows) -> tuple[Tensor, Tensor | None]:
-        """Return what is read, (rows, positions, features), and a mask where a part is not there."""
+        """Return what is read, (rows, positions, features), and which positions are there."""
         history, mask = self._history(rows)
         offset, divisor = self.normal(rows)
         scaled = (history - offset[:, None]) / divisor[:, None]
