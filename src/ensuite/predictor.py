@@ -67,7 +67,9 @@ class Predictor:
             return list(self.model.predict(self.task, examples))
         return predict(self.task, self.model, examples)
 
-    def read(self, data: Any, given: Mapping[str, str] | None = None, *, asking: bool) -> list[Any]:
+    def read(
+        self, data: Any, given: Mapping[str, str] | None = None, *, asking: bool
+    ) -> Sequence[Any]:
         """Make examples of a file, or of data in memory, as the task's own training data was read.
 
         Of data with parts of its own the test part is read.

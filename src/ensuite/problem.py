@@ -174,7 +174,7 @@ def read_tables(
     name: str,
     split: Split,
     column: str | None,
-) -> tuple[Task[Any, Any, Any], dict[str, list[Any]]]:
+) -> tuple[Task[Any, Any, Any], dict[str, Sequence[Any]]]:
     """Read the examples of every table, all in the way of the first.
 
     Args:
@@ -193,7 +193,7 @@ def read_tables(
     if column and split.kind in task.roles:
         given, column = {**given, split.kind: column}, None
     readers: list[Task[Any, Any, Any]] = []
-    examples: dict[str, list[Any]] = {}
+    examples: dict[str, Sequence[Any]] = {}
     for part, table in tables.items():
         found, roles = settle(task, table, given, column)
         if not readers:
@@ -246,7 +246,7 @@ def read_table(
     given: Mapping[str, str],
     settings: Mapping[str, str],
     name: str,
-) -> tuple[Task[Any, Any, Any], list[Any]]:
+) -> tuple[Task[Any, Any, Any], Sequence[Any]]:
     """Read the examples of a table, and set the options of the task.
 
     Its own options are set before reading, since they decide how; those of its processor after,

@@ -1,5 +1,6 @@
 """ensuite evaluate: every metric of a run on labelled data."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -49,7 +50,7 @@ def command(
 
 
 def show_by_length(
-    predictor: "Predictor", examples: list[Any], parts: int, data: str, *, json: bool
+    predictor: "Predictor", examples: Sequence[Any], parts: int, data: str, *, json: bool
 ) -> None:
     """Print the metrics of short and long inputs, a line each."""
     stretches = predictor.evaluate_by_length(examples, parts)

@@ -64,7 +64,7 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
     @abstractmethod
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
-    ) -> tuple[Self, list[Example]]:
+    ) -> tuple[Self, Sequence[Example]]:
         """Make examples of a table, and settle what its columns decide (text or numbers, ...).
 
         Args:

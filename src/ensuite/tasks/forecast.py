@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 import torch
@@ -26,10 +26,9 @@ from ensuite.data.processors.history import (
     Row,
     Rows,
     refuse_short_future,
-    training_ends,
 )
 from ensuite.data.timestamps import DateOrder
-from ensuite.data.windows import Window, gather
+from ensuite.data.windows import Window, Windows, gather
 from ensuite.metrics import forecasting as metrics
 from ensuite.nn.forecasting import ForecastHead, PositionHead, quantile_loss
 
@@ -79,13 +78,6 @@ class Prediction:
     __hash__ = None  # type: ignore[assignment]
 
 
-class Scales(NamedTuple):
-    """Of each series and column, from the training steps alone, (series, columns)."""
-
-    deviation: Numbers
-    naive: Numbers  # mean absolute error of the seasonal naive forecast
-
-
 @dataclass(frozen=True, kw_only=True)
 class Forecast(Task[Window, Row, Prediction]):
     """Forecast the next ``horizon`` steps of each series from those before them.
@@ -108,8 +100,6 @@ class Forecast(Task[Window, Row, Prediction]):
         history: Turns the steps before a forecast into tensors.
         columns: Names of the columns to forecast.
         clock: What the time stamps are made of.
-        naive: Of each series and column, the mean absolute error of the seasonal naive forecast
-            over the training steps: the unit of MASE.
         margins: (intervals, horizon, columns), in deviations of the series: what intervals are
             widened by, so that they hold what they promise (split conformal prediction).
         notes: What a user should know of how the file was read.
@@ -134,7 +124,6 @@ class Forecast(Task[Window, Row, Prediction]):
     history: History = field(default_factory=History, metadata={"options": True})
     columns: tuple[str, ...] = field(default=(), metadata={"learned": True})
     clock: Clock = field(default_factory=Clock, metadata={"learned": True})
-    naive: tuple[tuple[float, ...], ...] = field(default=(), metadata={"learned": True})
     margins: tuple[tuple[tuple[float, ...], ...], ...] = field(
         default=(), metadata={"learned": True}
     )
@@ -160,7 +149,7 @@ class Forecast(Task[Window, Row, Prediction]):
 
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
-    ) -> tuple[Self, list[Window]]:
+    ) -> tuple[Self, Sequence[Window]]:
         panel = read_panel(
             table, given, future=self.future, past=self.past, static=self.static,
             layout=self.layout, dates=self.dates, values=self.columns,
@@ -168,7 +157,13 @@ class Forecast(Task[Window, Row, Prediction]):
         if self.calendar:
             panel = add_calendar(panel, self.horizon)
         task = self._settle(panel, table)
-        return task, [Window(series, len(series)) for series in panel.series]
+        lengths = [len(series) for series in panel.series]
+        if asking:
+            numbers = np.arange(len(lengths), dtype=np.int64)
+            return task, Windows(panel.series, numbers, np.array(lengths, dtype=np.int64))
+        first = [min(task.look_back, max(1, each - self.horizon)) for each in lengths]
+        windows = Windows.between(panel.series, first, lengths, self.horizon, self.stride)
+        return task, windows
 
     def _settle(self, panel: Panel, table: Table) -> Self:
         """Take over what the file decides: columns, clock, season, and how far to look back."""
@@ -221,7 +216,7 @@ class Forecast(Task[Window, Row, Prediction]):
     ) -> tuple[Mapping[str, Sequence[Window]], str]:
         """Divide by time inside every series: a forecast may look back over a border."""
         return series_split.divide(
-            {name: [each.series for each in part] for name, part in parts.items()},
+            {name: gather(part).series for name, part in parts.items()},
             how,
             horizon=self.horizon,
             look_back=self.look_back,
@@ -235,16 +230,8 @@ class Forecast(Task[Window, Row, Prediction]):
         options: BackboneOptions | None = None,
         pretrained: Pretrained | None = None,
     ) -> Self:
-        windows = gather(examples)
-        ends = training_ends(windows, self.horizon)
-        pairs = zip(windows.series, ends, strict=True)
-        naive = [seasonal_error(series.values[:end], self.season) for series, end in pairs]
         history = replace(self.history, look_back=self.look_back)
-        return replace(
-            self,
-            history=history.prepare(windows, self.horizon),
-            naive=tuple(tuple(each.tolist()) for each in naive),
-        )
+        return replace(self, history=history.prepare(gather(examples), self.horizon))
 
     @property
     def inputs(self) -> Inputs:
@@ -381,23 +368,28 @@ class Forecast(Task[Window, Row, Prediction]):
         everything = replace(self.history, per_column=False)
         return everything.targets(everything.rows(windows), self.horizon)
 
-    def scales(self, examples: Sequence[Window]) -> Scales:
-        """Return the scales of each example's series, (examples, columns)."""
+    def deviations(self, examples: Sequence[Window]) -> Numbers:
+        """Return the deviation of each example's series in training, (examples, columns)."""
         windows = gather(examples)
-        flat = self.history.flat(windows)
-        places = {name: place for place, name in enumerate(self.history.names)}
-        naive = [
-            np.array(self.naive[places[series.name]])
-            if series.name in places
-            else seasonal_error(series.values, self.season)
-            for series in windows.series
-        ]
-        return Scales(flat.deviation[windows.numbers], np.array(naive)[windows.numbers])
+        return self.history.flat(windows).deviation[windows.numbers]
+
+    def naive_errors(self, examples: Sequence[Window]) -> Numbers:
+        """Return the unit of MASE, (examples, columns).
+
+        That is the mean absolute error of the seasonal naive forecast over the steps before the
+        first example of each series.
+        """
+        windows = gather(examples)
+        first = np.full(len(windows.series), np.iinfo(np.int64).max)
+        np.minimum.at(first, windows.numbers, windows.origins)
+        pairs = zip(windows.series, first, strict=True)
+        errors = [seasonal_error(series.values[:end], self.season) for series, end in pairs]
+        return np.array(errors)[windows.numbers]
 
     def score(
         self, predictions: Sequence[Prediction], examples: Sequence[Window]
     ) -> dict[str, Score]:
-        truths, scales = self.truths(examples), self.scales(examples)
+        truths, deviations = self.truths(examples), self.deviations(examples)
         point = np.stack([each.point for each in predictions])
         lower = np.stack([each.lower for each in predictions])
         upper = np.stack([each.upper for each in predictions])
@@ -405,13 +397,13 @@ class Forecast(Task[Window, Row, Prediction]):
         shares = np.array(INTERVALS)
         levels = [*(1 - shares) / 2, 0.5, *(1 + shares) / 2]
         scores = {
-            "mase": metrics.mean_absolute_error(point, truths, scales.naive),
+            "mase": metrics.mean_absolute_error(point, truths, self.naive_errors(examples)),
             "smape": metrics.symmetric_percentage_error(point, truths),
             "mae": metrics.mean_absolute_error(point, truths),
             "rmse": metrics.root_mean_squared_error(point, truths),
             "wql": metrics.quantile_loss(quantiles, truths, levels),
-            "scaled_mse": metrics.mean_squared_error(point, truths, scales.deviation),
-            "scaled_mae": metrics.mean_absolute_error(point, truths, scales.deviation),
+            "scaled_mse": metrics.mean_squared_error(point, truths, deviations),
+            "scaled_mae": metrics.mean_absolute_error(point, truths, deviations),
         }
         for place, share in enumerate(INTERVALS):
             name = f"{100 * share:.0f}"
@@ -446,7 +438,7 @@ class Forecast(Task[Window, Row, Prediction]):
         """Learn by how much intervals must be wider to hold what they promise, step by step."""
         if not predictions:
             return self
-        truths, deviation = self.truths(held_out), self.scales(held_out).deviation
+        truths, deviation = self.truths(held_out), self.deviations(held_out)
         lower = np.stack([each.lower for each in predictions])
         upper = np.stack([each.upper for each in predictions])
         beyond = np.maximum(lower - truths[:, None], truths[:, None] - upper)
@@ -515,7 +507,7 @@ class Forecast(Task[Window, Row, Prediction]):
     def error(self, prediction: Prediction, example: Window) -> float:
         """Return the mean distance to what came, in deviations of the series."""
         distance = np.abs(prediction.point - self.truths([example])[0])
-        distance = distance / self.scales([example]).deviation
+        distance = distance / self.deviations([example])
         return float(np.nanmean(distance)) if not np.isnan(distance).all() else 0.0
 
     def check(self, parts: Mapping[str, Sequence[Window]]) -> list[Finding]:
