@@ -1,1 +1,1 @@
-"""How fast, beside whom: each file measures one job, ours and its peers interleaved in one run."""
+"""Benchmarks against torch and Keras; each file measures one job, interleaved with its peers."""

@@ -1,7 +1,7 @@
-"""Keras at work in a process of its own: reads one job a line as JSON, answers with seconds.
+"""Worker process that runs Keras: reads one job per line as JSON, answers with seconds.
 
-It imports nothing of ensuite, so that it runs in an environment of its own (``make bench`` makes
-one). The clock is read here, around the work alone.
+It imports nothing from ensuite, so that it can run in a separate environment (``make bench``
+creates one). The time is measured here, around the work alone.
 """
 
 import json
@@ -12,9 +12,9 @@ from time import perf_counter
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same machine for all: its processor
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # all contenders run on the CPU
 answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(2, 1)  # whatever a library prints is no answer
+os.dup2(2, 1)  # output that libraries print must not mix with the answers
 
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
@@ -24,7 +24,7 @@ CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.
 
 
 def layer(cell: str, shape: list[int], width: int) -> Callable[[], Any]:
-    """Return one training step of a layer: outputs of all positions, gradients of all weights."""
+    """Return one training step of a layer: outputs at all positions, gradients of all weights."""
     made = CELLS[cell](width, return_sequences=True)
     inputs = tf.constant(np.random.default_rng(0).normal(size=shape).astype("float32"))
     made(inputs)
@@ -39,7 +39,7 @@ def layer(cell: str, shape: list[int], width: int) -> Callable[[], Any]:
 
 
 def fit(cell: str, data: str, width: int, epochs: int, batch_size: int) -> Callable[[], Any]:
-    """Return the course's listing: a model of one layer, compiled as by default, and its fit."""
+    """Return ``fit`` of the course's listing: a model of one layer, compiled with the defaults."""
     parts = np.load(data)
     model = keras.Sequential(
         [
@@ -59,12 +59,12 @@ JOBS: dict[str, Callable[..., Callable[[], Any]]] = {"layer": layer, "fit": fit}
 
 
 def answer(value: Any) -> None:
-    """Write one line."""
+    """Write a value as one line of JSON."""
     print(json.dumps(value), file=answers, flush=True)
 
 
 def main() -> None:
-    """Answer until the other side closes."""
+    """Answer jobs until standard input is closed."""
     threads = int(sys.argv[1])
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -76,7 +76,7 @@ def main() -> None:
         if name not in works:
             works[name] = JOBS[asked["job"]](**asked["how"])
         began = perf_counter()
-        for _ in range(asked["calls"]):  # the first of all pays for tracing
+        for _ in range(asked["calls"]):  # the very first call includes tracing
             works[name]()
         answer(perf_counter() - began)
 

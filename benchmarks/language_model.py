@@ -1,14 +1,15 @@
-"""Training a recurrent language model, beside the loop that a person writes with `torch.nn.LSTM`.
+"""Training a recurrent language model, against a hand-written loop around `torch.nn.LSTM`.
 
     python -m benchmarks.language_model
 
-Both learn from as many lanes with the same model: chunk after chunk, the state handed on and cut
-from the graph (truncated back-propagation through time), the same clipping, Adam in torch's fused
-form. Ours is what ``ensuite train generate`` repeats: it cuts and collates the chunks, resets
-states where a document begins, checks ids and gradients, and counts.
+Both train the same model on the same number of batch rows (lanes), chunk after chunk. The state is
+carried to the next chunk and detached (truncated back-propagation through time); clipping is the
+same, and both use torch's fused Adam. Ours is the update of ``ensuite train generate``, which also
+cuts and collates the chunks, resets states at document borders, checks ids and gradients, and
+counts tokens.
 
-Then, how much is kept for the backward pass of an update, by the length of the text: with lanes it
-does not depend on it, and of a text that is read at once it grows with every token.
+The second part measures the memory kept for the backward pass of one update, by the length of the
+text: with lanes it is constant; if the text is read as one row, it grows with every token.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +33,7 @@ LANES, CHUNK = 32, 64
 
 
 class Size(NamedTuple):
-    """A model: how many characters there are, and the widths."""
+    """Size of a model: number of distinct characters, and widths."""
 
     vocabulary: int
     embedding: int
@@ -40,7 +41,7 @@ class Size(NamedTuple):
 
     @property
     def flops(self) -> float:
-        """Multiplications and additions of an update's matrix products, forward and backward."""
+        """Number of multiplications and additions in the matrix products of one update."""
         weights = 4 * self.width * (self.embedding + self.width) + self.width * self.vocabulary
         return 6.0 * weights * LANES * CHUNK
 
@@ -49,7 +50,7 @@ SIZES = (Size(64, 64, 128), Size(64, 64, 256), Size(2000, 128, 256))
 
 
 def measure(sizes: Sequence[Size] = SIZES, effort: Effort | None = None) -> Found:
-    """Measure an update of every size; return the rows of the table."""
+    """Measure one update of every size; return the rows of the table."""
     rows = []
     for size in sizes:
         job = f"lstm of {size.width} units, {size.vocabulary:,} characters, an update"
@@ -60,19 +61,19 @@ def measure(sizes: Sequence[Size] = SIZES, effort: Effort | None = None) -> Foun
 
 
 def stepper(steps: Iterator[object]) -> Callable[[], object]:
-    """Return what takes one step of an endless loop."""
+    """Return a function that takes one step of an endless iterator."""
     return lambda: next(steps)
 
 
 def invent(size: Size, length: int = 4 * LANES * CHUNK) -> str:
-    """Return a text of that many different characters, in random order."""
+    """Return a random text that contains ``size.vocabulary`` distinct characters."""
     letters = np.random.default_rng(0).integers(size.vocabulary, size=length)
     letters[: size.vocabulary] = np.arange(size.vocabulary)  # each at least once
-    return "".join(chr(0x4E00 + letter) for letter in letters)  # none is composed with another
+    return "".join(chr(0x4E00 + letter) for letter in letters)  # characters that do not combine
 
 
 def begin(size: Size, text: str, lanes: int = LANES) -> Training:
-    """Return a training of ours, without evaluations before its end."""
+    """Return an ensuite training on ``text`` with the given number of lanes."""
     rows = [{"text": text}, {"text": text[:CHUNK]}, {"text": text[1:CHUNK]}]
     parts = dict(zip(("data", "valid", "test"), ([row] for row in rows), strict=True))
     problem = open_problem(
@@ -85,14 +86,14 @@ def begin(size: Size, text: str, lanes: int = LANES) -> Training:
 
 
 def updates(size: Size) -> Iterator[object]:
-    """Train for ever; a step is an update."""
+    """Train endlessly with ensuite; one step is one update."""
     training = begin(size, invent(size))
-    training.evaluate_if_due = dict  # type: ignore[method-assign,assignment]  # the peer has none
+    training.evaluate_if_due = dict  # type: ignore[method-assign,assignment]  # the peer does not evaluate
     yield from fit(training)
 
 
 class Plain(nn.Module):
-    """The same model, as tutorials write it."""
+    """The same model, written as in tutorials."""
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ class Plain(nn.Module):
 
 
 def plain(size: Size) -> Iterator[float]:
-    """Train for ever in plain torch; a step is an update."""
+    """Train endlessly in plain torch; one step is one update."""
     model, state = Plain(size), None
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     stream = torch.randint(size.vocabulary, (LANES, 4 * CHUNK + 1))
@@ -126,11 +127,11 @@ def plain(size: Size) -> Iterator[float]:
 
 
 class Kept(NamedTuple):
-    """What a forward pass keeps for its backward pass, in bytes."""
+    """Memory that a forward pass keeps for the backward pass, in bytes."""
 
     length: int  # characters of the text
-    lanes: int  # at the largest update, read in lanes
-    at_once: int  # were the text one row
+    lanes: int  # largest update, if the text is read in lanes
+    at_once: int  # if the text is read as one row
 
 
 def kept(lengths: Sequence[int], size: Size = SIZES[0]) -> list[Kept]:
@@ -139,7 +140,7 @@ def kept(lengths: Sequence[int], size: Size = SIZES[0]) -> list[Kept]:
 
 
 def of_a_length(length: int, size: Size) -> Kept:
-    """Measure a text of one length: an epoch in lanes, then one row that holds it all."""
+    """Measure one length: updates in lanes, then the text as a single row."""
     training = begin(size, invent(size, length), lanes=1)
     batches = [training.next_batches()[0] for _ in range(min(3, len(training.order)))]
     most = max(saved(training, batch) for batch in batches)
@@ -148,7 +149,7 @@ def of_a_length(length: int, size: Size) -> Kept:
 
 
 def saved(training: Training, batch: Batch) -> int:
-    """Return the bytes of all tensors that a forward pass of a batch keeps, each counted once."""
+    """Return the bytes of all tensors that a forward pass saves, each storage counted once."""
     sizes = dict[int, int]()
 
     def keep(tensor: Tensor) -> Tensor:

@@ -1,9 +1,9 @@
-"""Recurrent layers beside torch.nn and Keras: training steps, peepholes, streams.
+"""Recurrent layers against torch.nn and Keras: training steps, peepholes, step-by-step reading.
 
     python -m benchmarks.layers
 
-A training step is forward, backward and the gradients of all weights, over the outputs at every
-position, in float32. Keras does the same in a ``tf.function``, on TensorFlow.
+A training step is a forward and a backward pass with the gradients of all weights, from the outputs
+at every position, in float32. Keras does the same in a ``tf.function`` on TensorFlow.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 
 
 class Size(NamedTuple):
-    """Of one job. The course's models read one feature; other layers their own width."""
+    """Size of one job. ``features`` is the input size (default: the width of the layer)."""
 
     width: int
     time: int
@@ -36,7 +36,7 @@ class Size(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of the inputs: batch, time, features."""
+        """Shape of the inputs: batch, time, features."""
         return self.batch, self.time, self.features or self.width
 
     def __str__(self) -> str:
@@ -44,7 +44,7 @@ class Size(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """What is measured."""
+    """The sizes that are measured."""
 
     dense: tuple[Size, ...] = (
         Size(50, 10, features=1), Size(64, 100), Size(128, 100), Size(256, 200), Size(512, 64, 64),
@@ -70,7 +70,7 @@ def measure(sizes: Sizes | None = None, effort: Effort | None = None) -> Found:
 
 
 def dense(cell: str, size: Size, keras: Keras, effort: Effort | None) -> list[Row]:
-    """Take one training step over rows of one length."""
+    """Measure one training step over rows of equal length."""
     inputs = torch.randn(size.shape)
     ours, torchs = pair(cell, size)
     peers = [
@@ -83,7 +83,7 @@ def dense(cell: str, size: Size, keras: Keras, effort: Effort | None) -> list[Ro
 
 
 def ragged(cell: str, size: Size, effort: Effort | None) -> list[Row]:
-    """Take one training step over rows of 1 to T positions, each ending where it ends."""
+    """Measure one training step over rows of 1 to T positions; the peer packs them."""
     inputs = torch.randn(size.shape)
     lengths = torch.randint(1, size.time + 1, (size.batch,), generator=torch.manual_seed(0))
     lengths[0] = size.time
@@ -98,13 +98,13 @@ def ragged(cell: str, size: Size, effort: Effort | None) -> list[Row]:
     mine = timed("ensuite", step(ours, lambda: ours(inputs, mask)[0]))
     peer = timed("packed", step(torchs, packed))
     job = f"{cell}, lengths 1 to {size.time}, width {size.width}, batch {size.batch}"
-    share = lengths.sum().item() / mask.numel()  # of what is computed, what is no padding
+    share = lengths.sum().item() / mask.numel()  # share of the positions that is not padding
     work = share * flops(cell, size)
     return compare({job: mine}, [peer], effort, amount=size.batch, flops=work)
 
 
 def peepholes(size: Size, effort: Effort | None) -> list[Row]:
-    """Take one training step of an LSTM whose gates see the cell; the peer loops over time."""
+    """Measure one training step of an LSTM with peepholes; the peer loops over time."""
     inputs = torch.randn(size.shape)
     ours = LSTM(size.width, size.width, peepholes="diagonal")
     loop = EagerPeepholes(size.width, size.width)
@@ -115,7 +115,7 @@ def peepholes(size: Size, effort: Effort | None) -> list[Row]:
 
 
 def stream(cell: str, width: int, effort: Effort | None) -> list[Row]:
-    """Read one position of one row, and hand the state on."""
+    """Measure reading one position of one row and carrying the state."""
     ours, torchs = pair(cell, Size(width, 1, 1))
     now, state, carry = torch.randn(1, width), ours.begin(1), None
 
@@ -151,9 +151,10 @@ def step(module: nn.Module, outputs: Callable[[], Tensor]) -> Callable[[], None]
 
 
 def flops(cell: str, size: Size) -> float:
-    """Count what the matrix products add and multiply: forward, and for the gradients.
+    """Count multiplications and additions of the matrix products, forward and backward.
 
-    Of the weights as many as forward, of the states those alone; of the inputs none is asked.
+    The gradients of the weights take as many as the forward pass, those of the states only the
+    recurrent part; gradients of the inputs are not computed.
     """
     batch, time, features = size.shape
     read = 2 * (features + size.width) + size.width
@@ -161,7 +162,7 @@ def flops(cell: str, size: Size) -> float:
 
 
 class EagerPeepholes(nn.Module):
-    """The equations of Gers, Schraudolph & Schmidhuber (2002), a loop of torch's operations."""
+    """The equations of Gers, Schraudolph & Schmidhuber (2002) as a loop of torch operations."""
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()

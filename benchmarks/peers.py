@@ -1,4 +1,4 @@
-"""Peers in environments of their own, asked from here."""
+"""Peers that run in separate environments."""
 
 import json
 import os
@@ -18,7 +18,7 @@ PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
 
 
 def keras_python() -> str | None:
-    """Return the interpreter that has Keras on TensorFlow: of ``make bench``, or this one."""
+    """Return an interpreter with Keras and TensorFlow: that of ``make bench``, or this one."""
     if PYTHON.exists():
         return str(PYTHON)
     return sys.executable if find_spec("tensorflow") and find_spec("keras") else None
@@ -27,7 +27,7 @@ def keras_python() -> str | None:
 class Keras:
     """Keras 3 on TensorFlow, its fastest backend on a CPU, in another process.
 
-    Use it as a context: the process ends with it.
+    It is a context manager: the process ends at the end of the context.
     """
 
     name = "Keras"
@@ -54,10 +54,10 @@ class Keras:
         trace: TracebackType | None,
     ) -> None:
         if self.process is not None:
-            self.process.communicate()  # closes its input, at which it ends
+            self.process.communicate()  # closes its input, which ends it
 
     def contender(self, job: str, **how: Any) -> Contender | Missing:
-        """Return Keras doing a job of the worker, or that it is not here."""
+        """Return a contender that runs a job in Keras, or ``Missing`` without Keras."""
         if self.process is None:
             return Missing(self.name, "no TensorFlow; `make bench` installs it")
         name = json.dumps([job, how])

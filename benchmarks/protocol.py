@@ -1,8 +1,9 @@
-"""Measure ours beside its peers: interleaved, warm, as ratios with an interval and a ceiling.
+"""Measure ensuite against its peers: interleaved rounds, ratios, intervals, hardware limits.
 
-Machines are shared and noisy, so that times taken apart say little. Here every round runs each
-contender once, one after the other; a ratio is taken within a round, and what is told is the median
-over the rounds. The first call, which compiles and warms up, has columns of its own.
+Machines are shared and noisy, so times measured separately are hard to compare. Here, every round
+runs each contender once, one after the other. Ratios are computed within a round, and the median
+over the rounds is reported. The first call, which includes compilation and warm-up, is reported
+separately.
 """
 
 import json
@@ -25,7 +26,7 @@ from ensuite.training.device import machine, versions
 README = Path(__file__).with_name("README.md")
 
 DRAWS = 2000
-"""Bootstrap samples of the rounds, for the interval of a median."""
+"""Number of bootstrap samples for the confidence interval of a median."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Contender:
     """Something that does the work.
 
     Args:
-        name: As the table shows it.
-        run: Does the work so many times, and returns the seconds all of them took.
+        name: Name in the table.
+        run: Does the work the given number of times and returns the total seconds.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Missing:
-    """A peer that is not here, and why: it is named, never left out."""
+    """A peer that is not installed, and the reason; the table lists it as skipped."""
 
     name: str
     reason: str
@@ -54,8 +55,8 @@ class Effort:
     """How long to measure.
 
     Args:
-        repeats: Rounds, after warm-up.
-        seconds: Least time a contender works in a round; short work is done many times.
+        repeats: Number of rounds after the warm-up.
+        seconds: Minimum time of a contender in a round; short work is repeated.
     """
 
     repeats: int = 9
@@ -64,20 +65,20 @@ class Effort:
 
 @dataclass(frozen=True)
 class Row:
-    """One job, ours beside one peer. Times are seconds for the work done once, medians.
+    """One job, ours against one peer. Times are medians, in seconds for the work done once.
 
     Args:
-        job: The work.
-        peer: Who else did it.
+        job: Name of the work.
+        peer: Name of the peer.
         ours: Our time.
-        theirs: The peer's; None where it is missing.
-        ratio: Theirs / ours, the median over rounds: above 1, ensuite is faster.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        first_ours: What the first call took.
-        first_theirs: Likewise.
-        amount: Rows that the work reads; 0 where it is no matter of rows.
-        flops: Multiplications and additions of the matrix products in it.
+        theirs: Time of the peer; None if it is missing.
+        ratio: theirs / ours, the median over rounds: above 1, ensuite is faster.
+        low: Lower end of the 95 % confidence interval of the ratio.
+        high: Upper end of the interval.
+        first_ours: Time of our first call.
+        first_theirs: Time of the peer's first call.
+        amount: Number of rows (or tokens) that the work reads; 0 if that does not apply.
+        flops: Number of multiplications and additions in its matrix products.
         skipped: Why the peer is missing.
     """
 
@@ -97,7 +98,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Found:
-    """What a benchmark measured, and the versions of the peers that are not our own."""
+    """What a benchmark measured, and the versions of the peers in other environments."""
 
     rows: Sequence[Row]
     versions: Mapping[str, str]
@@ -125,14 +126,14 @@ def compare(
     amount: int = 0,
     flops: float = 0.0,
 ) -> list[Row]:
-    """Measure ours and every peer in the same rounds; a row for each job and peer.
+    """Measure ours and every peer in the same rounds; return a row for each job and peer.
 
     Args:
-        ours: Our way to do each job; a job and a part of it stand beside the same peers.
-        peers: Theirs.
+        ours: Our contender for each job; several (a job and a part of it) may share the peers.
+        peers: Contenders to compare with.
         effort: How long to measure.
-        amount: Rows that the work reads.
-        flops: Of its matrix products.
+        amount: Number of rows that the work reads.
+        flops: Number of operations in its matrix products.
     """
     mine = {job: Measured(contender) for job, contender in ours.items()}
     theirs = {each.name: Measured(each) for each in peers if isinstance(each, Contender)}
@@ -146,7 +147,7 @@ def compare(
 
 @dataclass
 class Measured:
-    """A contender, and its times: of the first call, and of the work done once in each round."""
+    """A contender, the time of its first call, and its time per call in each round."""
 
     contender: Contender
     first: float = 0.0
@@ -160,7 +161,7 @@ def measure_in_rounds(all_of_them: Sequence[Measured], effort: Effort) -> None:
         each.first = each.contender.run(1)
         calls.append(enough(each.contender.run(1), effort.seconds))
         if calls[-1] > 1:
-            each.contender.run(calls[-1])  # caches and thread pools, at the size of a round
+            each.contender.run(calls[-1])  # warm up caches and thread pools with a whole round
     for _ in range(effort.repeats):
         for each, count in zip(all_of_them, calls, strict=True):
             each.times.append(each.contender.run(count) / count)
@@ -170,7 +171,7 @@ def told(
     job: str, ours: Measured, peer: Contender | Missing, theirs: Measured | None, amount: int,
     flops: float,
 ) -> Row:  # fmt: skip
-    """Return the row of ours beside one peer."""
+    """Return the row of the table for ours and one peer."""
     time = median(ours.times)
     if theirs is None:
         reason = peer.reason if isinstance(peer, Missing) else ""
@@ -184,12 +185,12 @@ def told(
 
 
 def enough(once: float, seconds: float) -> int:
-    """Return how often work that takes ``once`` is done in a round."""
+    """Return the calls per round of work that takes ``once`` seconds."""
     return max(1, math.ceil(seconds / max(once, 1e-6)))
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % interval of the median, by a bootstrap that repeats its draws."""
+    """Return the 95 % bootstrap interval of the median, with a fixed seed."""
     found = np.asarray(values)
     picked = np.random.default_rng(0).integers(len(found), size=(DRAWS, len(found)))
     low, high = np.quantile(np.median(found[picked], axis=1), (0.025, 0.975))
@@ -199,14 +200,14 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def ceilings(
     largest: int = 2048, megabytes: int = 256, repeats: int = 5, patience: float = 0.2
 ) -> dict[str, float]:
-    """Measure what the machine can do at most: matrix products in GFLOP/s, reading in GB/s.
+    """Measure the limits of the machine: matrix products in GFLOP/s, reading memory in GB/s.
 
     Args:
-        largest: Rows of the largest matrix that is multiplied by itself.
-        megabytes: That are read.
-        repeats: Of which the fastest counts.
-        patience: Seconds a product may take before a larger one is not tried: without instructions
-            of its own for it, a processor is a thousand times slower in bfloat16.
+        largest: Rows of the largest square matrix that is multiplied by itself.
+        megabytes: Amount of memory that is read.
+        repeats: Number of repetitions, of which the fastest counts.
+        patience: If a product takes longer than these seconds, no larger one is tried: without
+            instructions for bfloat16, a CPU is a thousand times slower in it.
     """
     found = {}
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
@@ -223,7 +224,7 @@ def ceilings(
 
 
 def fastest(contender: Contender, repeats: int) -> float:
-    """Return the shortest of several times, after one to warm up: a ceiling is a ceiling."""
+    """Return the shortest of several times, after a warm-up call."""
     contender.run(1)
     return min(contender.run(1) for _ in range(repeats))
 
@@ -234,10 +235,10 @@ def publish(
     """Write ``results/NAME.json``, and the table between its two markers in the README.
 
     Args:
-        name: Of the benchmark, and of its markers.
+        name: Name of the benchmark and of its markers.
         found: What was measured.
-        limits: The ceilings, of the same run.
-        folder: Of the README.
+        limits: Limits of the machine, measured in the same run.
+        folder: Folder of the README.
     """
     known = {key: value for key, value in versions().items() if key != "ensuite"}
     about = {
@@ -259,7 +260,7 @@ def publish(
 
 
 def between(document: str, name: str, text: str) -> str:
-    """Return the document with what stands between its two markers replaced.
+    """Return the document with the text between its two markers replaced.
 
     >>> between("a <!-- x -->old<!-- /x --> b", "x", "new")
     'a <!-- x -->\\nnew\\n<!-- /x --> b'
@@ -273,7 +274,7 @@ def between(document: str, name: str, text: str) -> str:
 
 
 def describe(about: Mapping[str, Any]) -> str:
-    """Return the lines above a table: command, machine, versions, ceilings."""
+    """Return the lines above a table: command, machine, versions, limits."""
     facts = about["machine"]
     where = f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads"
     known = ", ".join(f"{key} {value}" for key, value in about["versions"].items())
@@ -285,7 +286,7 @@ def describe(about: Mapping[str, Any]) -> str:
 
 
 def table(rows: Sequence[Row], limits: Mapping[str, float]) -> str:
-    """Return the rows as Markdown."""
+    """Return the rows as a Markdown table."""
     most = limits.get("fp32 GEMM GFLOP/s", math.nan)
     lines = [
         "| job | peer | ours | peer's | ratio (95 %) | ours a second | of fp32 GEMM "
@@ -306,7 +307,7 @@ def table(rows: Sequence[Row], limits: Mapping[str, float]) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a time in the unit that shows it.
+    """Format a time in a suitable unit.
 
     >>> duration(0.00123), duration(2.5), duration(45e-6)
     ('1.2 ms', '2.5 s', '45 µs')

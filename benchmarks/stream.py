@@ -1,9 +1,9 @@
-"""An endless stream through a recurrent model, one token at a time, in constant memory.
+"""Read an endless stream with a recurrent model, one token at a time, in constant memory.
 
     python -m benchmarks.stream [STEPS]
 
-Prints how much memory the process has, the size of what is carried, and the steps a second, ten
-times on the way.
+Prints the memory of the process, the size of the state and the steps per second, ten times on the
+way.
 """
 
 import sys
@@ -20,12 +20,12 @@ VOCABULARY = 256
 
 
 class Mark(NamedTuple):
-    """Where the stream stands."""
+    """One measurement during the stream."""
 
     steps: int
-    megabytes: float  # of the process
-    carried: int  # bytes handed from step to step
-    rate: float  # steps a second since the mark before
+    megabytes: float  # memory of the process
+    carried: int  # bytes of the state, carried from step to step
+    rate: float  # steps per second since the previous mark
 
 
 def memory() -> float:
@@ -36,7 +36,7 @@ def memory() -> float:
 
 @torch.inference_mode()
 def read(steps: int, marks: int = 10, width: int = 64) -> list[Mark]:
-    """Read a stream of random tokens, and return a mark at equal distances."""
+    """Read a stream of random tokens and return equally spaced measurements."""
     torch.manual_seed(0)
     inputs = {"tokens": Tokens(VOCABULARY)}
     backbone = RecurrentOptions(cell="lstm", width=width).build(inputs).eval()

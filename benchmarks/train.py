@@ -1,17 +1,17 @@
-"""Whole training on the course's two recurrent models, beside Keras `fit` and plain torch loops.
+"""Whole training of the course's two recurrent models, against Keras `fit` and plain torch loops.
 
     python -m benchmarks.train
 
 The course's listings: SimpleRNN(50) or LSTM(50) on (N, 10, 1), one output, Adam, cross-entropy,
-batches of 32, five epochs. All read the same training rows, and judge the same validation rows.
+batches of 32, five epochs. All train on the same rows and evaluate on the same validation rows.
 
-* ``train``: the whole call that a user makes, from arrays to a judged and saved model: reading,
+* ``train``: the whole call that a user makes, from arrays to a tested and saved model: reading,
   checks, training, some 20 evaluations where Keras makes five, the test rows, the report.
-* ``fit``: of these, the updates and evaluations alone.
-* Keras: ``fit`` alone, of a compiled model, validated once an epoch.
-* A loop: what a person writes, with a DataLoader, or with batches taken from one tensor and the
-  fused optimizer; validated once an epoch.
-* First epoch: a process from its start to its end: imports, one epoch, and whatever is saved.
+* ``fit``: only the updates and evaluations of these.
+* Keras: only ``fit`` of a compiled model, with one evaluation per epoch.
+* A loop: written by hand, with a DataLoader, or with batches taken from one tensor and the fused
+  optimizer; one evaluation per epoch.
+* First epoch: a whole process, with imports, one epoch, and whatever is saved.
 """
 
 import json
@@ -67,7 +67,7 @@ def measure(rows: int = 10_000, effort: Effort | None = None) -> Found:
 
 
 def make_parts(rows: int) -> Parts:
-    """Draw series of ten numbers, and whether their sum is above 0, in three parts."""
+    """Draw series of ten numbers, labelled by whether their sum is above 0, in three parts."""
     inputs = np.random.default_rng(0).normal(size=(rows, 10, 1)).astype(np.float32)
     labels = (inputs.sum((1, 2)) > 0).astype(np.float32)
     cuts = (8 * rows // 10, 9 * rows // 10)
@@ -76,7 +76,7 @@ def make_parts(rows: int) -> Parts:
 
 
 def save_parts(parts: Parts, folder: Path) -> Path:
-    """Write the parts for other processes."""
+    """Save the parts for other processes."""
     path, arrays = folder / "parts.npz", dict[str, Any]()
     for name, (inputs, labels) in parts.items():
         arrays |= {f"{name}_x": inputs, f"{name}_y": labels}
@@ -85,7 +85,7 @@ def save_parts(parts: Parts, folder: Path) -> Path:
 
 
 def training(cell: str, parts: Parts, keras: Keras, data: Path, effort: Effort | None) -> list[Row]:
-    """Compare the whole call, and the training within it, with each peer."""
+    """Compare the whole call, and the training alone, with each peer."""
     how = {"cell": cell, "width": WIDTH, "epochs": EPOCHS, "batch_size": BATCH}
     peers = [
         keras.contender("fit", data=str(data), **how),
@@ -98,17 +98,17 @@ def training(cell: str, parts: Parts, keras: Keras, data: Path, effort: Effort |
 
 
 def model_name(cell: str) -> str:
-    """Return the course's model in our words."""
+    """Return the course's model as a value of ``--model``."""
     return f"{cell}:width={WIDTH},dropout=0"
 
 
 def columns(part: tuple[NDArray[Any], NDArray[Any]]) -> dict[str, Any]:
-    """Return a part as a user hands it over."""
+    """Return a part in the form that a user passes."""
     return {"series": part[0], "label": part[1]}
 
 
 def whole(cell: str, parts: Parts) -> Contender:
-    """Return the whole call: from arrays to a judged and saved model."""
+    """Return the contender for the whole call: from arrays to a tested and saved model."""
     given = {name: columns(part) for name, part in parts.items()}
 
     def call() -> None:
@@ -122,7 +122,7 @@ def whole(cell: str, parts: Parts) -> Contender:
 
 
 def updates(cell: str, parts: Parts) -> Contender:
-    """Return the updates and evaluations alone."""
+    """Return the contender for the updates and evaluations alone."""
     given = {name: columns(part) for name, part in parts.items()}
     problem = open_problem("classify", given["train"], valid=given["valid"], test=given["test"])
     name = model_name(cell)
@@ -161,12 +161,12 @@ Batches = Callable[[Tensor, Tensor], Iterator[tuple[Tensor, Tensor]]]
 
 
 def loaded(inputs: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Take batches as the tutorials do."""
+    """Yield batches from a DataLoader, as tutorials do."""
     yield from DataLoader(TensorDataset(inputs, labels), batch_size=BATCH, shuffle=True)
 
 
 def sliced(inputs: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Take batches out of one tensor."""
+    """Yield batches by indexing one tensor."""
     for rows in torch.split(torch.randperm(len(inputs)), BATCH):
         yield inputs.index_select(0, rows), labels.index_select(0, rows)
 
@@ -206,7 +206,7 @@ with tempfile.TemporaryDirectory() as folder:
 
 
 def first_epoch(cell: str, data: Path, effort: Effort | None) -> list[Row]:
-    """Compare whole processes: imports, one epoch, and whatever is saved."""
+    """Compare whole processes, with imports, one epoch, and whatever is saved."""
     ours = [sys.executable, "-c", ONE_EPOCH, str(data), model_name(cell)]
     peer: Contender | Missing = Missing("Keras", "no TensorFlow; `make bench` installs it")
     if (python := keras_python()) is not None:
@@ -219,7 +219,7 @@ def first_epoch(cell: str, data: Path, effort: Effort | None) -> list[Row]:
 
 
 def process(name: str, command: list[str], asked: str = "") -> Contender:
-    """Return a contender that is a process of its own."""
+    """Return a contender that runs a separate process."""
 
     def call() -> None:
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}

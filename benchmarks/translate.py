@@ -1,18 +1,19 @@
-"""Sequence to sequence with attention, beside the same model written plainly in torch.
+"""Sequence to sequence with attention, against the same model in plain torch.
 
     python -m benchmarks.translate
 
-A bidirectional GRU reads, a GRU writes and attends (additive, Bahdanau et al. 2015), the scores of
-the output are products with its embedding; widths, vocabularies and lengths are those of Tatoeba's
-English to French. Sentences are drawn: each word has one translation, in the same order.
+The encoder is a bidirectional GRU, the decoder a GRU with additive attention (Bahdanau et al. 2015)
+whose output layer shares its weights with the embedding. Widths, vocabularies and lengths are those
+of Tatoeba's English to French. The sentences are random: each word has one translation, in the same
+order.
 
-* Step by step: what tutorials show. Shuffled batches padded to their longest row, packed for the
-  encoder; the decoder goes from token to token, and attends at each.
-* All at once: the same model as a careful person writes it. Batches of one length, the very ones
-  ensuite takes; the decoder's GRU and attention over all tokens at once; the fused optimizer.
+* Step by step: the version of tutorials. Shuffled batches are padded to their longest row and
+  packed for the encoder; the decoder goes from token to token, with attention at each.
+* All at once: a careful version of the same model. It takes batches of one length, the same as
+  ensuite; the decoder's GRU and attention process all tokens at once; the optimizer is fused.
 
-All models begin with the same weights, and their greedy answers are compared before any time is
-taken. Dropout is 0, so that all do the same.
+All models start with the same weights, and their greedy outputs are compared before any time is
+measured. Dropout is 0, so that all compute the same.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,17 +44,17 @@ from ensuite.training.training import Training
 
 @dataclass(frozen=True)
 class Size:
-    """How large the model and the data are.
+    """Sizes of the model and the data.
 
     Args:
-        width: Of the decoder, and of both directions of the encoder together.
-        embedding: Of a token.
-        words: How many there are in either language.
-        pairs: How many sentences are learned from.
-        asked: How many are translated.
+        width: Hidden size of the decoder, and of both directions of the encoder together.
+        embedding: Size of a token embedding.
+        words: Vocabulary size of each language.
+        pairs: Number of training sentences.
+        asked: Number of sentences to translate.
         batch: Rows in an update.
-        updates: How many are timed together.
-        learned: Updates before translating: so many that answers end where they should.
+        updates: Number of updates that are timed together.
+        learned: Updates before translating, enough for outputs to end at the right length.
     """
 
     width: int = 256
@@ -74,7 +75,7 @@ def measure(size: Size | None = None, effort: Effort | None = None) -> Found:
 
 
 def draw(size: Size) -> list[Example]:
-    """Draw sentences: lengths as Tatoeba's, words the rarer the higher their number (Zipf)."""
+    """Draw sentences with lengths like Tatoeba's and words from a Zipf distribution."""
     generator = np.random.default_rng(0)
     likely = 1 / np.arange(2, size.words + 2)
     lengths = np.clip(generator.lognormal(2.2, 0.35, size.pairs), 2, 30).astype(int)
@@ -84,7 +85,7 @@ def draw(size: Size) -> list[Example]:
 
 
 def begin(size: Size) -> Training:
-    """Return our model of drawn sentences, about to be trained."""
+    """Return an ensuite training of the model on random sentences, before its first update."""
     examples = draw(size)
     task = Translate(
         processor=Text(unit="words", window=256, overlap=0, truncation="head"),
@@ -102,7 +103,7 @@ def begin(size: Size) -> Training:
 
 
 def learning(training: Training, size: Size, effort: Effort | None) -> list[Row]:
-    """Compare a few updates, from sentences in memory to new weights."""
+    """Measure a few updates, from sentences in memory to new weights."""
     ours = fit(training)
     task, items = cast(Translate, training.task), training.items
 
@@ -135,7 +136,7 @@ def updates(
     stepwise: bool,
     label_smoothing: float,
 ) -> Callable[[], None]:
-    """Return one update of a plain loop."""
+    """Return a function that does one update of a plain loop."""
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3, fused=not stepwise)
 
     def update() -> None:
@@ -152,7 +153,7 @@ def updates(
 
 
 def repeat(work: Callable[[], object], times: int) -> Callable[[], None]:
-    """Return work done so many times."""
+    """Return a function that does the work ``times`` times."""
 
     def all_of_it() -> None:
         for _ in range(times):
@@ -162,7 +163,7 @@ def repeat(work: Callable[[], object], times: int) -> Callable[[], None]:
 
 
 def pad(items: Sequence[Item]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return sources, what the decoder reads and what it is to write, padded behind."""
+    """Return the sources, the decoder inputs and the targets, padded on the right."""
     targets = [cast("NDArray[np.int32]", item.target) for item in items]
     source = [torch.as_tensor(item.source, dtype=torch.long) for item in items]
     read = [torch.tensor([EDGE, *target]) for target in targets]
@@ -178,7 +179,7 @@ def pad(items: Sequence[Item]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def writing(training: Training, size: Size, effort: Effort | None) -> list[Row]:
-    """Compare answers to many sentences, from ids to ids; all write the same."""
+    """Measure greedy decoding of many sentences, from ids to ids, with equal outputs."""
     for _ in zip(range(size.learned), fit(training), strict=False):
         pass
     task, model = cast(Translate, training.task), training.model.eval()
@@ -202,7 +203,7 @@ def writing(training: Training, size: Size, effort: Effort | None) -> list[Row]:
 
 
 class Memory(NamedTuple):
-    """What is attended to."""
+    """What the decoder attends to."""
 
     keys: Tensor
     values: Tensor
@@ -210,7 +211,7 @@ class Memory(NamedTuple):
 
 
 class Plain(nn.Module):
-    """The model of ``Seq2Seq`` by default, of torch's own layers."""
+    """The default model of ``Seq2Seq``, built from torch's own layers."""
 
     def __init__(self, source: int, target: int, size: Size) -> None:
         super().__init__()
@@ -228,13 +229,13 @@ class Plain(nn.Module):
         self.bias = nn.Parameter(torch.zeros(target))
 
     def forward(self, source: Tensor, words: Tensor) -> Tensor:
-        """Return the scores at every position at once."""
+        """Return the logits of all positions in one pass."""
         memory, state = self.encode(source)
         hidden, _ = self.decoder(self.write(words), state)
         return self.look(hidden, memory)
 
     def stepwise(self, source: Tensor, words: Tensor) -> Tensor:
-        """Return the scores of one position after the other."""
+        """Return the logits, computed position by position."""
         memory, state = self.encode(source)
         scores = []
         for word in words.split(1, dim=1):
@@ -243,7 +244,7 @@ class Plain(nn.Module):
         return torch.cat(scores, dim=1)
 
     def encode(self, source: Tensor) -> tuple[Memory, Tensor]:
-        """Read the source: what may be looked at, and where the decoder starts."""
+        """Encode the source: the memory to attend to, and the decoder's initial state."""
         lengths = (source != 0).sum(1)
         packed = pack_padded_sequence(
             self.read(source), lengths, batch_first=True, enforce_sorted=False
@@ -254,7 +255,7 @@ class Plain(nn.Module):
         return Memory(self.from_key(states), states, source != 0), start[None]
 
     def look(self, hidden: Tensor, memory: Memory) -> Tensor:
-        """Return the scores of every token, by what the hidden states see of the source."""
+        """Return the logits of every token, by attention from the hidden states to the source."""
         mixed = torch.tanh(self.from_query(hidden)[:, :, None] + memory.keys[:, None])
         scores = self.to_score(mixed)[..., 0].masked_fill(~memory.mask[:, None], -torch.inf)
         context = scores.softmax(-1) @ memory.values
@@ -265,7 +266,7 @@ class Plain(nn.Module):
     def answer(
         self, items: Sequence[Item], order: Sequence[list[int]], longest: int
     ) -> list[list[int]]:
-        """Write greedily, batch by batch, until every row of a batch has ended."""
+        """Decode greedily, batch by batch, until every row of a batch has ended."""
         answers: list[list[int]] = [[]] * len(items)
         for numbers in order:
             sources = [torch.as_tensor(items[n].source, dtype=torch.long) for n in numbers]
@@ -286,7 +287,7 @@ class Plain(nn.Module):
 
 @torch.no_grad()
 def plain(training: Training) -> Plain:
-    """Return the plain model with the weights of ours."""
+    """Return the plain model with a copy of our weights."""
     backbone, head = cast(Seq2Seq, training.model.backbone), cast(TokenHead, training.model.head)
     size = Size(width=backbone.options.width, embedding=backbone.options.embedding)
     encoder, attention = cast(nn.Module, backbone.encoder), cast(nn.Module, backbone.attention)
@@ -314,7 +315,7 @@ def plain(training: Training) -> Plain:
 
 
 def copy_cell(cell: Cell, layer: nn.GRU, suffix: str) -> None:  # type: ignore[type-arg]
-    """Copy the weights of one direction; only the reset product has a bias of its own."""
+    """Copy the weights of one direction; only the reset product has a separate bias."""
     reset = F.pad(cast(Tensor, cell.reset_bias), (2 * cell.width, 0))
     for name, tensor in (
         ("weight_ih", cell.from_input.weight), ("weight_hh", cell.from_hidden.weight),

@@ -1,4 +1,4 @@
-"""Draw a comparison's table: python docs/picture.py FOLDER OUT.svg COMMAND TEST_ROWS."""
+"""Draw a comparison's table as SVG: python docs/picture.py FOLDER OUT.svg COMMAND TEST_ROWS."""
 
 import json
 import sys
@@ -13,12 +13,12 @@ from ensuite.report.table import terminal_table
 from ensuite.report.values import Leaderboard, Row
 from ensuite.report.verdict import verdict
 
-# Okabe and Ito's blue as the one accent; the rest is grey, on white.
+# The only accent colour is the blue of Okabe and Ito's palette; the rest is grey on white.
 THEME = TerminalTheme((255, 255, 255), (40, 40, 40), [(40, 40, 40)] * 6 + [(0, 114, 178)] * 2)
 
 
 def draw(run: Path, command: str, examples: int) -> str:
-    """Return an SVG of the command, its table and the words under it."""
+    """Return an SVG of the command, its table and the sentences below it."""
     saved = json.loads((run / "leaderboard.json").read_text(encoding="utf-8"))
     rows = tuple(Row(**row) for row in saved.pop("rows"))
     board = Leaderboard(**saved, rows=rows)

@@ -1,4 +1,4 @@
-"""Print the README's tree: every part of the package with the caption that opens it."""
+"""Print the README's tree: every part of the package with the first line of its docstring."""
 
 import ast
 from pathlib import Path
@@ -12,7 +12,7 @@ def caption(path: Path) -> str:
 
 
 def tree() -> str:
-    """Return a line for each module and package of ensuite."""
+    """Return the tree as a Markdown code block, one line per module and package."""
     parts = sorted(SOURCE.glob("*/__init__.py")) + sorted(SOURCE.glob("[a-z]*.py"))
     lines = ["```"]
     for part in parts:

@@ -1,10 +1,10 @@
-"""Grammar correction: a sentence with mistakes in, without them out (the course, line 479).
+"""Grammar correction: from a sentence with mistakes to one without (the course, line 479).
 
-The mistakes are made here: words left out, said twice, exchanged with their neighbour, letters
-lost. Where the environment variable ENSUITE_DATA names a folder with Tatoeba's sentences, English
-ones are spoiled; without it, those of Python's manual. Copying the sentence as it is leaves most
-words right, so that overlap flatters it; F0.5 counts the edits: those that are right among those
-made (precision, which counts twice as much) and among those that were needed (recall).
+The mistakes are artificial: words left out, repeated or swapped with their neighbour, letters
+missing. The sentences are English ones of Tatoeba if the environment variable ENSUITE_DATA names a
+folder with them, else those of Python's manual. Copying the input leaves most words correct, so
+overlap metrics overrate it. F0.5 is computed on edits instead: precision (correct edits among those
+made) counts twice as much as recall (correct edits among those needed).
 
     python examples/correction.py [BUDGET]
 
@@ -30,7 +30,7 @@ tatoeba = Path(os.environ.get("ENSUITE_DATA", "")) / "tatoeba_en_fr" / "fra-eng.
 
 
 def spoil(sentence: str, draw: random.Random) -> str:
-    """Return the sentence with a mistake in one of five words, and one at least."""
+    """Return the sentence with one mistake for every five words, and at least one."""
     words = sentence.split()
     for _ in range(max(1, len(words) // 5)):
         at = draw.randrange(len(words))
@@ -48,14 +48,14 @@ def spoil(sentence: str, draw: random.Random) -> str:
 
 
 def edits(before: str, after: str) -> Counter[tuple[int, int, str]]:
-    """Return what turns one into the other: from where to where, and the words put there."""
+    """Return the edits from ``before`` to ``after``, each as (start, end, replacement words)."""
     old, new = before.split(), after.split()
     changes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     return Counter((i, j, " ".join(new[k:m])) for kind, i, j, k, m in changes if kind != "equal")
 
 
 def f_half(sources: Sequence[str], answers: Sequence[str], truths: Sequence[str]) -> float:
-    """Return F0.5 of the edits of all sentences together."""
+    """Return F0.5 over the edits of all sentences."""
     right = made = needed = 0
     for source, answer, truth in zip(sources, answers, truths, strict=True):
         mine, wanted = edits(source, answer), edits(source, truth)
@@ -80,5 +80,5 @@ answers = [found.text for found in writer.predict(sources)]
 for source, answer in list(zip(sources, answers, strict=True))[:5]:
     print(f"{source} -> {answer}")
 print(f"F0.5 of {len(sources)} sentences: {f_half(sources, answers, truths):.3f}")
-print(f"copied as they are:       {f_half(sources, sources, truths):.3f}")
-print(f"to the letter:            {sum(map(str.__eq__, answers, truths)) / len(truths):.3f}")
+print(f"sources as they are:      {f_half(sources, sources, truths):.3f}")
+print(f"exact match:              {sum(map(str.__eq__, answers, truths)) / len(truths):.3f}")

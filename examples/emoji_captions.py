@@ -1,9 +1,9 @@
-"""Write pictures with captions as a folder that `ensuite compare caption` reads.
+"""Write images with captions as a folder that `ensuite compare caption` reads.
 
-A folder of pictures becomes data for `caption` by a file beside them that names each and says what
-it shows. Where the environment variable ENSUITE_DATA names a folder with the emoji
-(emoji_captions/images48.npz and captions.tsv), these are written, with their names in English and
-French; without it, handwritten digits side by side.
+Data for `caption` is a folder of images with a table that names each file and gives its caption. If
+the environment variable ENSUITE_DATA names a folder with the emoji (emoji_captions/images48.npz and
+captions.tsv), the images are emoji, with their names in English and French; otherwise, they are
+handwritten digits side by side.
 
     python examples/emoji_captions.py [FOLDER]
 """
@@ -40,5 +40,5 @@ with (folder / "captions.csv").open("w", encoding="utf-8", newline="") as file:
     writer.writerow(["image", "caption_en", "caption_fr"])
     writer.writerows([name, *both] for name, both in zip(names, captions, strict=True))
 
-print(f"{len(names):,} pictures and captions.csv are in {folder}; the last is: {captions[-1][0]}")
+print(f"{len(names):,} images and captions.csv are in {folder}; the last is: {captions[-1][0]}")
 print(f"ensuite compare caption {folder} --column text=caption_en --models seq2seq --seeds 1")

@@ -1,10 +1,10 @@
 """What a recurrent network forgets (the course, lines 70 to 73, 92 and 174 to 178).
 
-How much does the last state still depend on an input that stands k steps back? That is the size of
-the gradient of h_T with respect to x_{T-k}: where it vanishes, nothing can be learned from there.
-Untrained layers already show it; an LSTM whose gates start open (chrono initialisation) keeps it.
-Then the course's sentence, « Je suis né en France ... Je parle couramment le [français] », with
-about 50 words in between.
+How much does the last hidden state depend on the input k steps earlier? This is measured by the
+norm of the gradient of h_T with respect to x_{T-k}; where it vanishes, nothing can be learned from
+that input. Untrained layers already show the effect; an LSTM whose gates start open (chrono
+initialisation) does not. The second part trains on the course's sentence, « Je suis né en France
+... Je parle couramment le [français] », with about 50 words in between.
 
     python examples/forgetting.py [BUDGET]
 """

@@ -1,9 +1,10 @@
-"""One to many: a prompt in, a text out (the course, lines 17, 23 and 432).
+"""One to many: from a prompt to a text (the course, lines 17, 23 and 432).
 
-A recurrent network reads a text character by character and learns at each what comes next; its
-state is handed from chunk to chunk, and a gradient goes back one chunk (truncated back-propagation
-through time). Then it writes: greedily, drawn, by a beam. Where the environment variable
-ENSUITE_DATA names a folder with tinyshakespeare/input.txt.gz that is read, else a nursery rhyme.
+A recurrent network learns to predict the next character of a text. Its hidden state is carried from
+chunk to chunk, and gradients go back one chunk (truncated back-propagation through time). Then it
+generates text by greedy decoding, sampling and beam search. The text is
+tinyshakespeare/input.txt.gz if the environment variable ENSUITE_DATA names a folder with it, else a
+nursery rhyme.
 
     python examples/language_model.py [BUDGET]
 """
@@ -31,7 +32,7 @@ print("greedy        ", network.generate("the ", temperature=0, max_new_tokens=6
 for temperature in (0.5, 1.0):
     print(f"temperature {temperature}", end=" ")
     for piece in network.stream("the ", temperature=temperature, max_new_tokens=60, seed=1):
-        print(piece, end="", flush=True)  # as soon as it is written
+        print(piece, end="", flush=True)  # as soon as it is generated
     print()
 print("beam of 4     ", network.generate("the ", beam=4, max_new_tokens=60))
 

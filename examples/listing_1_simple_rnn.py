@@ -1,7 +1,7 @@
 """The course's first listing (lines 104 to 118), line for line: Keras's SimpleRNN, and ours.
 
-X has the shape (N, 10, 1), y the shape (N,). The course leaves both undefined; here the question is
-whether a random walk of ten steps ends above where it began.
+X has the shape (N, 10, 1) and y the shape (N,). The course does not define their values; here, y
+says whether a random walk of ten steps ends above its start.
 
     python examples/listing_1_simple_rnn.py [EPOCHS]
 """
@@ -20,7 +20,7 @@ epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 X = np.random.default_rng(0).normal(size=(2000, 10, 1)).cumsum(axis=1).astype("float32")
 y = (X[:, -1, 0] > X[:, 0, 0]).astype("float32")
 
-# The short way.
+# With ensuite.train.
 # model = keras.Sequential([SimpleRNN(50, activation='tanh'), Dense(1, activation='sigmoid')])
 model = "rnn:width=50,dropout=0"
 # model.compile(optimizer='adam', loss='binary_crossentropy', metrics=['accuracy'])
@@ -31,7 +31,7 @@ rnn = ensuite.train("classify", data, model=model, settings=adam, budget=budget)
 print(f"ensuite.train: accuracy {rnn.evaluate(data)['accuracy']:.3f}")
 
 
-# The long way: the same layers in a loop of one's own.
+# With the same layer in a training loop of your own.
 class Classifier(nn.Module):
     def __init__(self):
         super().__init__()

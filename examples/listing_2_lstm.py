@@ -1,7 +1,7 @@
 """The course's second listing (lines 186 to 196), line for line: Keras's LSTM, and ours.
 
-X has the shape (N, timesteps, features). Which of them are given, the course leaves open; here the
-question is whether the first of twenty numbers is positive: it has to be remembered.
+X has the shape (N, timesteps, features). The course does not define the data; here, y says whether
+the first of twenty numbers is positive, so the network must remember it.
 
     python examples/listing_2_lstm.py [EPOCHS]
 """
@@ -20,7 +20,7 @@ epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 5
 X = np.random.default_rng(0).normal(size=(2000, 20, 1)).astype("float32")
 y = (X[:, 0, 0] > 0).astype("float32")
 
-# The short way.
+# With ensuite.train.
 # model = keras.Sequential([LSTM(50, return_sequences=False), Dense(1, activation='sigmoid')])
 model = "lstm:width=50,dropout=0,summary=last"
 # model.compile(optimizer='adam', loss='binary_crossentropy', metrics=['accuracy'])
@@ -31,7 +31,7 @@ lstm = ensuite.train("classify", data, model=model, settings=adam, budget=budget
 print(f"ensuite.train: accuracy {lstm.evaluate(data)['accuracy']:.3f}")
 
 
-# The long way: the same layers in a loop of one's own.
+# With the same layer in a training loop of your own.
 class Classifier(nn.Module):
     def __init__(self):
         super().__init__()

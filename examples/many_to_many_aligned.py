@@ -1,8 +1,8 @@
 """Many to many, aligned: a tag for every word (the course, line 25).
 
-Florence, Paris and Sydney are people and cities. Which of the two, only the other words tell, and
-often those that follow: so a network that reads from both ends finds it, one that reads from left
-to right does not, nor does the most frequent tag of each word.
+Florence, Paris and Sydney are names of people and of cities. Only the context tells which one is
+meant, and often the words that follow. A bidirectional network can use them; a network that reads
+from left to right cannot, nor can the baseline, the most frequent tag of each word.
 
     python examples/many_to_many_aligned.py [BUDGET]
 """

@@ -1,9 +1,10 @@
-"""Many to one: a sequence in, one answer out (the course, lines 22 and 89 to 92).
+"""Many to one: from a sequence to one label (the course, lines 22 and 89 to 92).
 
-A recurrent network reads a text step by step; its last state h_T is all that a linear layer sees of
-it to give the answer. Where the environment variable ENSUITE_DATA names a folder with SST-2
-(sst2/train.tsv and test.tsv), that is whether a sentence is positive, read word by word; without
-it, in which of ten languages a country or a language is named, read letter by letter.
+A recurrent network reads a text step by step, and a linear layer predicts the label from its last
+hidden state h_T alone. If the environment variable ENSUITE_DATA names a folder with SST-2
+(sst2/train.tsv and test.tsv), the label is whether a sentence is positive, read word by word;
+otherwise, it is the language (one of ten) of the name of a country or language, read letter by
+letter.
 
     python examples/many_to_one.py [BUDGET]
 """
@@ -30,5 +31,5 @@ for text, found in zip(asked, network.predict(asked), strict=True):
     print(f"{text}: {found.label} ({found.probability:.0%})")
 
 states, summary = network.embed(asked[0]), network.embed(asked[0], pool=True)
-print(f"{asked[0]}: {states.shape[1]} steps, as many states of {states.shape[2]} numbers;")
-print("the answer is read from the last of them:", bool((states[:, -1] == summary).all()))
+print(f"{asked[0]}: {states.shape[1]} steps, each with a hidden state of size {states.shape[2]};")
+print("the summary is the last hidden state:", bool((states[:, -1] == summary).all()))

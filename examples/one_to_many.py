@@ -1,10 +1,10 @@
-"""One to many: a picture goes in once, words come out (the course, line 23).
+"""One to many: from one image to a sequence of words (the course, line 23).
 
-Convolutions read a picture of one to four handwritten digits side by side; a recurrent network
-starts from what they found, and writes the name of each digit. The second model may also look back
-at the regions of the picture before each word (attention). The test is of digits that no training
-picture shows. At first both learn no more than how many digits there are; then the one with
-attention finds where to look, long before the other knows every digit at every place.
+A convolutional encoder reads an image of one to four handwritten digits side by side. A recurrent
+decoder is initialised from its features and writes the name of each digit. The second model also
+attends to the regions of the image before each word. The digit images of the test do not occur in
+training. At first, both models learn only the number of digits; then the one with attention learns
+where to look, long before the other has learned every digit at every position.
 
     python examples/one_to_many.py [BUDGET]
 """
@@ -31,10 +31,10 @@ for model in (f"seq2seq:{small},attention=none", f"seq2seq:{small}"):
     how = {"budget": budget, "settings": {"recipe.learning_rate": 5e-3}}
     writer = ensuite.train("caption", "digit-captions", model=model, **how)
     score = writer.evaluate("digit-captions")["exact_match"]
-    print(f"{model}: {score:.1%} of {len(test['text']):,} captions are right to the letter")
-    print("  of this picture it says:", writer.predict([picture])[0].text)
+    print(f"{model}: {score:.1%} of {len(test['text']):,} captions match exactly")
+    print("  caption of this image:", writer.predict([picture])[0].text)
 
-# Where the last one looked at each word: the columns of the picture that its regions stand for.
+# The attention weights of the last model at each word, summed over the columns of the image.
 found = writer.with_settings({"return_attention": "true"}).predict([picture])[0]
 for word, looked in zip([*found.text.split(), "(end)"], found.attention.weights, strict=True):
     columns = np.reshape(looked, (2, -1)).sum(0)

@@ -1,7 +1,7 @@
-"""One to one: one fixed input, one fixed output (the course, line 21).
+"""One to one: from one fixed input to one fixed output (the course, line 21).
 
-No sequence and no memory: a multilayer perceptron reads the four lengths of a flower at once, and
-names its species. Beside it, as always, the simple methods that it must beat.
+There is no sequence and no memory: a multilayer perceptron reads the four lengths of a flower at
+once and classifies its species. As always, it is compared with baselines.
 
     python examples/one_to_one.py [BUDGET]
 """

@@ -1,9 +1,9 @@
-"""Spelling to sound: a word's letters in, its phonemes out.
+"""Grapheme to phoneme: from the letters of a word to its pronunciation.
 
-Where the environment variable ENSUITE_DATA names a folder with the CMU Pronouncing Dictionary
-(cmudict/cmudict.tsv.gz), that; without it, names are spelled in the words of the radio alphabet,
-Paris as Papa Alfa Romeo India Sierra. The share of phonemes that are wrong, left out or too many is
-the phoneme error rate: here `word_error_rate`, as a phoneme is a word.
+The data is the CMU Pronouncing Dictionary (cmudict/cmudict.tsv.gz) if the environment variable
+ENSUITE_DATA names a folder with it; otherwise, names are spelled in the radio alphabet (Paris as
+Papa Alfa Romeo India Sierra). The phoneme error rate is the share of wrong, missing and additional
+phonemes; it is the metric `word_error_rate`, since each phoneme is one word here.
 
     python examples/phonemes.py [BUDGET]
 """

@@ -1,9 +1,9 @@
-"""Summaries: any text to a shorter one (the course, line 475).
+"""Summarisation: from a text to a shorter one (the course, line 475).
 
-Where the environment variable ENSUITE_DATA names a folder with news and their summaries
-(xsum_test1000/xsum_test1000.jsonl.gz), those; without it, the documentation of Python's functions:
-its first line is the summary of the rest. A thousand examples teach a small network next to nothing
-of a language: what it writes is beside the first sentence of the text, which is hard to beat.
+The data is news articles with summaries (xsum_test1000/xsum_test1000.jsonl.gz) if the environment
+variable ENSUITE_DATA names a folder with them; otherwise, it is the docstrings of Python's modules,
+where the first line summarises the rest. A thousand examples teach a small network almost nothing
+about a language, so the first sentence of the text (the baseline "lead sentence") is hard to beat.
 
     python examples/summaries.py [BUDGET]
 """
@@ -22,7 +22,7 @@ news = Path(os.environ.get("ENSUITE_DATA", "")) / "xsum_test1000" / "xsum_test10
 
 
 def documented(modules: int = 60) -> list[dict[str, str]]:
-    """Return what Python's own modules say of their functions: the rest, and the first line."""
+    """Return the docstrings of functions in Python's modules, first line apart from the rest."""
     rows = []
     for path in sorted(Path(os.__file__).parent.glob("*.py"))[:modules]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

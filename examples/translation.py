@@ -1,12 +1,12 @@
-"""Many to many, of two lengths: sequence to sequence (the course, lines 17, 26, 525).
+"""Many to many, of different lengths: sequence to sequence (the course, lines 17, 26, 525).
 
-An encoder reads a text, a decoder writes another one, word by word, and looks back at what was read
-(attention). Where the environment variable ENSUITE_DATA names a folder with Tatoeba's sentences
-(tatoeba_en_fr/fra-eng.tsv.gz), that is English to French; without it, days as people write them in
-English and French become figures, character by character.
+An encoder reads a text; a decoder writes another one token by token and attends to the encoder's
+states. If the environment variable ENSUITE_DATA names a folder with Tatoeba's sentences
+(tatoeba_en_fr/fra-eng.tsv.gz), the task is English to French; otherwise, dates as people write them
+in English and French are converted to ISO format, character by character.
 
-Without attention all that was read must pass through one vector: the longer the text, the more that
-costs (Bahdanau, Cho & Bengio 2015, figure 2). The last table shows it.
+Without attention, the whole source must pass through one vector, which costs more the longer the
+text is (Bahdanau, Cho & Bengio 2015, figure 2). The last table shows this.
 
     python examples/translation.py [BUDGET]
 """
@@ -36,6 +36,6 @@ for model in ("seq2seq", "seq2seq:attention=none"):
         print(f"  {length:14s} {part.rows:5d} texts   chrF {part.metrics['chrf']:5.1f}")
     looking = writer.with_settings({"return_attention": "true"}).predict(asked[:1])[0].attention
     if looking:
-        print("  where it looked at each token: a column for each of", "|".join(looking.read))
+        print("  attention weights, one column for each source token:", "|".join(looking.read))
         for token, row in zip([*looking.written, "(end)"], looking.weights, strict=True):
             print("    " + "".join(" .:+*#"[min(5, int(weight * 6))] for weight in row), token)

@@ -1,4 +1,4 @@
-"""What every test finds set up: checked shapes, fixed seeds, real files where there are any."""
+"""Set-up of every test: shape checks, fixed seeds, and real data where it is available."""
 
 import importlib
 import os
@@ -10,25 +10,25 @@ import pytest
 import torch
 from jaxtyping import install_import_hook
 
-# Shapes in the signatures of layers and backbones are checked; it must come before their import.
+# Check the shapes in signatures of layers and backbones; this must precede their import.
 install_import_hook(["ensuite.nn", "ensuite.models"], "beartype.beartype")
 
 pytest.register_assert_rewrite("stress.harness")  # asserts there tell as much as in a test
 
-# The time an example takes says nothing on a machine that others use too.
+# On a shared machine, the time of an example is not meaningful.
 hypothesis.settings.register_profile("ensuite", deadline=None)
 hypothesis.settings.load_profile("ensuite")
 
 
 @pytest.fixture(autouse=True)
 def seed() -> None:
-    """Let no test depend on the random numbers that another has drawn."""
+    """Seed torch, so that no test depends on the random numbers of another."""
     torch.manual_seed(0)
 
 
 @pytest.fixture(scope="module", params=["eager", "fused"])
 def kernels(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Compute recurrent layers by the kernels in torch, then by the compiled ones."""
+    """Run recurrent layers with the kernels in torch, then with the compiled ones."""
     if request.param == "fused":
         pytest.importorskip("numba")
     module = importlib.import_module(f"ensuite.nn.kernels.{request.param}")

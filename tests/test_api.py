@@ -24,7 +24,7 @@ FAST: dict[str, Any] = {"budget": "4steps", "settings": {"width": 4}}
 
 
 class Frame:
-    """What pandas, polars and datasets have in common."""
+    """The interface that pandas, polars and datasets have in common."""
 
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self.columns = list(rows[0])
@@ -39,7 +39,7 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class BagOptions(BackboneOptions):
-    """A sum of embeddings; with ``leaks``, of those of padding too."""
+    """A sum of embeddings; with ``leaks``, it includes the padding."""
 
     width: int = 4
     leaks: bool = False

@@ -1,4 +1,4 @@
-"""Each benchmark runs on a tiny size and makes its table; what it measures is no test."""
+"""Each benchmark runs on a tiny size and makes its table; the times are not tested."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ def without_keras(monkeypatch):
 
 
 class Clock:
-    """Time that passes only when work is done."""
+    """A clock that advances only when work is done."""
 
     def __init__(self):
         self.now = 0.0
@@ -42,7 +42,7 @@ class Clock:
         return self.now
 
     def contender(self, name, *seconds):
-        """Return a contender whose calls take these times, the last of them from then on."""
+        """Return a contender whose calls take these times in turn, then always the last one."""
         left = list(seconds)
 
         def work():
@@ -143,7 +143,7 @@ def test_the_readme_has_a_place_for_every_benchmark():
 
 
 def check(rows, jobs):
-    """Assert a row for each job and peer, and that the table says as much."""
+    """Assert that there is a row for each job and peer, and that the table has them all."""
     assert {row.job for row in rows} == jobs
     for row in rows:
         assert row.ours > 0

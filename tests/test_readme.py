@@ -1,4 +1,4 @@
-"""The README holds: its commands run, its tree is the tree."""
+"""The README is correct: its commands run, and its tree shows the files."""
 
 import re
 import runpy
@@ -17,7 +17,7 @@ SHORT = [(r"--budget \S+", "--budget 4steps"), (r"--seeds \d+", "--seeds 1")]
 
 
 def commands() -> list[str]:
-    """Return every line of the README that calls ensuite, made short."""
+    """Return every ensuite command of the README, with a short budget and one seed."""
     blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
     lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
     found = [line for line in lines if line.startswith("ensuite ")]

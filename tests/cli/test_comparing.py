@@ -30,7 +30,7 @@ Compare = Callable[[str], dict[str, Any]]
 
 @pytest.fixture
 def compare(works: Command) -> Compare:
-    """Return what compares quickly into the folder out, and hands back the leaderboard."""
+    """Return a function that runs a quick comparison into the folder out."""
 
     def call(line: str) -> dict[str, Any]:
         board: dict[str, Any] = json.loads(works(f"compare classify {line} {FAST} --json").out)

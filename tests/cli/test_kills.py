@@ -1,4 +1,4 @@
-"""What a kill or Ctrl-C leaves behind goes on to the very same end."""
+"""A run that was killed or interrupted resumes and ends with the same result."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def run(tmp_path: Path, reviews: Path) -> Run:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """Return what a leaderboard says, without what the clock and the machine decide."""
+    """Return a leaderboard without the figures that depend on time and machine."""
     board = json.loads((folder / "leaderboard.json").read_text(encoding="utf-8"))
     measured = ("train_seconds", "latency_ms", "throughput", "peak_memory_bytes")
     rows = [{k: v for k, v in row.items() if k not in measured} for row in board.pop("rows")]
@@ -96,7 +96,7 @@ def test_an_interrupted_comparison_goes_on(
     stopped = run(COMPARE + given, f"gru/0 7 {how}")
     assert stopped.returncode == code, stopped.stderr
     if how == "SIGINT":
-        assert "Run the same command again to go on" in stopped.stderr
+        assert "Run the same command again to resume" in stopped.stderr
         assert "Traceback" not in stopped.stderr
     assert not (out / "leaderboard.json").exists()
     finished = {path: path.stat().st_mtime_ns for path in out.glob("trials/rnn/*/*.*")}
@@ -104,7 +104,7 @@ def test_an_interrupted_comparison_goes_on(
     again = run(COMPARE + given)
     assert again.returncode == 0, again.stderr
     step = 7 if how == "SIGINT" else 6  # Ctrl-C still saves the update it came in
-    assert f"gru seed 1 goes on from step {step}" in again.stdout
+    assert f"gru seed 1 resumes from step {step}" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert outcome(out) == outcome(whole / "out")
     weights = "trials/*/*/model.safetensors"
@@ -120,17 +120,17 @@ def test_an_interrupted_run_ends_in_the_same_weights(
     stopped = run(f"{TRAIN} --out run", f"lstm/0 {update} {how}")
     assert stopped.returncode == code
     if how == "SIGINT":
-        assert "Go on with --resume" in stopped.stderr
+        assert "To resume, add --resume" in stopped.stderr
     again = run(f"{TRAIN} --out run --resume")
     step = update if how == "SIGINT" else update - 1
-    assert f"lstm seed 1 goes on from step {step}" in again.stdout
+    assert f"lstm seed 1 resumes from step {step}" in again.stdout
     for name in ("model.safetensors", "task.json", "config.json"):
         assert (tmp_path / "run" / name).read_bytes() == (whole / "run" / name).read_bytes()
 
 
 @pytest.fixture
 def busy(tmp_path: Path, reviews: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a training that stands still, holding the folder run."""
+    """Start a training that blocks while it holds the lock of the folder run."""
     line = arguments(f"{TRAIN} --out run", "lstm/0 3 WAIT")
     with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

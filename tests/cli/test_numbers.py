@@ -60,8 +60,8 @@ def test_a_comparison_tells_numbers_from_words(rows: Path, tmp_path: Path, works
     assert "always guessing that is" in said
     assert "Take ridge" in said
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
-    assert "Farthest off" in page
-    assert "What was taken for what" not in page
+    assert "Largest errors" in page
+    assert "Confusion matrices" not in page
 
 
 def test_a_score_below_zero_is_told_as_it_is(rows: Path, works: Command) -> None:

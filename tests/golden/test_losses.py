@@ -43,7 +43,7 @@ def task_of(name: str, kind: str) -> str:
 
 
 def rows(kind: str) -> list[dict[str, Any]]:
-    """Return inputs of one kind, two classes that their numbers or words tell apart."""
+    """Return inputs of one kind in two classes that their numbers or words distinguish."""
     random = np.random.default_rng(0)
     made: list[dict[str, Any]] = []
     for number in range(ROWS):
@@ -64,7 +64,7 @@ def rows(kind: str) -> list[dict[str, Any]]:
 
 
 def table(name: str, kind: str) -> list[dict[str, Any]]:
-    """Return the rows as the task of a backbone reads them."""
+    """Return the rows in the form that the task of a backbone reads."""
     found = rows(kind)
     if task_of(name, kind) == "translate":
         return [{"source": row["text"], "target": row["label"]} for row in found]
@@ -74,7 +74,7 @@ def table(name: str, kind: str) -> list[dict[str, Any]]:
 
 
 def measure(name: str, kind: str) -> dict[str, Any]:
-    """Train the smallest model of a name: no dropout, whose masks differ between processors."""
+    """Train the smallest model of a name, without dropout, as its masks differ between CPUs."""
     task, examples = find_task(task_of(name, kind)).read(read(table(name, kind)), {})
     train, valid = examples[VALID:], examples[:VALID]
     options = model_options(name)[1].tiny()

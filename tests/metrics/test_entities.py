@@ -77,7 +77,7 @@ def test_entities_as_conlleval_reads_them(tags):
 
 @st.composite
 def some_entities(draw):
-    """Draw entities that do not overlap, and how long their sentence is."""
+    """Draw entities that do not overlap, and the length of their sentence."""
     found, place = [], 0
     for gap, length, kind in draw(
         st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from(KINDS)))
@@ -141,7 +141,7 @@ def split(sentences):
 
 
 def test_scores_of_a_known_case():
-    """Of 4 entities predicted and 4 true, 2 are right."""
+    """Two of the 4 predicted entities are among the 4 true ones."""
     predicted, true = split(PREDICTED), split(TRUE)
     assert entity_precision(predicted, true).value == 2 / 4
     assert entity_recall(predicted, true).value == 2 / 4

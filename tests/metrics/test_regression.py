@@ -16,7 +16,7 @@ NUMBERS = st.floats(-1e6, 1e6, width=32)
 
 @st.composite
 def answered(draw):
-    """Draw predictions and truths, (examples, targets); no target is steady."""
+    """Draw predictions and truths, (examples, targets), without constant targets."""
     shape = (draw(st.integers(2, 12)), draw(st.integers(1, 4)))
     drawn = (draw(arrays.arrays(np.float64, shape, elements=NUMBERS)) for _ in range(2))
     predictions, truths = drawn

@@ -104,5 +104,5 @@ def test_spelled_words_are_read_with_their_tokens() -> None:
 
 
 def test_what_it_cannot_read_together_is_refused() -> None:
-    with pytest.raises(TypeError, match="cannot be read beside a picture"):
+    with pytest.raises(TypeError, match="cannot be read together with an image"):
         ConvOptions().build({"image": Image(1, 8, 8), "tokens": Tokens(9)})

@@ -38,10 +38,10 @@ def batch() -> Batch:
         ({"word_dropout": -0.1}, "output_dropout must each be from 0 to less than 1"),
         ({"output_dropout": 1.0}, "output_dropout must each be from 0 to less than 1"),
         ({"span": 2}, "span must be 3 or more"),
-        ({"span": 30, "cell": "rnn"}, "only lstm and gru have gates to remember by"),
+        ({"span": 30, "cell": "rnn"}, "is an option of lstm and gru only"),
         ({"truncate": 0}, "truncate must be 1 position or more, or none"),
-        ({"combine": "sum"}, "combine=sum needs two directions: bidirectional=true"),
-        ({"initial": "identity"}, "initial=identity is for the rnn; lstm and gru remember by span"),
+        ({"combine": "sum"}, "combine=sum needs two directions: set bidirectional=true"),
+        ({"initial": "identity"}, "initial=identity is for the rnn; use span for lstm and gru"),
         (
             {"peepholes": "full", "cell": "gru"},
             "peepholes is an option of the lstm, not of the gru",

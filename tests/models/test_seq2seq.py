@@ -38,9 +38,9 @@ def batch() -> Batch:
     ("settings", "sentence"),
     [
         ({"width": "0"}, "width, layers and embedding must be 1 or more"),
-        ({"width": "7"}, "width must be even where two directions share it"),
+        ({"width": "7"}, "width must be even with bidirectional=true"),
         ({"dropout": "1"}, "dropout must be from 0 to less than 1"),
-        ({"attention": "none", "feeding": "true"}, "feeding hands on what attention saw"),
+        ({"attention": "none", "feeding": "true"}, "feeding needs attention"),
         ({"attention": "cosine"}, "choose one of none, additive, dot, general"),
     ],
 )

@@ -10,7 +10,7 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 
 from ensuite.core.errors import UsageError
-from ensuite.nn import GRU, LSTM, RNN, Cell, GRUState, LSTMState, unroll
+from ensuite.nn import GRU, LSTM, RNN, Cell, GRUState, LSTMState, Recurrent, unroll
 from ensuite.nn.rnn import ACTIVATIONS
 
 FEATURES, WIDTH = 3, 4
@@ -272,6 +272,28 @@ def test_each_cell_takes_its_fastest_path(monkeypatch, name, avx512, padded, dro
     assert cell.path(inputs, mask, cell.begin(2), kept) == path
     double = cell.double()
     assert double.path(inputs.double(), mask, double.begin(2), kept) != "hoisted"
+
+
+class Average(Cell[GRUState]):
+    """A cell that defines nothing but its step: half the old state, half the input."""
+
+    def __init__(self, features: int, width: int) -> None:
+        super().__init__(
+            features, width, GRUState, (1,),
+            normalize=False, recurrent_dropout=0.0, learn_start=False,
+        )  # fmt: skip
+
+    def step(self, projected, state, kept=None):
+        return GRUState((projected + state.hidden) / 2)
+
+
+def test_a_cell_needs_only_a_step():
+    stack = Recurrent(Average, FEATURES, WIDTH, bidirectional=True)
+    inputs, mask = torch.randn(2, 3, FEATURES), torch.tensor([[1, 1, 1], [1, 0, 1]]).bool()
+    outputs, _ = stack(inputs, mask)
+    forwards, backwards = (cell.from_input(inputs) for cell in stack.cells)
+    last = forwards[1, 2] / 2 + forwards[1, 0] / 4
+    torch.testing.assert_close(outputs[1, 2], torch.cat([last, backwards[1, 2] / 2]))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

@@ -53,7 +53,7 @@ def course_gru(w, x, h):
 
 
 def after_gru(w, x, h):
-    """The other published order: the product is reset, and a bias of its own with it."""
+    """The other published order: the product, with a separate bias, is reset."""
     for x_t in x.swapaxes(0, 1):
         z = sigma(x_t @ w["W_xz"].T + h @ w["W_hz"].T + w["b_z"])
         r = sigma(x_t @ w["W_xr"].T + h @ w["W_hr"].T + w["b_r"])
@@ -73,7 +73,7 @@ GATES = {RNN: "h", LSTM: "ifco", GRU: "rzh"}
 
 
 def named(cell, tensors):
-    """Return our stacked blocks, of weights or of their gradients, by the course's names."""
+    """Return our stacked weight blocks (or their gradients) under the course's names."""
     gates, found = GATES[type(cell)], {}
     for ours, theirs in (("from_input.weight", "W_x"), ("from_hidden.weight", "W_h")):
         stacked = np.split(tensors[ours], len(gates))
@@ -127,7 +127,7 @@ def test_values_and_gradients(make, options, equations):
 
 
 def slopes(total, array):
-    """Return the slope of ``total()`` by each number of ``array``, which is changed in place."""
+    """Return finite differences of ``total()`` for each number of ``array``, changed in place."""
     found = np.empty_like(array)
     for place in np.ndindex(array.shape):
         at = array[place]

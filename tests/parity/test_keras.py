@@ -43,13 +43,13 @@ every_layer = pytest.mark.parametrize(
 
 
 def swapped(blocks: torch.Tensor) -> torch.Tensor:
-    """Change between z, r, h and r, z, n along the first dimension; its own inverse."""
+    """Swap the first two gates: from Keras's z, r, h to our r, z, n, and back."""
     first, second, candidate = blocks.chunk(3)
     return torch.cat([second, first, candidate])
 
 
 def from_keras(weights: list[np.ndarray], cell: nn.Module) -> None:
-    """Copy what ``layer.get_weights()`` returns into a cell of ours."""
+    """Copy the weights of ``layer.get_weights()`` into one of our cells."""
     kernel, recurrent, bias = (torch.from_numpy(array) for array in weights)
     found = {"from_input.weight": kernel.T, "from_hidden.weight": recurrent.T}
     if isinstance(cell, GRU):
@@ -63,7 +63,7 @@ def from_keras(weights: list[np.ndarray], cell: nn.Module) -> None:
 
 
 def to_keras(cell: nn.Module) -> list[np.ndarray]:
-    """Return the weights of a cell of ours as ``layer.set_weights`` takes them."""
+    """Return the weights of one of our cells in the format of ``layer.set_weights``."""
     kernel, recurrent = cell.from_input.weight, cell.from_hidden.weight
     bias = cell.from_input.bias
     if isinstance(cell, GRU):
@@ -75,7 +75,7 @@ def to_keras(cell: nn.Module) -> list[np.ndarray]:
 
 
 def randomized(layer, features: int = FEATURES):
-    """Build a Keras layer with no weight at 0, biases above all: a wrong order must show."""
+    """Build a Keras layer without zero weights or biases, so that a wrong order is detected."""
     layer.build((None, None, features))
     generator = np.random.default_rng(0)
     layer.set_weights([generator.normal(0, 0.5, w.shape) for w in layer.get_weights()])
@@ -83,7 +83,7 @@ def randomized(layer, features: int = FEATURES):
 
 
 def run(layer, inputs: torch.Tensor, **how) -> torch.Tensor:
-    """Return what a Keras layer makes of a batch."""
+    """Return the output of a Keras layer for a batch."""
     with torch.no_grad():
         return layer(inputs, **how)
 
@@ -133,7 +133,7 @@ def test_both_directions(theirs, their_options, ours, our_options):
 
 @every_layer
 def test_padding_after_the_end(theirs, their_options, ours, our_options):
-    """Keras's mask, which only the padding on the right has, is our mask."""
+    """Keras's mask, for padding on the right only, gives the same result as our mask."""
     layer = randomized(theirs(WIDTH, **their_options))
     cell = ours(FEATURES, WIDTH, **our_options)
     from_keras(layer.get_weights(), cell)

@@ -70,7 +70,7 @@ def read_gru(weights: dict[str, Tensor], part: str) -> GRU:
 
 @torch.inference_mode()
 def pronounce(words: list[str], weights: dict[str, Tensor]) -> list[str]:
-    """Write all words at once, the phoneme that is likeliest at each step, 20 at most."""
+    """Decode all words in one batch, greedily, at most 20 phonemes each."""
     encoder, decoder = read_gru(weights, "enc"), read_gru(weights, "dec")
     rows = [
         torch.tensor([*(LETTERS.get(letter, UNKNOWN_LETTER) for letter in word), END_OF_WORD])
@@ -104,7 +104,7 @@ def test_a_word_is_read_alike_among_others_and_alone(spoken):
 
 
 def test_states_are_those_of_their_equations(spoken):
-    """The encoder, written out in NumPy as their program has it, in float64."""
+    """Compute the encoder of the published program in NumPy, in float64."""
     weights = {name: tensor.double().numpy() for name, tensor in spoken.items()}
     ids = [LETTERS[letter] for letter in "unethically"] + [END_OF_WORD]
     hidden, expected = np.zeros(256), []
@@ -164,7 +164,7 @@ def read_lstm(arrays: dict[str, np.ndarray], name: str) -> LSTM:
 
 
 def encode(texts: list[list[str]], characters: dict[str, int]) -> Tensor:
-    """Return the last 40 characters of each text, zeros before them; unknown ones are 0 too."""
+    """Encode the last 40 characters of each text, padded on the left; 0 is padding or unknown."""
     ids = torch.zeros(len(texts), CONTEXT, dtype=torch.long)
     for row, text in zip(ids, texts, strict=True):
         numbers = [characters.get(character, 0) for character in text[-CONTEXT:]]
@@ -173,7 +173,7 @@ def encode(texts: list[list[str]], characters: dict[str, int]) -> Tensor:
 
 
 class TextGenRNN(nn.Module):
-    """Their network of our layers: what comes after 40 characters."""
+    """The published network, built from our layers; it predicts the character after 40."""
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ class TextGenRNN(nn.Module):
 
 
 def in_keras(arrays: dict[str, np.ndarray]):
-    """Build the same network of Keras's layers."""
+    """Build the same network from Keras's layers."""
     os.environ.setdefault("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras")
     layers = keras.layers
@@ -228,7 +228,7 @@ def test_next_characters_are_those_of_keras(written, characters):
 
 
 def test_it_writes_english(written, characters):
-    """The likeliest character each time; the placeholder 0 is no character."""
+    """Decode greedily; id 0, the padding, is never chosen."""
     network, names = TextGenRNN(written), {n: c for c, n in characters.items()}
     text = ["<s>"]
     for _ in range(48):

@@ -89,7 +89,7 @@ def test_stacks(ours, torchs, options, dtype, bidirectional, lengths):
 
 
 def split(whole, torchs, options):
-    """Yield each layer and direction of a torch stack as a torch layer of its own."""
+    """Yield each layer and direction of a torch stack as a separate torch layer."""
     for depth in range(whole.num_layers):
         for direction in ["", "_reverse"][: 1 + whole.bidirectional]:
             weights = {

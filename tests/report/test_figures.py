@@ -46,14 +46,14 @@ def test_a_row_without_a_time_is_named_not_drawn():
     figure = score_against_cost(leaderboard(), "text")
     assert figure is not None
     assert len(figure.words) == 4
-    assert figure.caption.endswith("Without a score or a time: most frequent.")
+    assert figure.caption.endswith("Not drawn, for lack of a score or a latency: most frequent.")
 
 
 def test_lower_scores_are_on_the_front_where_lower_is_better():
     figure = score_against_cost(leaderboard(higher_is_better=False), "text")
     assert figure is not None
-    assert "rnn: 0.771 at 0.9 ms; no other beats it in both." in figure.words
-    assert "lstm: 0.809 at 1.1 ms; another beats it in both." in figure.words
+    assert "rnn: 0.771 at 0.9 ms; on the Pareto front." in figure.words
+    assert "lstm: 0.809 at 1.1 ms; not on the Pareto front." in figure.words
 
 
 def test_one_dot_is_no_figure():
@@ -87,9 +87,9 @@ def test_sixteen_models_have_sixteen_lines():
 
 def test_a_confusion_is_told_from_the_most_frequent_on():
     assert confusion_matrix(confusion("lstm", ((284, 62), (70, 276)))).words == (
-        "560 of 692 right.",
-        "positive taken as negative: 70.",
-        "negative taken as positive: 62.",
+        "560 of 692 correct.",
+        "positive predicted as negative: 70.",
+        "negative predicted as positive: 62.",
     )
 
 

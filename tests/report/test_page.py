@@ -18,7 +18,7 @@ HOSTILE = "</script><script>alert(1)</script><img src=http://x onerror=alert(1)>
 
 
 class Reader(HTMLParser):
-    """Read a page, insist that every tag is closed in order, and keep what it holds."""
+    """Parse a page, require that every tag is closed in order, and keep its content."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ def test_any_number_of_labels(size):
     counts = tuple(tuple(int(i == j) for j in range(size)) for i in range(size))
     confusion = Confusion(name="lstm", labels=labels, counts=counts)
     found = Reader(comparison_html(replace(page(), confusions=(confusion,))))
-    assert f"{size} of {size} right." in found.text
+    assert f"{size} of {size} correct." in found.text
 
 
 def test_a_run_tells_its_score_and_what_to_type():

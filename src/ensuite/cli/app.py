@@ -1,4 +1,4 @@
-"""The program ``ensuite``: its commands, and how an error ends."""
+"""The program ``ensuite``: its commands, and how errors are printed."""
 
 import sys
 from typing import Annotated
@@ -11,8 +11,8 @@ from ensuite.core.errors import EnsuiteError
 app = typer.Typer(
     name="ensuite",
     help=(
-        "Train the sequence models that could do a job under one budget, say which to use, and use "
-        "it. Start with: ensuite compare classify reviews.csv"
+        "Train the candidate models for a task under one budget, report which one to use, and use "
+        "it. To start: ensuite compare classify reviews.csv"
     ),
     no_args_is_help=True,
     add_completion=False,
@@ -26,17 +26,20 @@ for module in (compare, train, predict, generate, evaluate, check, models, data)
 
 @app.callback()
 def common(
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Hold the options of every command."""
+    """Define the options that all commands share."""
 
 
 def main() -> None:
-    """Run the program: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Run the program.
+
+    The exit code is 0 for success, 1 for a failure, 2 for wrong usage, 130 for an interruption.
+    """
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a log on a machine without UTF-8 still gets its text
+        if hasattr(stream, "reconfigure"):  # do not fail where the terminal or log is not UTF-8
             stream.reconfigure(errors="backslashreplace")
-    debug = "--debug" in sys.argv  # wherever it stands
+    debug = "--debug" in sys.argv  # accepted at any position
     try:
         app([word for word in sys.argv[1:] if word != "--debug"])
     except EnsuiteError as error:

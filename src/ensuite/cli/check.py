@@ -1,4 +1,4 @@
-"""ensuite check: the laws, on a saved run."""
+"""ensuite check: check that a saved run behaves consistently."""
 
 from typing import Annotated
 
@@ -10,12 +10,16 @@ from ensuite.cli import options as words
 def command(
     run: words.Run,
     data: Annotated[
-        str | None, typer.Argument(help="Rows to check on; without, inputs drawn at random.")
+        str | None, typer.Argument(help="File of inputs to check with (default: random inputs).")
     ] = None,
     column: words.Column = None,
     json: words.Json = False,
 ) -> None:
-    """Check that a run obeys the laws: padding changes nothing, saved is loaded, ..."""
+    """Check that a saved run behaves consistently.
+
+    For example, padding must not change a prediction, and a run that was saved and loaded again
+    must predict the same. The exit code is 1 if a check fails.
+    """
     from ensuite import laws
     from ensuite.predictor import Predictor
 

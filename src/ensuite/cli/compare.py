@@ -1,4 +1,4 @@
-"""ensuite compare: train every candidate under one budget and say which to take."""
+"""ensuite compare: train every candidate under one budget and report which one to use."""
 
 import sys
 from typing import Annotated
@@ -11,12 +11,16 @@ from ensuite.cli import options as words
 def command(
     task: words.TaskName,
     data: words.Data,
-    models: Annotated[str | None, typer.Option(help="Names, with commas: rnn,lstm,gru.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Candidates, comma-separated: rnn,lstm,gru.")
+    ] = None,
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME[:KEY=VALUE,...]", help="One candidate; can be repeated."),
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]", help="A candidate with its options; repeatable."
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Runs of each candidate.")] = 3,
+    seeds: Annotated[int, typer.Option(help="Number of seeds (runs) per candidate.")] = 3,
     budget: words.Budget = None,
     set_: words.Set = None,
     metric: words.Metric = None,
@@ -29,7 +33,11 @@ def command(
     device: words.Device = "auto",
     json: words.Json = False,
 ) -> None:
-    """Train models under one budget, beside simple baselines, and say which to take."""
+    """Train models under one budget and compare them with baselines.
+
+    Every candidate gets the same examples, seeds and budget. The report says which one to use and
+    which differences are larger than chance.
+    """
     from ensuite.api import compare_models
     from ensuite.cli.progress import TerminalProgress
     from ensuite.report.table import terminal_table
@@ -44,7 +52,7 @@ def command(
         )  # fmt: skip
     except KeyboardInterrupt:
         callback.close()
-        print("Stopped. Run the same command again to go on from here.", file=sys.stderr)
+        print("Interrupted. Run the same command again to resume.", file=sys.stderr)
         raise
     finally:
         callback.close()

@@ -1,4 +1,4 @@
-"""ensuite data: check a file, or list the built-in sets."""
+"""ensuite data: check a data file, or list the built-in data sets."""
 
 from typing import Annotated
 
@@ -8,9 +8,13 @@ from ensuite.cli import options as words
 
 
 def command(
-    file: Annotated[str | None, typer.Argument(help="A file to check; - reads typed rows.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Argument(help="A file or folder, - (standard input), or a built-in data set."),
+    ] = None,
     task: Annotated[
-        str | None, typer.Option(help="What the data is for; classify, or what a set is made for.")
+        str | None,
+        typer.Option(help="Task to read the data for (default: the data set's, or classify)."),
     ] = None,
     test: words.Test = None,
     valid: words.Valid = None,
@@ -19,7 +23,11 @@ def command(
     set_: words.Set = None,
     json: words.Json = False,
 ) -> None:
-    """Check a file before it costs anything; without one, list the built-in sets."""
+    """Check a data file, or list the built-in data sets.
+
+    Prints how the file is read: columns, lengths, labels, duplicates and the split. Nothing is
+    trained. Without a file, lists the built-in data sets.
+    """
     if file is None:
         return list_sets(json)
     from ensuite.data.sets import SETS
@@ -41,7 +49,7 @@ def command(
 
 
 def list_sets(json: bool) -> None:
-    """Print every built-in set with its source and licence."""
+    """Print every built-in data set with its source and licence."""
     from ensuite.data.sets import SETS
 
     if json:

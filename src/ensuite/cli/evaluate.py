@@ -1,4 +1,4 @@
-"""ensuite evaluate: every metric of a run on labelled data."""
+"""ensuite evaluate: compute every metric of a run on labelled data."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +16,7 @@ ByLength = Annotated[
         "--by-length",
         metavar="N",
         min=2,
-        help="Show the scores of N parts, the shortest inputs first.",
+        help="Group the inputs by length into N parts and show the metrics of each.",
     ),
 ]
 
@@ -28,7 +28,7 @@ def command(
     by_length: ByLength = None,
     json: words.Json = False,
 ) -> None:
-    """Judge a trained run on labelled data."""
+    """Compute every metric of a trained run on labelled data."""
     from ensuite.predictor import Predictor
 
     predictor = Predictor.load(run)
@@ -52,7 +52,7 @@ def command(
 def show_by_length(
     predictor: "Predictor", examples: Sequence[Any], parts: int, data: str, *, json: bool
 ) -> None:
-    """Print the metrics of short and long inputs, a line each."""
+    """Print the metrics by input length, one line for each part."""
     stretches = predictor.evaluate_by_length(examples, parts)
     if json:
         each = [stretch._asdict() for stretch in stretches]

@@ -1,4 +1,4 @@
-"""ensuite generate: go on with a text."""
+"""ensuite generate: continue a prompt with a language model."""
 
 import sys
 from typing import Annotated
@@ -12,35 +12,36 @@ from ensuite.core.errors import UsageError
 def command(
     run: words.Run,
     prompt: Annotated[
-        str, typer.Argument(metavar="[PROMPT]", help="What stands before; @FILE for its content.")
+        str,
+        typer.Argument(metavar="[PROMPT]", help="Text to continue; @FILE reads it from a file."),
     ] = "",
-    max_new_tokens: Annotated[int, typer.Option(help="After how many tokens to cut off.")] = 200,
+    max_new_tokens: Annotated[int, typer.Option(help="Maximum number of tokens.")] = 200,
     temperature: Annotated[
-        float, typer.Option(help="Below 1 the probable is more so; 0 takes the most probable.")
+        float, typer.Option(help="Below 1 favours likely tokens; 0 is greedy decoding.")
     ] = 1.0,
     top_k: Annotated[
-        int | None, typer.Option(help="Only so many tokens may come next: the most probable.")
+        int | None, typer.Option(help="Sample only from the k most likely tokens.")
     ] = None,
     top_p: Annotated[
-        float, typer.Option(help="Only the most probable that together reach this probability.")
+        float, typer.Option(help="Sample only from the fewest tokens that together reach p.")
     ] = 1.0,
     min_p: Annotated[
-        float, typer.Option(help="Only those this share as probable as the most probable.")
+        float, typer.Option(help="Sample only tokens at least p times as likely as the top one.")
     ] = 0.0,
     repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1: what was there becomes less likely.")
+        float, typer.Option(help="Above 1, tokens that occurred before become less likely.")
     ] = 1.0,
     stop: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="End there; can be repeated.")
+        list[str] | None, typer.Option(metavar="TEXT", help="Stop before this text; repeatable.")
     ] = None,
     beam: Annotated[
-        int | None, typer.Option(help="Find a probable text instead: beginnings that are kept.")
+        int | None, typer.Option(help="Beam width: use beam search instead of sampling.")
     ] = None,
-    count: Annotated[int, typer.Option(help="How many texts; each has the next seed.")] = 1,
-    seed: Annotated[int, typer.Option(help="Of what is drawn.")] = 0,
+    count: Annotated[int, typer.Option(help="Number of texts; each uses the next seed.")] = 1,
+    seed: Annotated[int, typer.Option(help="Random seed of the sampling.")] = 0,
     json: words.Json = False,
 ) -> None:
-    """Go on with a text, with a run of the task generate."""
+    """Continue a prompt with a trained language model."""
     from ensuite.cli.predict import content
     from ensuite.predictor import Predictor
 

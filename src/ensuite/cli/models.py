@@ -1,4 +1,4 @@
-"""ensuite models: what can be chosen, oldest first."""
+"""ensuite models: list the available models, oldest first."""
 
 from typing import Annotated
 
@@ -9,10 +9,13 @@ from ensuite.core.registry import Row, misfit
 
 
 def command(
-    task: Annotated[str | None, typer.Option(help="Only the models that can do this task.")] = None,
+    task: Annotated[str | None, typer.Option(help="List only models that fit this task.")] = None,
     json: words.Json = False,
 ) -> None:
-    """List the models, what each reads and offers, its year and its paper."""
+    """List the available models and tasks.
+
+    Models are listed oldest first, each with its year, the inputs it reads and its paper.
+    """
     from ensuite.catalog import ELSEWHERE, backbones, tasks
     from ensuite.core.errors import UsageError
 
@@ -36,8 +39,8 @@ def command(
 
 
 def may_do(model: Row, task: Row) -> bool:
-    """Say whether a model can do a task on one kind of input at least."""
+    """Return whether a model fits a task for at least one kind of input."""
     needs, traits, reads = set(task.traits), set(model.traits), set(model.reads)
     writes = "decodes" in needs
-    kinds = task.reads or model.reads  # a task that does not say may read anything
+    kinds = task.reads or model.reads  # a task that declares none may read any kind
     return any(misfit(needs, {kind}, traits, reads, writes=writes) is None for kind in kinds)

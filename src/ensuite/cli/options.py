@@ -1,4 +1,4 @@
-"""The options that several commands share, and how their words are read."""
+"""The options that several commands share, and how their values are parsed."""
 
 import json
 import sys
@@ -10,41 +10,59 @@ from ensuite.core.errors import UsageError
 
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Set any option: width=128, recipe.clip=0.5."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set an option: width=128, recipe.clip=0.5."),
 ]
 Column = Annotated[
     list[str] | None,
-    typer.Option("--column", metavar="ROLE=NAME", help="Name a column: text=review, label=0."),
+    typer.Option(
+        "--column", metavar="ROLE=NAME", help="Give a column a role: text=review, label=0."
+    ),
 ]
-Test = Annotated[str | None, typer.Option("--test", help="Rows to judge by, instead of a tenth.")]
-Valid = Annotated[str | None, typer.Option("--valid", help="Rows to choose the best weights by.")]
+Test = Annotated[
+    str | None, typer.Option("--test", help="File of test rows (default: a tenth of DATA).")
+]
+Valid = Annotated[
+    str | None, typer.Option("--valid", help="File of validation rows, to select the weights.")
+]
 Split = Annotated[
     str | None,
-    typer.Option("--split", help="random, time, time:DATE,DATE or group:COLUMN."),
+    typer.Option("--split", help="How to split: random, time, time:DATE,DATE, group:COLUMN."),
 ]
 Budget = Annotated[
     str | None,
-    typer.Option("--budget", help="A number and one of s, m, h, steps, epochs, tokens: 60s."),
+    typer.Option("--budget", help="Number and unit (s, m, h, steps, epochs, tokens): 60s."),
 ]
-Metric = Annotated[str | None, typer.Option("--metric", help="What ranks, if not the usual one.")]
-Out = Annotated[str | None, typer.Option("--out", help="Folder to write; runs/TASK-DATA-N.")]
+Metric = Annotated[
+    str | None, typer.Option("--metric", help="Metric to rank by (default: the task's first).")
+]
+Out = Annotated[
+    str | None, typer.Option("--out", help="Output folder (default: runs/TASK-DATA-N).")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
 InitFrom = Annotated[
-    str | None, typer.Option("--init-from", help="Run whose backbone's weights to start from.")
+    str | None, typer.Option("--init-from", help="Run to initialise the backbone from.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="As classify; `ensuite models`.")]
-Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="A file, - or a built-in set; `ensuite data`.")
+TaskName = Annotated[
+    str, typer.Argument(metavar="TASK", help="Task, such as classify (see `ensuite models`).")
 ]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's folder, or a comparison's.")]
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="File or folder, - (standard input), or built-in data set (see `ensuite data`).",
+    ),
+]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="Folder of a run, or of a comparison (its winner).")
+]
 
 
 def pairs(words: list[str] | None, option: str) -> dict[str, str]:
-    """Return what 'name=value' words say.
+    """Parse 'name=value' arguments into a dictionary.
 
     Raises:
-        UsageError: If a word has no '='.
+        UsageError: If an argument has no '='.
     """
     found = {}
     for word in words or []:
@@ -56,7 +74,7 @@ def pairs(words: list[str] | None, option: str) -> dict[str, str]:
 
 
 def task_settings(words: list[str] | None) -> dict[str, str]:
-    """Return what --set says where only a task has options: task.size=28, or size=28."""
+    """Parse --set for commands that set only task options: task.size=28, or size=28."""
     return {name.removeprefix("task."): value for name, value in pairs(words, "--set").items()}
 
 
@@ -67,13 +85,13 @@ def data_options(
     column: list[str] | None,
     metric: str | None,
 ) -> dict[str, Any]:
-    """Return what the library calls the options on data."""
+    """Return the data options under the names that the Python functions use."""
     given = pairs(column, "--column")
     return {"test": test, "valid": valid, "how": split, "given": given, "metric": metric}
 
 
 def metric_line(name: str, value: float) -> str:
-    """Return a metric and its value, with at least four decimals.
+    """Format a metric and its value, with at least four decimals.
 
     >>> [metric_line("accuracy", 0.5), metric_line("mae", 0.00031234)]
     ['accuracy           0.5000', 'mae                0.000312']
@@ -86,7 +104,7 @@ def metric_line(name: str, value: float) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print one document; a number that JSON lacks is null."""
+    """Print one JSON document; NaN and infinities become null."""
     text = json.dumps(value, ensure_ascii=False)
     clean = json.loads(text, parse_constant=lambda _: None)
     sys.stdout.write(json.dumps(clean, indent=2, ensure_ascii=False) + "\n")

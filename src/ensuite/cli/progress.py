@@ -1,4 +1,4 @@
-"""Training as it is seen on a terminal: sentences, one bar, a line when a run is done."""
+"""Training progress on a terminal: messages, a progress bar, one line for each finished run."""
 
 import sys
 from typing import Any
@@ -13,10 +13,10 @@ from ensuite.training.training import Training
 
 
 class TerminalProgress(Callback):
-    """Print what is said; show a bar where there is a terminal, plain lines in a log.
+    """Print messages, with a progress bar on a terminal and plain lines elsewhere.
 
     Args:
-        quiet: Whether standard output belongs to a JSON document.
+        quiet: Whether messages go to standard error, because standard output is a JSON document.
     """
 
     def __init__(self, *, quiet: bool = False) -> None:
@@ -31,7 +31,7 @@ class TerminalProgress(Callback):
     def begin(self, name: str, training: Training) -> None:
         if training.state.spent.steps:
             self.say(
-                f"{name} seed {training.seed + 1} goes on from step {training.state.spent.steps:,}"
+                f"{name} seed {training.seed + 1} resumes from step {training.state.spent.steps:,}"
             )
         if self.console.is_terminal:
             columns = (
@@ -60,14 +60,14 @@ class TerminalProgress(Callback):
         )
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
 
 
 def best(training: Training) -> str:
-    """Return the last and the best validation score, in words."""
+    """Format the last and the best validation score; empty before the first evaluation."""
     history, best_value = training.state.history, training.state.best
     if not history or best_value is None:
         return ""

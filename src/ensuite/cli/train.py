@@ -1,4 +1,4 @@
-"""ensuite train: one model, one run folder."""
+"""ensuite train: train one model and write its run folder."""
 
 import sys
 from typing import Annotated
@@ -11,13 +11,15 @@ from ensuite.cli import options as words
 def command(
     task: words.TaskName,
     data: words.Data,
-    model: Annotated[str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="As lstm:layers=2.")],
+    model: Annotated[
+        str, typer.Option(metavar="NAME[:KEY=VALUE,...]", help="Model, such as lstm:layers=2.")
+    ],
     budget: words.Budget = None,
-    seed: Annotated[int, typer.Option(help="Of weights, order and dropout.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and dropout.")] = 0,
     set_: words.Set = None,
     metric: words.Metric = None,
     out: words.Out = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out.")] = False,
     test: words.Test = None,
     valid: words.Valid = None,
     split: words.Split = None,
@@ -32,7 +34,7 @@ def command(
     from ensuite.core.errors import UsageError
 
     if resume and out is None:
-        raise UsageError("--resume needs the folder to go on from: --out DIR.")
+        raise UsageError("--resume needs the folder of the run to resume: add --out DIR.")
     callback = TerminalProgress(quiet=json)
     try:
         trial, problem = train_model(
@@ -42,7 +44,7 @@ def command(
         )  # fmt: skip
     except KeyboardInterrupt:
         callback.close()
-        print("Stopped. Go on with --resume and the folder as --out.", file=sys.stderr)
+        print("Interrupted. To resume, add --resume and the run folder as --out.", file=sys.stderr)
         raise
     finally:
         callback.close()

@@ -1,10 +1,12 @@
 """A metric, as statistics of each test example and a function of their sum.
 
 So that a bootstrap is one matrix product: ``function(weights @ statistics)``, where ``weights``
-(draws, examples) says how often each draw holds each example.
+(draws, examples) says how often each draw holds each example. A metric that needs every example
+by itself, like AUROC, has one statistic for each example, 1 for that example alone, in a sparse
+matrix: the sums are then the weights themselves (see :mod:`ensuite.metrics.ranking`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,7 +23,8 @@ class Score:
     """One metric on one test set.
 
     Args:
-        statistics: (examples, k) numbers; a row of zeros for an example that does not count.
+        statistics: (examples, k) numbers, in an array or a sparse one (``scipy.sparse.csr_array``);
+            a row of zeros for an example that does not count.
         function: From sums of them, (..., k), to the metric, (...). NaN where nothing counts.
         higher_is_better: Whether more is better.
         display: How the metric is printed.
@@ -53,6 +56,39 @@ class Score:
     def value(self) -> float:
         """The metric on the whole test set."""
         return float(self.function(self.statistics.sum(0)))
+
+
+def pool(scores: Sequence[Score]) -> Score:
+    """Return the score of several test sets together, such as the folds of a cross-validation.
+
+    Where all have one function of equally many sums, the sums are added up. Otherwise the metric
+    is averaged over the test sets: the values that AUROC ranks, for example, cannot be compared
+    across models, and macro F1 cannot be added up where the folds have different labels.
+
+    Args:
+        scores: One for each test set, at least one; all of one metric.
+
+    Sources:
+        Airola et al. (2011), Computational Statistics & Data Analysis 55(4):1828-1844, on pooling
+        and averaging AUROC
+    """
+    first, widths = scores[0], [score.statistics.shape[1] for score in scores]
+    dense = all(isinstance(score.statistics, np.ndarray) for score in scores)
+    alike = len(set(widths)) == 1 and all(score.function == first.function for score in scores)
+    if dense and alike:
+        statistics = np.concatenate([score.statistics for score in scores])
+        return Score(statistics, first.function, first.higher_is_better)
+    from scipy import sparse  # here, since few need it and it takes a while to import
+
+    functions, ends = [score.function for score in scores], np.cumsum(widths)[:-1]
+
+    def average(sums: Numbers) -> Numbers:
+        parts = zip(functions, np.split(sums, ends, axis=-1), strict=True)
+        values: Numbers = np.mean([function(part) for function, part in parts], axis=0)
+        return values
+
+    statistics = sparse.block_diag([score.statistics for score in scores], format="csr")
+    return Score(sparse.csr_array(statistics), average, first.higher_is_better)
 
 
 def ratio_of_two(sums: Numbers) -> Numbers:

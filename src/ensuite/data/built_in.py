@@ -1,4 +1,4 @@
-"""The columns of the built-in sets: what packages bring along, and what is drawn from a seed."""
+"""The built-in data sets: some come with installed packages, others are drawn from a seed."""
 
 import unicodedata
 from collections import defaultdict
@@ -18,7 +18,7 @@ DIGITS = {
 }
 MOST_DIGITS = 4
 
-# Each country takes "en" and each language "le": grammar does not give the answer away.
+# Every country takes "en" and every language "le", so that grammar does not reveal the answer.
 SPOKEN = {
     "France": "français",
     "Grèce": "grec",
@@ -29,7 +29,7 @@ SPOKEN = {
     "Chine": "chinois",
     "Finlande": "finnois",
 }
-BIRTH = "Je suis né en {}, un beau pays."  # its end keeps what follows out of short n-grams
+BIRTH = "Je suis né en {}, un beau pays."  # no short n-gram spans the country and what follows
 FILLERS = (  # five words each
     "Il pleut souvent le dimanche.",
     "Nous dînons tard le soir.",
@@ -46,7 +46,7 @@ FILLERS = (  # five words each
 )
 OTHERS = ("Mon voisin", "Mon ami", "Mon cousin", "Mon collègue")
 
-# Reber's grammar: from each state, the symbols that may follow, each with the state it leads to.
+# Reber's grammar: the transitions of each state, as (symbol, next state).
 REBER = (
     (("B", 1),),
     (("T", 2), ("P", 3)),
@@ -59,7 +59,7 @@ REBER = (
 
 
 def digits() -> dict[str, Any]:
-    """Return images (rows, 8, 8), 0 to 16, and the digit each shows."""
+    """Return images (rows, 8, 8) with values 0 to 16, and the digit that each shows."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -67,15 +67,15 @@ def digits() -> dict[str, Any]:
 
 
 def digit_captions(french: int = 0, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
-    """Return pictures (rows, 8, 32) of one to four digits side by side, and their names in words.
+    """Return images (rows, 8, 32) of one to four digits side by side, captioned with their names.
 
-    Where the first digit stands varies as much as the number of digits lets it. The test has a
-    quarter as many rows, of digits that no training row shows.
+    The digits start at a random offset. The test part has a quarter as many rows, and its digit
+    images do not occur in the training rows.
 
     Args:
-        french: 1 for words in French, 0 in English.
-        rows: How many pictures to train with.
-        seed: What they are drawn from.
+        french: 1 for captions in French, 0 for English.
+        rows: Number of training images.
+        seed: Random seed.
     """
     from sklearn.datasets import load_digits
 
@@ -98,7 +98,7 @@ def digit_captions(french: int = 0, rows: int = 4000, seed: int = 0) -> dict[str
 
 
 def iris() -> dict[str, Any]:
-    """Return four lengths in centimetres, and the species."""
+    """Return four lengths in centimetres and the species of each flower."""
     from sklearn.datasets import load_iris
 
     found = load_iris()
@@ -108,7 +108,7 @@ def iris() -> dict[str, Any]:
 
 
 def names() -> dict[str, Any]:
-    """Return names of countries and languages that only one of the languages uses."""
+    """Return names of countries and languages, each with the only language that uses it."""
     from babel import Locale
 
     languages: dict[str, set[str]] = defaultdict(set)
@@ -122,16 +122,16 @@ def names() -> dict[str, Any]:
 
 
 def memory(words: int = 20, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
-    """Return sentences on where one is born, whose language is the answer, many words later.
+    """Return texts that begin with a country of birth; the label is the language spoken there.
 
-    Two other people say where they are born, in the very same words. The three countries stand in
-    a text once each, so counting words, or pairs of them, finds one row in three: only their order
-    tells.
+    Two other people state where they were born, in the same words. Each of the three countries
+    occurs once in a text, so word or bigram counts are right for one row in three: only the order
+    gives the answer.
 
     Args:
-        words: How many fill the way from the birth to the question, beside the two others.
-        rows: How many texts.
-        seed: What they are drawn from.
+        words: Number of filler words between the birth and the question.
+        rows: Number of texts.
+        seed: Random seed.
     """
     generator = np.random.default_rng(seed)
     countries = list(SPOKEN)
@@ -149,7 +149,7 @@ def memory(words: int = 20, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
 
 
 def fill(words: int, generator: np.random.Generator) -> list[str]:
-    """Return sentences of so many words in all; the last may break off."""
+    """Return sentences with ``words`` words in total; the last one may be cut short."""
     drawn = generator.integers(len(FILLERS), size=-(-words // 5))
     sentences = [FILLERS[i] for i in drawn]
     if words % 5:
@@ -158,19 +158,19 @@ def fill(words: int, generator: np.random.Generator) -> list[str]:
 
 
 def reber(between: int = 10, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
-    """Return strings of the embedded Reber grammar, and as many that break it in one symbol.
+    """Return strings of the embedded Reber grammar, and as many that violate it in one symbol.
 
-    The second symbol, T or P, must come again as the last but one. Each string of Reber's grammar
-    stands between all four pairs of them, so that nothing else tells right from wrong, and neither
-    symbol alone.
+    The second symbol, T or P, must be repeated as the second-to-last. Each string of Reber's
+    grammar appears with all four pairs of these symbols, so that neither the rest of the string nor
+    one of the two symbols alone predicts the label.
 
     Args:
-        between: How many symbols stand between the two at least; at most, twice as many.
-        rows: How many strings; no two are equal.
-        seed: What they are drawn from; of one length, each is as likely.
+        between: Minimum number of symbols between the two; the maximum is twice as many.
+        rows: Number of strings, all of them different.
+        seed: Random seed; strings of equal length are equally likely.
 
     Raises:
-        UsageError: If the grammar has not so many strings as short as that.
+        UsageError: If the grammar has too few strings of these lengths.
 
     Sources:
         Reber (1967), https://doi.org/10.1016/S0022-5371(67)80149-X
@@ -185,7 +185,7 @@ def reber(between: int = 10, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
             f"between; ask for fewer than rows={rows}, or for a larger between."
         )
     generator = np.random.default_rng(seed)
-    inner: dict[str, None] = {}  # distinct, in the order they are drawn
+    inner: dict[str, None] = {}  # distinct strings, in the order drawn
     while 4 * len(inner) < rows:
         inner[walk(int(generator.choice(lengths)), ways, generator)] = None
     found = [(text, first, last) for text in inner for first in "TP" for last in "TP"][:rows]
@@ -196,7 +196,7 @@ def reber(between: int = 10, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
 
 
 def endings(length: int) -> list[list[int]]:
-    """Count the ways to the end of Reber's grammar: by how many symbols are left, and by state.
+    """Count the paths to the end of Reber's grammar, by number of symbols left and by state.
 
     >>> [left[0] for left in endings(8)]
     [0, 0, 0, 0, 0, 2, 3, 4, 7]
@@ -208,7 +208,7 @@ def endings(length: int) -> list[list[int]]:
 
 
 def walk(length: int, ways: list[list[int]], generator: np.random.Generator) -> str:
-    """Return a string of Reber's grammar of so many symbols, each with the same probability."""
+    """Sample uniformly among the strings of Reber's grammar with ``length`` symbols."""
     state, text = 0, ""
     for left in reversed(range(length)):
         first, last = REBER[state][0], REBER[state][-1]
@@ -219,35 +219,35 @@ def walk(length: int, ways: list[list[int]], generator: np.random.Generator) -> 
 
 
 def anbn(trained: int = 50, asked: int = 500, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
-    """Return :func:`counts` of two symbols: so many a, as many b."""
+    """Return :func:`counts` of two symbols: a^n b^n."""
     return counts("ab", trained, asked, rows, seed)
 
 
 def anbncn(trained: int = 50, asked: int = 500, rows: int = 4000, seed: int = 0) -> dict[str, Any]:
-    """Return :func:`counts` of three symbols: so many a, as many b, as many c."""
+    """Return :func:`counts` of three symbols: a^n b^n c^n."""
     return counts("abc", trained, asked, rows, seed)
 
 
 def counts(symbols: str, trained: int, asked: int, rows: int, seed: int) -> dict[str, Any]:
-    """Return texts of n times each symbol in turn, and texts where two of the counts differ.
+    """Return texts that repeat each symbol n times, and texts where two of the counts differ.
 
-    There, some of one symbol stand in the place of another, so that the length tells nothing: of
-    the training rows 1 to n of them, few as often as many, since from 1 alone nothing learns to
-    count; of the test, 1.
+    In the latter, some occurrences of one symbol are replaced by another, so that the length gives
+    no hint. Training rows have 1 to n replacements, drawn from a log-uniform distribution, because
+    models do not learn to count from single replacements alone. Test rows have one replacement.
 
     Args:
-        symbols: In their order.
-        trained: Largest n to train with.
-        asked: Largest n of the test, whose smallest is ``trained`` + 1.
-        rows: How many texts to train with; the test has a quarter as many.
-        seed: What they are drawn from.
+        symbols: The symbols, in order.
+        trained: Largest n in the training rows.
+        asked: Largest n in the test rows; the smallest is ``trained`` + 1.
+        rows: Number of training texts; the test has a quarter as many.
+        seed: Random seed.
 
     Raises:
         UsageError: If ``asked`` is not more than ``trained``, or that is 0.
 
     Sources:
         Gers & Schmidhuber (2001), https://doi.org/10.1109/72.963769
-        As texts to tell apart: Weiss, Goldberg & Yahav (2018), https://arxiv.org/abs/1805.04908
+        As a classification task: Weiss, Goldberg & Yahav (2018), https://arxiv.org/abs/1805.04908
     """
     if not 0 < trained < asked:
         raise UsageError(
@@ -278,13 +278,13 @@ def counts(symbols: str, trained: int, asked: int, rows: int, seed: int) -> dict
 def adding(steps: int = 100, rows: int = 10_000, seed: int = 0) -> dict[str, Any]:
     """Return series of numbers from 0 to 1, two of them marked, and the sum of those two.
 
-    Each step is a number and its mark, 0 or 1; one mark stands in either half. Always answering 1
-    has a mean squared error of 1/6, and remembering the second number alone half of that.
+    Each step is a number and its marker, 0 or 1; each half of a series has one marker. Always
+    predicting 1 has a mean squared error of 1/6; remembering only the second number, half of that.
 
     Args:
-        steps: How long a series is.
-        rows: How many series.
-        seed: What they are drawn from.
+        steps: Length of a series.
+        rows: Number of series.
+        seed: Random seed.
 
     Raises:
         UsageError: If there are fewer than two steps.
@@ -306,16 +306,17 @@ def adding(steps: int = 100, rows: int = 10_000, seed: int = 0) -> dict[str, Any
 
 
 def dates(rows: int = 4000, seed: int = 0) -> dict[str, Any]:
-    """Return days of the years 1900 to 2099, as people write them and in figures (ISO 8601).
+    """Return dates of the years 1900 to 2099, as people write them and in ISO 8601.
 
-    English and French, long or short, with or without the day of the week. No day comes twice.
+    They are in English or French, long or short, with or without the day of the week. Every date
+    occurs once.
 
     Args:
-        rows: How many.
-        seed: What they are drawn from.
+        rows: Number of dates.
+        seed: Random seed.
 
     Raises:
-        UsageError: If there are not so many days.
+        UsageError: If there are fewer days than ``rows``.
     """
     from babel.dates import format_date
 

@@ -1,1 +1,1 @@
-"""Next-step scores to sequences: greedy, beam."""
+"""Decoding: greedy, beam search and sampling from a model's next-token logits."""

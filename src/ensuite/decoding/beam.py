@@ -1,4 +1,4 @@
-"""Beam search: the best few beginnings are all gone on with."""
+"""Beam search: the most probable partial sequences are extended in parallel."""
 
 from typing import NamedTuple
 
@@ -11,9 +11,9 @@ from ensuite.decoding.written import Steps, Written, begin, choose
 
 
 class Beams(NamedTuple):
-    """The beginnings of every row, best first: all (rows, beam, ...)."""
+    """The partial sequences of every row, best first: all (rows, beam, ...)."""
 
-    tokens: Tensor  # (rows, beam, written), the end repeated after a sequence has ended
+    tokens: Tensor  # (rows, beam, length), the end token repeated after a sequence has ended
     scores: Tensor  # (rows, beam), logarithm of the probability
     lengths: Tensor  # (rows, beam), tokens with the end
     ended: Tensor  # (rows, beam)
@@ -30,22 +30,23 @@ def beam_search(
     beam: int,
     length_penalty: float = 0.6,
 ) -> list[Written]:
-    """Write the best sequence that a beam finds for each row of the batch.
+    """Return the best sequence that beam search finds for each row of the batch.
 
-    Sequences are compared by score / ((5 + length) / 6)^penalty: a sum of logarithms alone would
-    favour the short ones. Rows all of whose beams have ended leave the batch.
+    Sequences are compared by log probability / ((5 + length) / 6)^length_penalty, since the log
+    probability alone favours short ones. Rows are removed from the batch when all their sequences
+    have ended.
 
     Args:
-        model: What gives the scores of the next token.
-        batch: What is to be answered, encoded once.
-        start: The token before the first.
-        end: The token after the last.
-        longest: After how many tokens a sequence is cut off.
-        beam: How many beginnings are kept for each row; 1 is greedy.
-        length_penalty: 0 compares by probability alone.
+        model: Returns the logits of the next token.
+        batch: Inputs of the model; they are encoded once.
+        start: Start token.
+        end: End token.
+        longest: Largest number of tokens of a sequence.
+        beam: Beam width: number of partial sequences kept for each row; 1 is greedy decoding.
+        length_penalty: Exponent of the length normalisation; 0 compares by probability alone.
 
     Raises:
-        UsageError: If the beam is below 1.
+        UsageError: If the beam width is less than 1.
 
     Source:
         Wu et al. (2016), https://arxiv.org/abs/1609.08144, section 7, without its coverage.

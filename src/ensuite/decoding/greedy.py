@@ -6,19 +6,22 @@ from ensuite.core.batch import DECODER, Batch, Carry
 from ensuite.decoding.written import Steps, Written, begin, choose
 
 SHRINK = 0.75
-"""Rows leave together, once no more than this share still writes: each time costs a copy."""
+"""Rows that have ended are removed once at most this share of the batch is left, since each removal
+copies the batch."""
 
 
 @torch.no_grad()
 def greedy(model: Steps, batch: Batch, *, start: int, end: int, longest: int) -> list[Written]:
-    """Write a sequence for each row of the batch. Rows that have ended leave it.
+    """Return the sequence of most probable tokens for each row of the batch.
+
+    Rows are removed from the batch after they have ended.
 
     Args:
-        model: What gives the scores of the next token.
-        batch: What is to be answered, encoded once.
-        start: The token before the first.
-        end: The token after the last.
-        longest: After how many tokens a sequence is cut off.
+        model: Returns the logits of the next token.
+        batch: Inputs of the model; they are encoded once.
+        start: Start token.
+        end: End token.
+        longest: Largest number of tokens of a sequence.
     """
     carry: Carry = begin(model, batch)
     device, size = next(iter(carry.values())).device, len(batch)

@@ -1,4 +1,4 @@
-"""Go on with texts one token at a time, each drawn from what the model finds probable."""
+"""Sampling: continue texts one token at a time, each drawn from the model's distribution."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,22 +18,25 @@ TOKENS = "tokens"
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How a text is gone on with.
+    """Options of text generation.
 
     Args:
-        temperature: What the logits are divided by: below 1 the probable becomes more so; 0 always
-            takes the most probable token (greedy).
-        top_k: Only so many tokens, the most probable, may come next; None: any.
-        top_p: Only the most probable tokens that together reach this probability; 1: any.
-        min_p: Only tokens at least this share as probable as the most probable one; 0: any.
-        repetition_penalty: How much less likely a token becomes that was there; 1: no less.
-        max_new_tokens: After how many tokens a text is cut off.
-        stop: Texts at which it ends; they are not written.
-        beam: How many beginnings are kept, to find the most probable text; None: it is drawn.
-        seed: Of what is drawn; the same seed, the same text.
+        temperature: Divisor of the logits; values below 1 favour probable tokens. 0: greedy
+            decoding.
+        top_k: Number of most probable tokens that are sampled from. None: all tokens.
+        top_p: Nucleus sampling: sample from the fewest most probable tokens whose probabilities sum
+            to at least this. 1: all tokens.
+        min_p: Smallest probability of a token that is sampled, relative to that of the most
+            probable token. 0: all tokens.
+        repetition_penalty: Factor by which tokens that occur in the text become less likely
+            (positive logits are divided by it, negative ones multiplied). 1: no penalty.
+        max_new_tokens: Largest number of tokens generated.
+        stop: Texts at which generation stops; they are not part of the output.
+        beam: Beam width of a search for the most probable text. None: sample.
+        seed: Seed of the random numbers; the same seed gives the same text.
 
     Raises:
-        UsageError: For values that no text can be drawn by.
+        UsageError: For a value out of range.
     """
 
     temperature: float = 1.0

@@ -1,1 +1,1 @@
-"""Answers and truths to numbers."""
+"""Metrics: functions from predictions and true values to scores."""

@@ -1,18 +1,20 @@
-"""Make stated probabilities hold: one temperature, learned on held-out examples."""
+"""Temperature scaling: calibrate predicted probabilities on held-out examples."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 COARSE = np.geomspace(0.25, 8.0, 41)
-"""Temperatures tried first; their neighbourhood is searched more finely."""
+"""Temperatures of the first grid search; a finer one follows around the best of them."""
 
 
 def best_temperature(probabilities: NDArray[np.float64], truths: NDArray[np.int64]) -> float:
-    """Return the temperature that makes the truths most likely; it changes no decision.
+    """Return the temperature that minimises the log loss of the labels.
+
+    Dividing the logits by it changes probabilities, but never which label is the most probable.
 
     Args:
-        probabilities: (examples, label).
-        truths: (examples,) label numbers; negative for none.
+        probabilities: (examples, labels).
+        truths: (examples,) indices of the true labels; negative if unknown.
 
     Sources:
         Guo, Pleiss, Sun & Weinberger (2017), ICML, section 4.2, "temperature scaling".

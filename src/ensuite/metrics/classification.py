@@ -18,14 +18,14 @@ SHARE, MACRO_F1, MICRO_F1 = (
 )
 
 CALIBRATION_BINS = 15
-"""As many as Guo et al. (2017) use."""
+"""Number of bins of the calibration error, as in Guo et al. (2017)."""
 
 EPSILON = float(np.finfo(np.float64).eps)
 """Probabilities are clipped this far from 0 and 1, as scikit-learn does, to keep losses finite."""
 
 
 def accuracy(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the share of examples whose most probable label is the right one."""
+    """Return the share of examples whose most probable label is the true one."""
     truths = np.asarray(truths)
     return Score.mean(_most_probable(probabilities) == truths, truths >= 0, display=SHARE)
 
@@ -46,7 +46,7 @@ def macro_f1(probabilities: ArrayLike, truths: ArrayLike) -> Score:
 
 
 def log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the mean negative log probability, in nats, of the right label."""
+    """Return the mean negative log probability, in nats, of the true label."""
     truths = np.asarray(truths)
     rows = np.arange(len(truths))
     right = np.asarray(probabilities, float)[rows, truths.clip(0)]
@@ -68,7 +68,7 @@ def calibration_error(probabilities: ArrayLike, truths: ArrayLike) -> Score:
     counted, sure = truths >= 0, probabilities.max(1)
     gap = np.where(counted, sure - (_most_probable(probabilities) == truths), 0.0)
     statistics = np.zeros((len(truths), CALIBRATION_BINS + 1))
-    bins = np.ceil(sure * CALIBRATION_BINS).astype(int) - 1  # a bin holds its upper edge
+    bins = np.ceil(sure * CALIBRATION_BINS).astype(int) - 1  # bins include their upper edge
     statistics[np.arange(len(truths)), bins.clip(0, CALIBRATION_BINS - 1)] = gap
     statistics[:, -1] = counted
     return Score(statistics, _mean_gap, higher_is_better=False)
@@ -77,7 +77,7 @@ def calibration_error(probabilities: ArrayLike, truths: ArrayLike) -> Score:
 def multilabel_accuracy(
     probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike
 ) -> Score:
-    """Return the share of examples with exactly the right labels."""
+    """Return the share of examples whose predicted labels are exactly the true ones."""
     truths = np.asarray(truths)
     exact = ((np.asarray(probabilities) >= thresholds) == truths).all(1)
     return Score.mean(exact, (truths >= 0).all(1), display=SHARE)
@@ -93,14 +93,14 @@ def multilabel_macro_f1(
 def multilabel_micro_f1(
     probabilities: ArrayLike, truths: ArrayLike, thresholds: ArrayLike
 ) -> Score:
-    """Return the F1 of all decisions, one for each example and label, taken together."""
+    """Return the F1 over all pairs of an example and a label."""
     true, predicted = _several_hot(probabilities, truths, thresholds)
     sums = np.stack([(true & predicted).sum(1), (true.sum(1) + predicted.sum(1))], 1)
     return Score(sums, _f1, display=MICRO_F1)
 
 
 def multilabel_log_loss(probabilities: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the mean negative log probability, in nats, of the right answer for each label."""
+    """Return the mean binary cross-entropy, in nats, over examples and labels."""
     truths, probabilities = np.asarray(truths), np.asarray(probabilities, float)
     right = np.where(truths > 0, probabilities, 1 - probabilities)
     loss = -np.log(right.clip(EPSILON, 1 - EPSILON)).mean(1)

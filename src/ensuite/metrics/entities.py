@@ -1,12 +1,12 @@
-"""Entities: the spans that tags B-, I-, O (and E-, S-) mark, and how many of them are found.
+"""Entity-level F1, precision and recall of BIO tags (also BIOES and BILOU).
 
-An entity is right where its kind and both its ends are: strict, as in the CoNLL shared tasks. What
-tags mean is read as their program ``conlleval`` does: an I- that follows no tag of its own kind
-begins an entity, as a B- would. So no tag is lost, however a model strings them together.
+An entity is correct if its kind, its start and its end are (strict matching, as in the CoNLL shared
+tasks). Tags are interpreted as by their script ``conlleval``: an I- tag that does not follow a tag
+of its own kind begins an entity, like a B- tag, so every sequence of tags is valid.
 
 Sources:
     Tjong Kim Sang & De Meulder (2003), https://aclanthology.org/W03-0419
-    Tjong Kim Sang & Buchholz (2000), https://aclanthology.org/W00-0726, whose script it is
+    Tjong Kim Sang & Buchholz (2000), https://aclanthology.org/W00-0726: ``conlleval``
 """
 
 from collections import Counter
@@ -86,7 +86,7 @@ def is_bio(tags: Iterable[str]) -> bool:
 
 
 def entity_f1(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Score:
-    """Return the F1 of the entities of all sentences: twice the right over predicted and true.
+    """Return the micro-averaged F1 of the entities of all sentences.
 
     Args:
         predicted: The tags of each sentence.

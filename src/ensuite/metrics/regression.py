@@ -18,7 +18,7 @@ FLAT = 1e-12
 
 
 def mean_absolute_error(predictions: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the mean distance to the truth (MAE), in the unit of the target."""
+    """Return the mean absolute error (MAE), in the unit of the target."""
     errors, _, known = _errors(predictions, truths)
     return Score(np.hstack([np.abs(errors), known]), _mean_of_means, False, MAE)
 
@@ -30,22 +30,22 @@ def root_mean_squared_error(predictions: ArrayLike, truths: ArrayLike) -> Score:
 
 
 def r2(predictions: ArrayLike, truths: ArrayLike) -> Score:
-    """Return the share of the variance of the truths that is explained (R²).
+    """Return the coefficient of determination (R²), the share of the variance explained.
 
-    It is 1 where every answer is right and 0 for their mean; worse answers are below 0. The sums
-    of errors, of truths and of their squares suffice for it, so it too is a function of sums.
+    It is 1 if every prediction is exact, 0 if all are the mean of the truths, and negative if they
+    are worse than that.
     """
     errors, truths, known = _errors(predictions, truths)
     return Score(np.hstack([errors**2, truths, truths**2, known]), _explained, display=R2)
 
 
 def _errors(predictions: ArrayLike, truths: ArrayLike) -> tuple[Numbers, Numbers, Numbers]:
-    """Return errors, truths less their mean, and which are known, all (examples, targets)."""
+    """Return errors, centred truths, and whether they are known, all (examples, targets)."""
     truths = np.asarray(truths, dtype=float)
     truths = truths.reshape(len(truths), -1)
     known = ~np.isnan(truths)
     errors = np.asarray(predictions, dtype=float).reshape(truths.shape) - truths
-    # R² does not depend on where the truths begin; far from 0 their squares would hide it.
+    # Centred, since the variance is computed from sums of squares, which loses digits otherwise.
     middle = ratio(np.where(known, truths, 0).sum(0), known.sum(0))
     return np.where(known, errors, 0), np.where(known, truths - middle, 0), known.astype(float)
 
@@ -67,6 +67,6 @@ def _explained(sums: Numbers) -> Numbers:
 
 
 def _mean(values: Numbers) -> Numbers:
-    """Average over the targets that have a value; NaN where none has."""
+    """Average over the targets that have a value; NaN if none has."""
     counted = ~np.isnan(values)
     return ratio(np.where(counted, values, 0).sum(-1), counted.sum(-1))

@@ -20,7 +20,7 @@ References = Sequence[Sequence[str]]
 
 
 def bleu(texts: Sequence[str], references: References, orders: int = ORDERS) -> Score:
-    """Return BLEU, 0 to 100, counted by sacreBLEU: its signature is :func:`bleu_signature`.
+    """Return the corpus BLEU, 0 to 100, as computed by sacreBLEU; see :func:`bleu_signature`.
 
     Args:
         texts: The written texts.
@@ -36,7 +36,7 @@ def bleu(texts: Sequence[str], references: References, orders: int = ORDERS) -> 
 
 
 def orders_within(references: References) -> int:
-    """Return the usual longest n-gram of BLEU, or fewer words where no reference has as many.
+    """Return ``ORDERS``, or the number of words of the longest reference if that is smaller.
 
     >>> orders_within([["a red car"], ["a car", "car"]])
     3
@@ -46,15 +46,15 @@ def orders_within(references: References) -> int:
 
 
 def bleu_signature() -> str:
-    """Return how BLEU is counted, as sacreBLEU writes it, but for the number of references."""
+    """Return sacreBLEU's signature of its BLEU, without the number of references."""
     metric = _sacrebleu("BLEU")
-    metric.corpus_score(["a"], [["a"]])  # there is none before a first score
+    metric.corpus_score(["a"], [["a"]])  # there is no signature before a first score
     whole = str(metric.get_signature())
     return "|".join(part for part in whole.split("|") if not part.startswith("nrefs"))
 
 
 def chrf(texts: Sequence[str], references: References) -> Score:
-    """Return chrF2, 0 to 100: the F-score of runs of one to six characters, spaces left out.
+    """Return chrF2, 0 to 100: the F-score of character n-grams of 1 to 6, without spaces.
 
     Source:
         Popović (2015), https://aclanthology.org/W15-3049
@@ -64,15 +64,16 @@ def chrf(texts: Sequence[str], references: References) -> Score:
 
 
 def exact_match(texts: Sequence[str], references: References) -> Score:
-    """Return the share of texts that are one of their references to the letter."""
+    """Return the share of texts that are equal to one of their references."""
     hits = [text in allowed for text, allowed in zip(texts, references, strict=True)]
     return Score.mean(hits, np.ones(len(hits), dtype=bool), display=Display(points=100))
 
 
 def rouge_l(texts: Sequence[str], references: References) -> Score:
-    """Return ROUGE-L, 0 to 1: F1 of the longest common subsequence of words, of the best reference.
+    """Return the mean ROUGE-L, 0 to 1: F1 of the longest common subsequence of words.
 
-    Words are runs of letters and digits in lower case, and are not stemmed.
+    Of several references the best one counts. Words are runs of letters and digits, lower-cased and
+    not stemmed.
 
     Source:
         Lin (2004), https://aclanthology.org/W04-1013, section 3
@@ -86,9 +87,9 @@ def rouge_l(texts: Sequence[str], references: References) -> Score:
 
 
 def word_error_rate(texts: Sequence[str], references: References) -> Score:
-    """Return the edits that turn texts into their nearest references, over the words of those.
+    """Return the word error rate: edit distance to the references over their number of words.
 
-    Edits are words put in, left out or changed. Where words are phonemes it is the phoneme error
+    Of several references the nearest one counts. If words are phonemes, it is the phoneme error
     rate.
     """
     statistics = np.zeros((len(texts), 2))
@@ -100,7 +101,7 @@ def word_error_rate(texts: Sequence[str], references: References) -> Score:
 
 
 def edit_distance(one: Sequence[Any], other: Sequence[Any]) -> int:
-    """Return the fewest insertions, deletions and changes that turn one into the other.
+    """Return the Levenshtein distance: the fewest insertions, deletions and substitutions.
 
     >>> edit_distance("kitten", "sitting")
     3
@@ -122,7 +123,7 @@ def _sacrebleu(name: str, **options: int) -> Any:
 
 
 def _count(metric: Any, texts: Sequence[str], references: References) -> Numbers:
-    """Return sacreBLEU's statistics of each text, (texts, k): those that it sums over a corpus."""
+    """Return sacreBLEU's statistics of each text, (texts, k), which it sums over a corpus."""
     if not texts:
         return np.zeros((0, 3 * CHRF_ORDERS))
     most = max(len(allowed) for allowed in references)
@@ -131,9 +132,9 @@ def _count(metric: Any, texts: Sequence[str], references: References) -> Numbers
 
 
 def _bleu(sums: Numbers) -> Numbers:
-    """Turn counts into BLEU: lengths, then matches and totals of each order.
+    """Compute BLEU from summed statistics: two lengths, then matches and totals of each order.
 
-    An order without a match counts half, a quarter, ... of one match (smoothing "exp").
+    Orders without a match count as 1/2, 1/4, ... of a match (sacreBLEU's smoothing "exp").
     """
     length, wanted = sums[..., 0], sums[..., 1]
     right, total = np.split(sums[..., 2:], 2, axis=-1)
@@ -148,7 +149,7 @@ def _bleu(sums: Numbers) -> Numbers:
 
 
 def _chrf(sums: Numbers) -> Numbers:
-    """Turn counts of each order (written, wanted, common) into chrF."""
+    """Compute chrF from the counts of each order: generated, reference and common n-grams."""
     counts = sums.reshape(*sums.shape[:-1], CHRF_ORDERS, 3)
     written, wanted, common = counts[..., 0], counts[..., 1], counts[..., 2]
     used = (written > 0) & (wanted > 0)

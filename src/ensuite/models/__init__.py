@@ -1,1 +1,1 @@
-"""The backbones, one file each: options, then the network."""
+"""Backbones: each file has the options of one, and the network they build."""

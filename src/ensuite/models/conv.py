@@ -1,4 +1,4 @@
-"""Convolutional networks: the same small filter everywhere, over time or over a picture."""
+"""Convolutional networks over time (texts and series) or over images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,37 +18,39 @@ from ensuite.nn.characters import CharacterEncoder
 from ensuite.nn.embed import Embedding
 from ensuite.nn.pooling import pool
 
-MOST_PLACES = 7
-"""Along each side of a picture, that the dense layer reads; as in VGG (Simonyan & Zisserman)."""
+MAX_SIDE = 7
+"""Largest height and width of the feature maps that the dense layer reads, as in VGG (Simonyan &
+Zisserman 2015)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvOptions(BackboneOptions):
-    """Stacked convolutions: over time for texts and series, over both sides of a picture.
+    """A convolutional network: one-dimensional over texts and series, two-dimensional over images.
 
-    Over time every layer reaches twice as far as the one below, and each position has a state.
-    Over a picture every layer but the last halves both sides, and each place left has a state; one
-    dense layer reads them all, first averaged to 7 x 7 places where there are more.
+    Over time, layers are residual and their dilation doubles: 1, 2, 4 and so on. Over images, each
+    layer except the first follows max pooling that halves height and width; the last feature maps,
+    averaged to at most 7 x 7, are read by one dense layer.
 
     Args:
-        width: Channels of the last layer. Over a picture each layer has half those of the next.
-        layers: How many are stacked.
-        kernel: Positions, or pixels along each side, that one filter sees; odd.
-        embedding: Size of the vector of a token, where the data brings none.
-        character_embedding: Size of the vector computed from the characters of a token, where the
-            data has them.
-        summary: What a text or series becomes: the mean of its states, the largest of each of their
-            numbers, or the mean of one half of the numbers beside the largest of the other.
-        dropout: Share of the embedding, of the states of each layer over time and of the summary
-            that is set to 0 while training.
+        width: Number of channels of the last layer. Over time all layers have as many; over images
+            each layer has half as many as the next.
+        layers: Number of convolutional layers.
+        kernel: Kernel size, in positions or in pixels along each side; odd, 3 or more.
+        embedding: Size of a token's embedding, unless the data comes with word vectors.
+        character_embedding: Size of the vector computed from the characters of a word, for data
+            with characters.
+        summary: Pooling over the positions of a text or series: mean, max, or mean-max: mean over
+            the first half of the channels and max over the second.
+        dropout: Dropout rate of the embeddings, of the output of each layer over time, of the input
+            of the dense layer over images, and of the summary.
 
     Sources:
-        Over pictures: LeCun et al. (1989), https://doi.org/10.1162/neco.1989.1.4.541, and LeCun,
-        Bottou, Bengio & Haffner (1998), https://doi.org/10.1109/5.726791, section II; with
-        rectifiers and the largest of each square. Over words: Kim (2014),
-        https://arxiv.org/abs/1408.5882; reaching further with depth: Yu & Koltun (2016),
-        https://arxiv.org/abs/1511.07122, and Strubell et al. (2017),
-        https://arxiv.org/abs/1702.02098, section 3.
+        Images: LeCun et al. (1989), https://doi.org/10.1162/neco.1989.1.4.541, and LeCun, Bottou,
+        Bengio & Haffner (1998), https://doi.org/10.1109/5.726791, section II; here with ReLU and
+        max pooling
+        Words: Kim (2014), https://arxiv.org/abs/1408.5882
+        Dilation: Yu & Koltun (2016), https://arxiv.org/abs/1511.07122, and Strubell et al. (2017),
+        https://arxiv.org/abs/1702.02098, section 3
     """
 
     width: int = 64
@@ -65,7 +67,7 @@ class ConvOptions(BackboneOptions):
         if min(self.width, self.layers, self.embedding, self.character_embedding) < 1:
             raise ValueError("width, layers, embedding and character_embedding must be 1 or more")
         if self.kernel < 3 or self.kernel % 2 == 0:
-            raise ValueError("kernel must be odd, and 3 or more: it sees as far to both sides")
+            raise ValueError("kernel must be odd, and 3 or more, so that it is centred")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be from 0 to less than 1")
 
@@ -75,7 +77,7 @@ class ConvOptions(BackboneOptions):
 
     def build(self, inputs: Inputs) -> Backbone:
         if any(isinstance(kind, Image) for kind in inputs.values()):
-            return PictureConv(self, inputs)
+            return ImageConv(self, inputs)
         return TimeConv(self, inputs)
 
     def tiny(self) -> "ConvOptions":
@@ -88,7 +90,7 @@ class ConvOptions(BackboneOptions):
 
 
 class TimeConv(Backbone):
-    """Embed every field, join them, and convolve over time, each layer twice as far."""
+    """Embed all fields, concatenate them per position, and convolve over time."""
 
     def __init__(self, options: ConvOptions, inputs: Inputs) -> None:
         super().__init__()
@@ -112,76 +114,77 @@ class TimeConv(Backbone):
         return States(self.dropout(summary), sequence)
 
     def read(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch time features"]:
-        """Turn the fields of a batch into one vector a position."""
+        """Return one vector per position: the embedded fields, concatenated."""
         fields = zip(self.fields, self.readers, strict=True)
         return torch.cat([read(inputs[name]) for name, read in fields], dim=-1)
 
 
 class TimeLayer(nn.Module):
-    """Add to each position what a filter finds around it.
+    """A residual layer: layer norm, ReLU, dilated convolution, dropout.
 
     Args:
-        width: Channels.
-        kernel: Positions that the filter sees.
-        step: How far apart these are.
-        dropout: Share of what is found that is dropped while training.
+        width: Number of channels.
+        kernel: Kernel size, in positions.
+        step: Dilation: distance between the positions that a kernel reads.
+        dropout: Dropout rate of whole channels of a row.
     """
 
     def __init__(self, width: int, kernel: int, step: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        # Over a picture of height 1, its channels last as they are: twice as fast on a CPU.
+        # As an image of height 1, whose channels are last in memory: twice as fast on a CPU.
         self.convolve = nn.Conv2d(
             width, width, (1, kernel), padding=(0, step * (kernel // 2)), dilation=(1, step)
         )
-        self.dropout = nn.Dropout1d(dropout)  # of a row, the same channels at all positions
+        self.dropout = nn.Dropout1d(dropout)  # one mask of channels for all positions of a row
 
     def forward(
         self, states: Float[Tensor, "batch time width"], mask: Bool[Tensor, "batch time"] | None
     ) -> Float[Tensor, "batch time width"]:
-        """Return the states of the next layer; padding is 0 to the filter, as what lies outside."""
-        ready = F.relu(self.norm(states))
+        """Return the states after the layer; padding is read as zeros, like positions outside."""
+        inputs = F.relu(self.norm(states))
         if mask is not None:
-            ready = ready.masked_fill(~mask[..., None], 0.0)
-        found = self.convolve(ready.transpose(1, 2)[:, :, None])[:, :, 0]
-        added: Tensor = states + self.dropout(found).transpose(1, 2)
-        return added
+            inputs = inputs.masked_fill(~mask[..., None], 0.0)
+        outputs = self.convolve(inputs.transpose(1, 2)[:, :, None])[:, :, 0]
+        total: Tensor = states + self.dropout(outputs).transpose(1, 2)
+        return total
 
 
-class PictureConv(Backbone):
-    """Convolve over a picture; one dense layer reads all its places."""
+class ImageConv(Backbone):
+    """Convolve over an image, and read the last feature maps by one dense layer."""
 
     def __init__(self, options: ConvOptions, inputs: Inputs) -> None:
         super().__init__()
         self.fields, self.width = tuple(inputs), options.width
-        pictures = [require_picture(kind) for kind in inputs.values()]
-        channels = sum(picture.channels for picture in pictures)
+        images = [require_image(kind) for kind in inputs.values()]
+        channels = sum(image.channels for image in images)
         self.convolve = Convolutions(channels, options.width, options.layers, kernel=options.kernel)
-        self.places = places(pictures[0], options.layers)
-        self.dense = nn.Linear(options.width * prod(self.places), options.width)
+        self.map_size = map_size(images[0], options.layers)
+        self.dense = nn.Linear(options.width * prod(self.map_size), options.width)
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, batch: Batch) -> States:
         image = torch.cat([batch.inputs[name] for name in self.fields], dim=1)
         maps = self.convolve(image)
-        placed = F.adaptive_avg_pool2d(maps, self.places).flatten(1)
-        summary = F.relu(self.dense(self.dropout(placed)))
+        features = F.adaptive_avg_pool2d(maps, self.map_size).flatten(1)
+        summary = F.relu(self.dense(self.dropout(features)))
         return States(summary, maps.flatten(2).transpose(1, 2))
 
 
 class Convolutions(nn.Module):
-    """Stacked convolutions over a picture; each layer sees twice as wide, and tells twice as much.
+    """Convolutions over an image with ReLU, and 2 x 2 max pooling between them.
 
     Args:
-        channels: Of the picture.
-        width: Channels of the last layer; each has half those of the next.
-        layers: How many; every one but the last halves both sides.
-        kernel: Pixels along each side that one filter sees; odd.
-        normed: Whether each layer brings a picture to mean 0 and deviation 1 before it rectifies,
-            so that no region is lost to filters that nothing passes any more.
+        channels: Number of channels of the image.
+        width: Number of channels of the last layer; each layer has half as many as the next, and 4
+            at least.
+        layers: Number of layers.
+        kernel: Kernel size, in pixels along each side; odd.
+        normed: Whether group norm with one group is applied before each ReLU. It keeps ReLU units
+            from becoming inactive for all inputs.
 
     Source:
-        Wu & He (2018), https://arxiv.org/abs/1803.08494: normalisation, here of one group
+        Group norm: Wu & He (2018), https://arxiv.org/abs/1803.08494
     """
 
     def __init__(
@@ -198,7 +201,7 @@ class Convolutions(nn.Module):
     def forward(
         self, image: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch features high wide"]:
-        """Return the states of all places of the last layer, at least 0."""
+        """Return the feature maps of the last layer."""
         maps = image.contiguous(memory_format=torch.channels_last)  # a quarter faster on a CPU
         for depth, layer in enumerate(self.layers):
             if depth:
@@ -208,22 +211,26 @@ class Convolutions(nn.Module):
         return maps
 
 
-def require_picture(kind: Kind) -> Image:
-    """Return a kind that is a picture."""
+def require_image(kind: Kind) -> Image:
+    """Return a kind of input that is an image.
+
+    Raises:
+        TypeError: For any other kind.
+    """
     if not isinstance(kind, Image):
-        raise TypeError(f"{kind} cannot be read beside a picture")
+        raise TypeError(f"{kind} cannot be read together with an image")
     return kind
 
 
-def places(picture: Image, layers: int) -> tuple[int, int]:
-    """Return how many places there are along the height and width that the dense layer reads."""
+def map_size(image: Image, layers: int) -> tuple[int, int]:
+    """Return the height and width of the feature maps that the dense layer reads."""
     halves = 2 ** (layers - 1)
-    high, wide = (-(-side // halves) for side in (picture.height, picture.width))
-    return min(MOST_PLACES, high), min(MOST_PLACES, wide)
+    high, wide = (-(-side // halves) for side in (image.height, image.width))
+    return min(MAX_SIDE, high), min(MAX_SIDE, wide)
 
 
 def reader(kind: Kind, options: ConvOptions) -> nn.Module:
-    """Return what turns a field of one kind into one vector a position."""
+    """Return the layer that maps a field of one kind to one vector per position."""
     if isinstance(kind, Tokens):
         width = kind.width or options.embedding
         return Embedding(kind.size, width, dropout=options.dropout, vectors=kind.vectors)
@@ -233,7 +240,11 @@ def reader(kind: Kind, options: ConvOptions) -> nn.Module:
 
 
 def size(kind: Kind, options: ConvOptions) -> int:
-    """Return how long the vector of a position of one field is."""
+    """Return the size of the vector per position of a field of one kind.
+
+    Raises:
+        TypeError: For a kind without a time axis.
+    """
     match kind:
         case Tokens():
             return kind.width or options.embedding
@@ -249,7 +260,7 @@ def summarise(
     mask: Bool[Tensor, "batch time"] | None,
     how: Literal["mean", "max", "mean-max"],
 ) -> Float[Tensor, "batch width"]:
-    """Return one vector a row; of mean-max the first half are means, the second the largest."""
+    """Return one vector per row; mean-max takes the mean of the first half of the channels."""
     if how != "mean-max":
         return pool(sequence, mask, how)
     half = sequence.shape[2] // 2

@@ -1,4 +1,4 @@
-"""Recurrent networks: plain RNN, LSTM and GRU, stacked and in both directions."""
+"""Recurrent networks: RNN, LSTM and GRU, stacked, in one direction or both."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -26,54 +26,58 @@ from ensuite.nn.unroll import Cell, choose
 CELLS: dict[str, Callable[..., Cell[Any]]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 OWN = {"activation": "rnn", "peepholes": "lstm", "reset": "gru"}
-"""Options that one cell alone has."""
+"""Options that only one kind of cell has."""
 
 DROPOUTS = ("dropout", "recurrent_dropout", "word_dropout", "output_dropout")
-"""Options that say how much is set to 0 while training."""
+"""Options that are dropout rates."""
 
 DOCUMENT = "document"
-"""The number of the document that a row ended in, beside the states in a carry."""
+"""Key of a carry under which the number of the last document of each row is."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecurrentOptions(BackboneOptions):
-    """A recurrent network over embedded tokens, series of values, or an image row by row.
+    """A recurrent network over texts, series of numbers, or the rows of an image.
 
     Args:
-        cell: What is repeated over time.
-        width: Size of the state of one direction.
-        layers: How many are stacked, each reading the states of the one below.
-        bidirectional: Whether a second network reads from the end.
-        embedding: Size of the vector of a token, where the data brings none.
-        init_std: Standard deviation of the initial embeddings. A language model of characters
-            learns much faster from 1, one of thousands of subwords more slowly.
-        character_embedding: Size of the vector computed from the characters of a token, where the
-            data has them.
-        characters: What reads them: a convolution, or an lstm from either end.
-        summary: What a row becomes: its last state (of each direction), the mean or the largest of
-            its states, or mean and largest side by side.
-        combine: How the states of two directions become one: side by side, added, or their mean.
-        tied: Whether a task that scores tokens does so by the vectors they are read by
-            (Press & Wolf 2017).
-        activation: What the sum of an rnn goes through.
-        peepholes: Whether the gates of an lstm see its cell: each number its own, or all of it.
-        reset: Where the reset gate of a gru stands: after the matrix, as in PyTorch, or before.
-        normalize: Whether the sums within the cell go through layer norm (Ba et al. 2016).
-        learn_start: Whether the state before the first position is learned; else it is 0.
-        initial: How the matrices of the hidden state start: uniform as in PyTorch; Glorot's;
-            orthogonal; or, of an rnn, the identity, which with relu remembers (Le et al. 2015).
-            All but uniform give the input's matrices Glorot's.
-        span: Steps over which the gates of an lstm or gru remember at first (chrono
-            initialisation); None: few, as usual. For answers that hang on what stands far back.
-        truncate: Positions that a gradient goes back through (truncated back-propagation through
-            time); none: all of them.
-        dropout: Share of the embedding, of states between layers and of the summary that is set to
-            0 while training.
-        recurrent_dropout: Share of the hidden state that the next position does not see while
-            training; the same numbers at every position (Gal & Ghahramani 2016).
-        word_dropout: Share of whole tokens that are set to 0 while training.
-        output_dropout: Share of the states that a task reads at every position that is set to 0
-            while training; the same numbers at every position (Merity et al. 2018, section 4.2).
+        cell: Kind of recurrent cell.
+        width: Size of the hidden state of each direction.
+        layers: Number of stacked layers.
+        bidirectional: Whether each layer also reads from the end to the beginning.
+        embedding: Size of a token's embedding, unless the data comes with word vectors.
+        init_std: Standard deviation of the initial embeddings. Language models of characters learn
+            much faster with 1, those of thousands of subwords more slowly.
+        character_embedding: Size of the vector computed from the characters of a word, for data
+            with characters.
+        characters: Layer that reads the characters of a word: a convolution with max pooling, or a
+            bidirectional lstm.
+        summary: One vector for a row: its last hidden state (of each direction), the mean or the
+            max over its positions, or mean and max concatenated (mean-max).
+        combine: How the outputs of the two directions are combined: concatenated (concat), their
+            sum, or their mean.
+        tied: Whether the input embedding is also the output projection of a task that predicts
+            tokens (weight tying, Press & Wolf 2017).
+        activation: Activation function of an rnn.
+        peepholes: Peephole connections from the cell of an lstm to its gates: none, diagonal, or
+            full matrices.
+        reset: Whether the reset gate of a gru is applied after the matrix product, as in PyTorch,
+            or before it, as first published.
+        normalize: Whether layer norm is applied inside the cell (Ba, Kiros & Hinton 2016).
+        learn_start: Whether the initial state is learned; otherwise it is zero.
+        initial: Initialisation of the hidden-to-hidden matrices: uniform as in PyTorch, glorot,
+            orthogonal, or, for an rnn, identity (IRNN with activation=relu, Le et al. 2015). With
+            all but uniform, the input matrices are initialised by glorot.
+        span: Number of steps that an lstm or gru can remember when training starts (chrono
+            initialisation, Tallec & Ollivier 2018); set it if answers depend on inputs far back,
+            about as many steps as they are. none: the usual gate biases.
+        truncate: Number of positions that gradients flow back through (truncated back-propagation
+            through time). none: all positions.
+        dropout: Dropout rate of the embeddings, between layers, and of the summary.
+        recurrent_dropout: Dropout rate of the hidden state from one position to the next, with one
+            mask for all positions of a row (Gal & Ghahramani 2016).
+        word_dropout: Share of tokens whose whole embedding is set to zero while training.
+        output_dropout: Dropout rate of the states that a task reads at each position, with one mask
+            for all positions of a row (Merity et al. 2018, section 4.2).
     """
 
     cell: Literal["rnn", "lstm", "gru"] = "lstm"
@@ -106,7 +110,7 @@ class RecurrentOptions(BackboneOptions):
         if min(self.width, self.layers, self.embedding, self.character_embedding) < 1:
             raise ValueError("width, layers, embedding and character_embedding must be 1 or more")
         if self.characters == "lstm" and self.character_embedding % 2:
-            raise ValueError("character_embedding must be even where an lstm reads the characters")
+            raise ValueError("character_embedding must be even with characters=lstm")
         shares = [getattr(self, name) for name in DROPOUTS]
         if min(shares) < 0 or max(shares) >= 1:
             raise ValueError(f"{', '.join(DROPOUTS)} must each be from 0 to less than 1")
@@ -115,13 +119,11 @@ class RecurrentOptions(BackboneOptions):
         if self.truncate is not None and self.truncate < 1:
             raise ValueError("truncate must be 1 position or more, or none")
         if self.span is not None and (self.span < 3 or self.cell == "rnn"):
-            raise ValueError(
-                "span must be 3 or more, and only lstm and gru have gates to remember by"
-            )
+            raise ValueError("span must be 3 or more, and is an option of lstm and gru only")
         if self.combine != "concat" and not self.bidirectional:
-            raise ValueError(f"combine={self.combine} needs two directions: bidirectional=true")
+            raise ValueError(f"combine={self.combine} needs two directions: set bidirectional=true")
         if self.initial == "identity" and self.cell != "rnn":
-            raise ValueError("initial=identity is for the rnn; lstm and gru remember by span")
+            raise ValueError("initial=identity is for the rnn; use span for lstm and gru")
         for option, cell in OWN.items():
             if self.cell != cell and getattr(self, option) != getattr(type(self), option):
                 raise ValueError(f"{option} is an option of the {cell}, not of the {self.cell}")
@@ -133,7 +135,7 @@ class RecurrentOptions(BackboneOptions):
         return frozenset({Trait.SEQUENCE, Trait.CAUSAL, Trait.STEPS, Trait.CARRIES})
 
     def make(self, features: int, width: int) -> Cell[Any]:
-        """Return one cell with its weights as they start."""
+        """Return a new cell with initialised weights."""
         own = {option: getattr(self, option) for option, cell in OWN.items() if cell == self.cell}
         cell: Cell[Any] = CELLS[self.cell](
             features,
@@ -157,13 +159,14 @@ class RecurrentOptions(BackboneOptions):
         return replace(still, output_dropout=0.0, width=8, embedding=8, character_embedding=4)
 
     def recipe(self) -> Recipe:
-        # A plain RNN diverges at the rates that suit gated cells (Pascanu et al. 2013, section 3).
+        # A simple RNN diverges at learning rates that suit gated cells (Pascanu et al. 2013,
+        # section 3).
         rate = 1e-3 if self.cell == "rnn" else 3e-3
         return Recipe(learning_rate=rate, schedule="linear", batch_size=32, clip=1.0)
 
 
 class RecurrentBackbone(Backbone):
-    """Embed every field, join them, and run the cell over time."""
+    """Embed all fields, concatenate them per position, and run the recurrent layers."""
 
     def __init__(self, options: RecurrentOptions, inputs: Inputs) -> None:
         super().__init__()
@@ -194,7 +197,7 @@ class RecurrentBackbone(Backbone):
         return self.recurrent.width
 
     def reader(self, kind: Kind) -> nn.Module:
-        """Return what turns a field of one kind into one vector a position."""
+        """Return the layer that maps a field of one kind to one vector per position."""
         options = self.options
         if isinstance(kind, Tokens):
             return Embedding(
@@ -212,30 +215,32 @@ class RecurrentBackbone(Backbone):
         return Scanlines() if isinstance(kind, Image) else nn.Identity()
 
     def read(self, inputs: Mapping[str, Tensor]) -> Float[Tensor, "batch time features"]:
-        """Turn the fields of a batch into one vector a position."""
+        """Return one vector per position: the embedded fields, concatenated."""
         pairs = zip(self.fields, self.readers, strict=True)
         fields = [read(inputs[name]) for name, read in pairs]
         return fields[0] if len(fields) == 1 else torch.cat(fields, dim=-1)
 
     def forward(self, batch: Batch) -> States:
-        """Return the states of a batch; each of its documents is read as if it stood alone."""
+        """Return the states of a batch; the state is reset at the start of each document."""
         features = self.read(batch.inputs)
         start, mark = self.start(batch)
         sequence, state = self.recurrent(features, batch.mask, start, batch.documents)
         summary = self.dropout(self.summarise(sequence, batch.mask, state))
-        return States(summary, self.shown(sequence), carry={**self.recurrent.pack(state), **mark})
+        carry = {**self.recurrent.pack(state), **mark}
+        return States(summary, self.drop_output(sequence), carry=carry)
 
-    def shown(self, sequence: Float[Tensor, "batch time width"]) -> Tensor:
-        """Return what a task sees of the states: while training, some numbers of a row are 0."""
+    def drop_output(self, sequence: Float[Tensor, "batch time width"]) -> Tensor:
+        """Apply ``output_dropout`` to the states of all positions."""
         if not self.training or not self.options.output_dropout:
             return sequence
         ones = sequence.new_ones(len(sequence), 1, sequence.shape[2])
         return sequence * F.dropout(ones, self.options.output_dropout)
 
     def start(self, batch: Batch) -> tuple[CellStates, Carry]:
-        """Return the state that each row goes on from, and the number of its last document.
+        """Return the initial state of each row, and a carry with the number of its last document.
 
-        A row whose first document is not the one that the batch before ended in starts anew.
+        The state is carried over from the previous batch, unless the first document of a row is not
+        the one that the previous batch ended in.
         """
         begun, carry = self.recurrent.begin(len(batch)), batch.carry or {}
         state = self.recurrent.unpack(carry) if carry else begun
@@ -245,14 +250,14 @@ class RecurrentBackbone(Backbone):
         real = torch.ones_like(batch.documents, dtype=torch.bool) if mask is None else mask
         first, last = edges(batch.documents, real)
         if before is not None:
-            empty = ~real.any(1)  # nothing was read: all stays as it was
+            empty = ~real.any(1)  # rows of padding alone keep their document
             last = torch.where(empty, before, last)
             goes_on = (first == before) | empty
             state = tuple(choose(goes_on, *pair) for pair in zip(state, begun, strict=True))
         return state, {DOCUMENT: last}
 
     def summarise(self, sequence: Tensor, mask: Tensor | None, state: CellStates) -> Tensor:
-        """Return one vector a row, as ``options.summary`` says."""
+        """Return one vector per row, as ``options.summary`` says."""
         how = self.options.summary
         if how == "last":
             return self.recurrent.last(state)
@@ -261,28 +266,28 @@ class RecurrentBackbone(Backbone):
         return pool(sequence, mask, how)
 
     def begin(self, batch: Batch) -> Carry:
-        """Return the state before the first position: zeros, or what was learned."""
+        """Return the initial state: zeros, or the learned one."""
         return self.recurrent.pack(self.recurrent.begin(len(batch)))
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
-        """Take one position into the state."""
+        """Run the network for one position."""
         embedded = self.read({name: tensor[:, None] for name, tensor in inputs.items()})[:, 0]
         output, state = self.recurrent.step(embedded, self.recurrent.unpack(carry))
         return States(output, output), {**carry, **self.recurrent.pack(state)}
 
 
 class Scanlines(nn.Module):
-    """An image as a sequence: its rows from top to bottom."""
+    """Read an image as a sequence of its rows, from top to bottom."""
 
     def forward(
         self, image: Float[Tensor, "batch channel height width"]
     ) -> Float[Tensor, "batch height features"]:
-        """Return all channels of a row side by side."""
+        """Return one vector per row of pixels, all channels concatenated."""
         return image.transpose(1, 2).flatten(2)
 
 
 def size(kind: Kind, options: RecurrentOptions) -> int:
-    """Return how long the vector of a position of one field is."""
+    """Return the size of the vector per position of a field of one kind."""
     match kind:
         case Tokens():
             return kind.width or options.embedding

@@ -1,4 +1,4 @@
-"""Sequence to sequence: an encoder, and a recurrent decoder that may look back at it."""
+"""Sequence to sequence: an encoder, and a recurrent decoder with optional attention."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,42 +19,49 @@ from ensuite.nn.attention import Attention, Memory
 from ensuite.nn.embed import Embedding
 from ensuite.nn.recurrent import CellStates, Recurrent
 
-MOST_REGIONS = 8
-"""Along the longer side of a picture: it is halved until no more are left, or its half is."""
+MAX_REGIONS = 8
+"""Largest number of regions along the longer side of an image: its size is halved until there are
+no more, and at least ``MIN_HALVINGS`` times."""
 
-FEWEST_HALVINGS = 2
-"""Of a small picture too, so that a region sees what lies around it."""
+MIN_HALVINGS = 2
+"""Number of halvings of a small image, so that each region covers several pixels."""
 
-PLACE_SCALE = 0.1
-"""Of the vectors that tell regions apart before anything is learned."""
+POSITION_STD = 0.1
+"""Standard deviation of the initial position vectors of the regions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seq2SeqOptions(BackboneOptions):
-    """An encoder reads a sequence, or a picture, into states; a decoder starts there and writes.
+    """An encoder for a text or an image, and a recurrent decoder that generates a text.
 
-    A text is read by a recurrent network, a picture by convolutions, each region left a state.
+    The encoder of a text is a recurrent network with one state per token. The encoder of an image
+    is a convolutional network with one state per region.
 
     Args:
-        cell: What is repeated over time: in the decoder, and in the encoder of a text.
-        width: Size of the state of the decoder, and of all directions of the encoder together.
-        layers: How many of them are stacked.
-        bidirectional: Whether a text is also read from the end.
-        reverse: Whether a text is read backwards: the last words read are then its first.
-        attention: How the decoder looks at all states of the encoder; none: it starts from what
-            they end in alone.
-        feeding: Whether the decoder also reads what it saw one step before (input feeding).
-        embedding: Size of the vector of a token.
-        tied: Whether the scores of the output tokens are products with their own vectors.
-        dropout: Share of embeddings, of states between layers and of the output set to 0 while
-            training; one mask for all positions.
+        cell: Kind of recurrent cell of the decoder, and of the encoder of a text.
+        width: Size of the hidden state of the decoder, and of the encoder's states; two directions
+            share it.
+        layers: Number of recurrent layers of the decoder, and of the encoder of a text.
+        bidirectional: Whether a text is also read from the end to the beginning.
+        reverse: Whether the order of the source text is reversed (Sutskever et al. 2014).
+        attention: Score function of the decoder's attention to the encoder's states: additive
+            (Bahdanau), dot or general (Luong). none: no attention, so that only the decoder's
+            initial state depends on the source.
+        feeding: Whether the decoder also reads its previous output after attention (input feeding,
+            Luong et al. 2015).
+        embedding: Size of a token's embedding, in the encoder and in the decoder.
+        tied: Whether the decoder's input embedding is also the output projection (weight tying).
+        dropout: Dropout rate of the embeddings, between layers, of the encoder's states and of the
+            output. For the embeddings there is one mask for all positions of a row.
 
     Sources:
-        Sutskever, Vinyals & Le (2014), https://arxiv.org/abs/1409.3215: deep, reversed
-        Bahdanau, Cho & Bengio (2015), https://arxiv.org/abs/1409.0473: additive attention
-        Luong, Pham & Manning (2015), https://arxiv.org/abs/1508.04025: dot, general, feeding
-        Of pictures: Vinyals et al. (2015), https://arxiv.org/abs/1411.4555: the state to start from
-        Xu et al. (2015), https://arxiv.org/abs/1502.03044: attention over regions
+        Deep networks, reversed source: Sutskever, Vinyals & Le (2014),
+        https://arxiv.org/abs/1409.3215
+        Additive attention: Bahdanau, Cho & Bengio (2015), https://arxiv.org/abs/1409.0473
+        Dot and general attention, input feeding: Luong, Pham & Manning (2015),
+        https://arxiv.org/abs/1508.04025
+        Images: Vinyals et al. (2015), https://arxiv.org/abs/1411.4555; with attention: Xu et al.
+        (2015), https://arxiv.org/abs/1502.03044
     """
 
     cell: Literal["rnn", "lstm", "gru"] = "gru"
@@ -74,11 +81,11 @@ class Seq2SeqOptions(BackboneOptions):
         if min(self.width, self.layers, self.embedding) < 1:
             raise ValueError("width, layers and embedding must be 1 or more")
         if self.bidirectional and self.width % 2:
-            raise ValueError("width must be even where two directions share it")
+            raise ValueError("width must be even with bidirectional=true")
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout must be from 0 to less than 1")
         if self.attention == "none" and self.feeding:
-            raise ValueError("feeding hands on what attention saw: choose an attention with it")
+            raise ValueError("feeding needs attention: set attention to additive, dot or general")
 
     @property
     def traits(self) -> frozenset[Trait]:
@@ -95,7 +102,7 @@ class Seq2SeqOptions(BackboneOptions):
 
 
 class Seq2Seq(Backbone):
-    """Encode the source once; write from there, reading each token written before."""
+    """An encoder, and a decoder that reads the previous token at each step."""
 
     def __init__(self, options: Seq2SeqOptions, inputs: Inputs) -> None:
         super().__init__()
@@ -126,7 +133,7 @@ class Seq2Seq(Backbone):
         return self.embed if self.options.tied else None
 
     def forward(self, batch: Batch) -> States:
-        """Return one state for each position of the decoder, all its inputs being given."""
+        """Return one state per position of the decoder, for given inputs (teacher forcing)."""
         memory, state = self.encode(batch)
         words = self.embed(batch.inputs[DECODER])
         summary = state[-1][0]
@@ -142,7 +149,7 @@ class Seq2Seq(Backbone):
         return States(summary, torch.stack(sequence, dim=1))
 
     def encode(self, batch: Batch) -> tuple[Memory | None, CellStates]:
-        """Read the source: what the decoder may look at, and the state it starts from."""
+        """Encode the source; return the memory for attention, and the decoder's initial state."""
         states, mask, summary = self.encoder(batch)
         memory = None if self.attention is None else self.attention.remember(states, mask)
         empty = self.decoder.begin(len(summary))
@@ -152,7 +159,11 @@ class Seq2Seq(Backbone):
     def look(
         self, hidden: Float[Tensor, "batch position width"], memory: Memory | None
     ) -> tuple[Float[Tensor, "batch position width"], Float[Tensor, "batch position time"] | None]:
-        """Return hidden states with what each sees of the source, and where it looked."""
+        """Return the decoder's outputs after attention, and the attention weights.
+
+        An output combines a hidden state with its context vector; without attention it is the
+        hidden state, and the weights are None.
+        """
         if memory is None or self.attention is None or self.combine is None:
             return self.dropout(hidden), None
         context, weights = self.attention(hidden, memory)
@@ -160,7 +171,7 @@ class Seq2Seq(Backbone):
         return self.dropout(self.encoder.squash(self.combine(both))), weights
 
     def begin(self, batch: Batch) -> Carry:
-        """Encode the source; what the decoder needs of it goes along in the carry."""
+        """Encode the source, and return a carry with the memory and the decoder's state."""
         memory, state = self.encode(batch)
         carry = dict(self.decoder.pack(state))
         if memory is not None:
@@ -171,7 +182,7 @@ class Seq2Seq(Backbone):
         return carry
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
-        """Take one more token of the decoder into the state."""
+        """Decode one more token."""
         word = self.embed(inputs[DECODER][:, None])[:, 0]
         if self.options.feeding:
             word = torch.cat([word, carry["seen"]], dim=-1)
@@ -192,16 +203,16 @@ Encoded = tuple[
     Float[Tensor, "batch time memory"], Bool[Tensor, "batch time"] | None,
     Float[Tensor, "batch summary"],
 ]  # fmt: skip
-"""What may be looked at, where it is real, and all in one vector."""
+"""Output of an encoder: states for attention, their mask, and one vector for the whole source."""
 
 
 class TokenEncoder(nn.Module):
-    """Read a sequence of tokens by a recurrent network.
+    """Recurrent encoder of a text.
 
     Attributes:
-        width: Size of the states that may be looked at.
-        summary: Size of all last states together.
-        squash: What the start of the decoder, and what it sees with its states, passes through.
+        width: Size of the state of each token.
+        summary: Size of the vector for the whole text: all last states, concatenated.
+        squash: Activation of the decoder's initial state, and of its outputs after attention.
     """
 
     def __init__(self, options: Seq2SeqOptions, field: str, kind: Any) -> None:
@@ -222,7 +233,7 @@ class TokenEncoder(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, batch: Batch) -> Encoded:
-        """Return every state, in the order of the source, and all last states side by side."""
+        """Return the states, in the order of the source, their mask, and all last states."""
         tokens, mask = batch.inputs[self.field], batch.mask
         if self.reverse:
             tokens, flipped = tokens.flip(1), None if mask is None else mask.flip(1)
@@ -233,35 +244,36 @@ class TokenEncoder(nn.Module):
         return states, mask, torch.cat([part for state in last for part in state], dim=-1)
 
 
-class PictureEncoder(nn.Module):
-    """Read a picture by convolutions; where a region lies is added to what it shows.
+class ImageEncoder(nn.Module):
+    """Convolutional encoder of an image, with a learned position vector per region.
 
-    The decoder starts from what sets a picture apart from a blank one, at one length for all: what
-    all pictures share would drown it. Nothing is squashed, for while a network learns how captions
-    usually go, a tanh is pushed to its limits, where no gradient tells it of pictures any more.
+    The vector for the whole image is the difference between its feature maps and those of a blank
+    image, normalised to one length: without this, what all images have in common outweighs the
+    differences between them. There is no tanh, because it saturates early in training, while the
+    network learns the most frequent words of all captions, and then passes no gradient on.
 
     Attributes:
-        width: Size of the states that may be looked at, a region each, the rows one by one.
-        summary: Size of all regions together.
-        squash: What the start of the decoder, and what it sees with its states, passes through.
+        width: Size of the state of each region; regions are in the order of rows.
+        summary: Size of the vector for the whole image.
+        squash: Activation of the decoder's initial state, and of its outputs after attention.
     """
 
     def __init__(self, options: Seq2SeqOptions, field: str, kind: Any) -> None:
         super().__init__()
         self.field = field
         longest = max(kind.height, kind.width)
-        halvings = max(FEWEST_HALVINGS, ceil(log2(longest / MOST_REGIONS)))
+        halvings = max(MIN_HALVINGS, ceil(log2(longest / MAX_REGIONS)))
         self.convolve = Convolutions(kind.channels, options.width, 1 + halvings, normed=True)
         regions = prod(ceil(side / 2**halvings) for side in (kind.height, kind.width))
         self.width, self.summary = options.width, options.width * regions
         self.places = None
         if options.attention != "none":
-            self.places = nn.Parameter(torch.randn(regions, options.width) * PLACE_SCALE)
+            self.places = nn.Parameter(torch.randn(regions, options.width) * POSITION_STD)
         self.squash = nn.Identity()
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, batch: Batch) -> Encoded:
-        """Return the state of every region, and all of them in one vector."""
+        """Return the states of all regions, no mask, and the vector for the whole image."""
         image = batch.inputs[self.field]
         maps = self.convolve(torch.cat([image, torch.zeros_like(image[:1])]))
         regions = maps[:-1].flatten(2).transpose(1, 2)
@@ -271,8 +283,8 @@ class PictureEncoder(nn.Module):
         return self.dropout(placed), None, self.dropout(summary)
 
 
-ENCODERS: dict[str, type[TokenEncoder | PictureEncoder]] = {
+ENCODERS: dict[str, type[TokenEncoder | ImageEncoder]] = {
     "tokens": TokenEncoder,
-    "image": PictureEncoder,
+    "image": ImageEncoder,
 }
-"""What reads a source, by its kind."""
+"""Encoders, by kind of source."""

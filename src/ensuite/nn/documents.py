@@ -41,27 +41,27 @@ class Documents(NamedTuple):
         joined = outputs.flatten(0, 1).index_select(0, self.places).view(*self.real.shape, -1)
         return joined * self.real[..., None]
 
-    def start(self, begun: State, state: State, *, ahead: bool) -> State:
+    def start(self, begun: State, state: State, *, forwards: bool) -> State:
         """Return the initial state of each document.
 
         Args:
             begun: Initial state, one row per document, of all but the first document of a row.
             state: Initial state of each row of the batch, for the first document read.
-            ahead: Whether rows are read forwards.
+            forwards: Whether rows are read forwards.
         """
         numbers = torch.arange(len(self.row), device=self.row.device)
-        goes_on = self.ends[0 if ahead else 1].index_select(0, self.row) == numbers
+        goes_on = self.ends[0 if forwards else 1].index_select(0, self.row) == numbers
         return choose(goes_on, _take(state, self.row), begun)
 
-    def end(self, after: State, state: State, *, ahead: bool) -> State:
+    def end(self, after: State, state: State, *, forwards: bool) -> State:
         """Return the last state of each row of the batch.
 
         Args:
             after: Last state of each document.
             state: Initial state of each row, which a row of padding alone keeps.
-            ahead: Whether rows are read forwards.
+            forwards: Whether rows are read forwards.
         """
-        last = self.ends[1 if ahead else 0]
+        last = self.ends[1 if forwards else 0]
         return choose(last >= 0, _take(after, last.clamp(min=0)), state)
 
 

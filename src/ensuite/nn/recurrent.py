@@ -106,36 +106,38 @@ class Recurrent(nn.Module):
                 f"{len(state)}: pass the state that the same layer returned."
             )
         if documents is None or bool((documents == documents[:, :1]).all()):  # one per row
-            return self._read(inputs, mask, state)
+            return self._run(inputs, mask, state)
         real = torch.ones_like(documents, dtype=torch.bool) if mask is None else mask
-        apart = documents_of(documents, real)
-        if apart is None:
-            return self._read(inputs, mask, state)
-        return self._read_apart(apart, inputs, state)
+        separate = documents_of(documents, real)
+        if separate is None:
+            return self._run(inputs, mask, state)
+        return self._run_documents(separate, inputs, state)
 
-    def _read_apart(
-        self, apart: Documents, inputs: Tensor, state: CellStates
+    def _run_documents(
+        self, documents: Documents, inputs: Tensor, state: CellStates
     ) -> tuple[Tensor, CellStates]:
-        """Run over documents instead of rows, each in a row of its own."""
-        ways = [number % self.directions == 0 for number in range(len(state))]
-        triples = zip(self.begin(len(apart.row)), state, ways, strict=True)
-        start = [apart.start(begun, old, ahead=way) for begun, old, way in triples]
-        outputs, after = self._read(apart.split(inputs), apart.mask, start)
-        triples = zip(after, state, ways, strict=True)
-        last = [apart.end(new, old, ahead=way) for new, old, way in triples]
-        return apart.join(outputs), tuple(last)
+        """Run all layers over documents, each in a row of its own."""
+        forwards = [number % self.directions == 0 for number in range(len(state))]
+        triples = zip(self.begin(len(documents.row)), state, forwards, strict=True)
+        start = [documents.start(begun, old, forwards=way) for begun, old, way in triples]
+        outputs, after = self._run(documents.split(inputs), documents.mask, start)
+        triples = zip(after, state, forwards, strict=True)
+        last = [documents.end(new, old, forwards=way) for new, old, way in triples]
+        return documents.join(outputs), tuple(last)
 
-    def _read(
+    def _run(
         self, inputs: Tensor, mask: Tensor | None, state: Sequence[tuple[Tensor, ...]]
     ) -> tuple[Tensor, CellStates]:
         """Run all layers, from the bottom to the top."""
         states = iter(state)
         last: list[tuple[Tensor, ...]] = []
-        for depth, (ahead, *back) in enumerate(self._by_layer()):
+        for depth, cells in enumerate(self._by_layer()):
             inputs = self.dropout(inputs) if depth else inputs
-            read = [read_ahead(ahead, inputs, mask, next(states), self.truncate)]
-            read += [read_back(cell, inputs, mask, next(states), self.truncate) for cell in back]
-            outputs, after = zip(*read, strict=True)
+            results = [
+                run(cell, inputs, mask, next(states), self.truncate)
+                for cell, run in zip(cells, (run_forwards, run_backwards), strict=False)
+            ]
+            outputs, after = zip(*results, strict=True)
             inputs = self._combine(outputs)
             last += after
         return inputs, tuple(last)
@@ -218,7 +220,7 @@ class Recurrent(nn.Module):
         return [cells[i : i + self.directions] for i in range(0, len(cells), self.directions)]
 
 
-def read_ahead(
+def run_forwards(
     cell: Cell[Any],
     inputs: Tensor,
     mask: Tensor | None,
@@ -242,7 +244,7 @@ def read_ahead(
     return torch.cat(outputs, dim=1), state
 
 
-def read_back(
+def run_backwards(
     cell: Cell[Any],
     inputs: Tensor,
     mask: Tensor | None,
@@ -251,5 +253,5 @@ def read_back(
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Run a cell backwards over time; the output of each position is at the same index."""
     flipped = None if mask is None else mask.flip(1)
-    outputs, state = read_ahead(cell, inputs.flip(1), flipped, state, truncate)
+    outputs, state = run_forwards(cell, inputs.flip(1), flipped, state, truncate)
     return outputs.flip(1), state

@@ -1,1 +1,1 @@
-"""Tables, figures and words about runs: on a terminal, on one self-contained page, on a card."""
+"""Reports on runs: tables for a terminal, figures on a self-contained page, a model card."""

@@ -1,7 +1,7 @@
-"""Figures as plotly's JSON, each with the same in words for whoever cannot see it.
+"""Figures as plotly JSON, each with a description in words for accessibility.
 
-They are plain dictionaries: importing plotly's own classes costs more than the page does. Colours
-of text, axes and grid are left to the page's style sheet, which knows light, dark and print.
+They are plain dictionaries, because importing plotly's classes takes longer than writing the page.
+The page's style sheet sets the colours of text, axes and grid for light mode, dark mode and print.
 """
 
 import html
@@ -14,26 +14,26 @@ from ensuite.report import words
 from ensuite.report.values import Confusion, Curve, Leaderboard, Row
 
 ACCENT = "#0072B2"
-"""Okabe & Ito's blue, https://jfly.uni-koeln.de/color/: what the page wants seen first."""
+"""The blue of Okabe & Ito's palette, https://jfly.uni-koeln.de/color/; marks the winner."""
 
 COLOURS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""The rest of their palette, less yellow (too faint on white) and black."""
+"""The rest of the palette, without yellow (too faint on white) and black."""
 
 GREY = "#808890"
 
 DASHES = ("solid", "dash", "dot")
-"""Told apart once the colours are used up."""
+"""Line styles, used in turn when there are more lines than colours."""
 
 MOST_COUNTS = 10
-"""A confusion matrix with more labels has cells too small for a number on a telephone."""
+"""With more labels, the cells of a confusion matrix are too small for counts on a phone."""
 
 MOST_LABELS = 30
-"""With more, their names cannot be read beside the matrix."""
+"""With more labels, their names beside the confusion matrix are unreadable."""
 
 MOST_CONFUSIONS_TOLD = 3
 
 MANY_POWERS = 6
-"""Of ten, along an axis: each has a tick of its own, and there is no room for 2 and 5 between."""
+"""With this many powers of ten on a logarithmic axis, only the powers themselves get a tick."""
 
 
 def line_styles(names: Iterable[str], winner: str | None) -> dict[str | None, Part]:
@@ -50,7 +50,7 @@ def line_styles(names: Iterable[str], winner: str | None) -> dict[str | None, Pa
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return which (cost, goodness) none beats in one without losing in the other, cheapest first.
+    """Return the indices of the Pareto-optimal (cost, score) points, cheapest first.
 
     >>> pareto_front([(1.0, 0.7), (0.3, 0.8), (1.1, 0.9), (2.0, 0.9)])
     [1, 2]
@@ -63,7 +63,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def score_against_cost(leaderboard: Leaderboard, unit: str) -> Figure | None:
-    """Draw score over the time one input takes, or nothing where fewer than two rows have both."""
+    """Plot score against latency; None if fewer than two rows have both."""
     rows = sorted(
         (row for row in leaderboard.rows if row.score is not None and row.latency_ms),
         key=lambda row: row.latency_ms or 0,
@@ -77,8 +77,9 @@ def score_against_cost(leaderboard: Leaderboard, unit: str) -> Figure | None:
     return Figure(
         title="Score against cost",
         caption=f"{'Higher' if leaderboard.higher_is_better else 'Lower'} and further left is "
-        "better. The dotted line is the front: on it are the rows that no other beats in both. "
-        "Bars are the spread over seeds." + _left_out(leaderboard.rows, rows),
+        "better. The dotted line is the Pareto front: no other row is better in both score and "
+        "latency. Error bars are the standard deviation over seeds."
+        + _left_out(leaderboard.rows, rows),
         words=tuple(_priced(row, on_front=row in front) for row in rows),
         data=(
             _steps(front, until=rows[-1]),
@@ -92,7 +93,7 @@ def score_against_cost(leaderboard: Leaderboard, unit: str) -> Figure | None:
 def learning_curves(
     curves: Sequence[Curve], metric: str, winner: str | None, budget: str
 ) -> Figure | None:
-    """Draw the validation score of every seed over the share of the budget spent."""
+    """Plot the validation score of every seed against the share of the budget spent."""
     curves = [curve for curve in curves if curve.points]
     if not curves:
         return None
@@ -100,7 +101,7 @@ def learning_curves(
     styles = line_styles(names, winner)
     return Figure(
         title="Learning curves",
-        caption=f"Validation {metric}, a line for each seed. The upright line is the end of the "
+        caption=f"Validation {metric}, one line per seed. The vertical line marks the end of the "
         f"budget{f' ({budget})' if budget else ''}.",
         words=tuple(map(_told, curves)),
         data=tuple(
@@ -118,12 +119,12 @@ def learning_curves(
 
 
 def confusion_matrix(confusion: Confusion) -> Figure:
-    """Draw what was taken for what: a row for each truth, its shade the share of that truth."""
+    """Draw a confusion matrix whose rows (true labels) are shaded by their share."""
     few = len(confusion.labels) <= MOST_COUNTS
     ticks = _ticks(confusion.labels, size=12 if few else 9)
     return Figure(
         title=confusion.name,
-        caption="" if few else "Hover over a cell, or touch it, for its labels and counts.",
+        caption="" if few else "Hover over or tap a cell to see its labels and counts.",
         words=tuple(_confused(confusion)),
         data=(_cells(confusion, few),),
         layout=_layout(
@@ -145,7 +146,7 @@ def _ticks(labels: Sequence[str], size: int) -> Part:
 
 
 def _cells(confusion: Confusion, counted: bool) -> Part:
-    """Return the matrix as a heatmap, with its counts in the cells where they fit."""
+    """Return the matrix as a heatmap, with counts in the cells if they fit."""
     names = [_label(label, 40) for label in confusion.labels]
     return {
         "type": "heatmap",
@@ -159,8 +160,8 @@ def _cells(confusion: Confusion, counted: bool) -> Part:
         "xgap": 1 if counted else 0,
         "ygap": 1 if counted else 0,
         "customdata": [[[true, taken] for taken in names] for true in names],
-        "hovertemplate": "%{customdata[0]} taken as %{customdata[1]}: %{text} of these, "
-        "%{z:.0%}<extra></extra>",
+        "hovertemplate": "%{customdata[0]} predicted as %{customdata[1]}: %{text} (%{z:.0%})"
+        "<extra></extra>",
     }
 
 
@@ -169,11 +170,11 @@ def _layout(height: int, xaxis: Part, yaxis: Part, **more: Any) -> Part:
         "height": height,
         "xaxis": xaxis,
         "yaxis": yaxis,
-        "margin": {"l": 8, "r": 20, "t": 8, "b": 8},  # the axes' automargin adds what they need
+        "margin": {"l": 8, "r": 20, "t": 8, "b": 8},  # the axes' automargin adds to this
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "system-ui, sans-serif", "size": 13},
-        "dragmode": False,  # a finger scrolls the page
+        "dragmode": False,  # so that dragging on a touch screen scrolls the page
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         "showlegend": False,
         **more,
@@ -185,7 +186,7 @@ def _axis(title: str, **more: Any) -> Part:
 
 
 def _latencies(rows: Sequence[Row], unit: str) -> Part:
-    """Return an axis in milliseconds with room for the names beside the outermost dots."""
+    """Return a log axis in milliseconds, with room for the names beside the outermost points."""
     first, last = (math.log10(row.latency_ms or 1) for row in (rows[0], rows[-1]))
     room = 0.25 * (last - first) + 0.1
     powers = range(math.floor(first - room), math.ceil(last + room))
@@ -201,17 +202,17 @@ def _latencies(rows: Sequence[Row], unit: str) -> Part:
 
 
 def _priced(row: Row, on_front: bool) -> str:
-    beaten = "no other beats it in both" if on_front else "another beats it in both"
-    return f"{row.name}: {row.score:.3g} at {words.latency(row.latency_ms)}; {beaten}."
+    place = "on the Pareto front" if on_front else "not on the Pareto front"
+    return f"{row.name}: {row.score:.3g} at {words.latency(row.latency_ms)}; {place}."
 
 
 def _left_out(rows: Sequence[Row], drawn: Sequence[Row]) -> str:
     names = [row.name for row in rows if row not in drawn]
-    return f" Without a score or a time: {words.listed(names)}." if names else ""
+    return f" Not drawn, for lack of a score or a latency: {words.listed(names)}." if names else ""
 
 
 def _steps(front: Sequence[Row], until: Row) -> Part:
-    """Return the front as steps, on to the time of the slowest row."""
+    """Return the Pareto front as a step line, up to the latency of the slowest row."""
     return {
         "type": "scatter",
         "mode": "lines",
@@ -246,12 +247,15 @@ def _dots(rows: Sequence[Row], front: Sequence[Row], winner: str | None) -> Part
 
 
 def _names(rows: Sequence[Row]) -> Part:
-    """Write each name at an end of its bar, in turn above and below: neighbours stay apart."""
+    """Place names alternately above and below the error bars, so that neighbours do not overlap."""
     sides = [1 if place % 2 == 0 else -1 for place in range(len(rows))]
     return {
         "type": "scatter",
         "mode": "markers+text",
-        "marker": {"size": 14, "opacity": 0},  # unseen: it holds the name off the dot
+        "marker": {
+            "size": 14,
+            "opacity": 0,
+        },  # invisible; keeps the name away from the visible marker
         "x": [row.latency_ms for row in rows],
         "y": [
             (row.score or 0) + side * (row.spread or 0)
@@ -265,7 +269,7 @@ def _names(rows: Sequence[Row]) -> Part:
 
 
 def _label(name: str, length: int = 24) -> str:
-    """Return a name that plotly draws as it is: it would read tags in it."""
+    """Shorten and escape a name, because plotly interprets HTML tags in text."""
     return html.escape(words.shorten(name, length))
 
 
@@ -302,7 +306,7 @@ def _told(curve: Curve) -> str:
 
 
 def _confused(confusion: Confusion) -> list[str]:
-    """Tell how many were right, then the most frequent confusions."""
+    """Return the number of correct predictions, then the most frequent confusions."""
     counts, labels = confusion.counts, confusion.labels
     right = sum(row[place] for place, row in enumerate(counts))
     total = sum(map(sum, counts))
@@ -313,6 +317,6 @@ def _confused(confusion: Confusion) -> list[str]:
         if count and taken != true
     ]
     most = sorted(wrong, key=lambda it: -it[0])[:MOST_CONFUSIONS_TOLD]
-    return [f"{right:,} of {total:,} right."] + [
-        f"{true} taken as {taken}: {count:,}." for count, true, taken in most
+    return [f"{right:,} of {total:,} correct."] + [
+        f"{true} predicted as {taken}: {count:,}." for count, true, taken in most
     ]

@@ -1,4 +1,4 @@
-// Sort a table by the column whose heading is pressed; press again for the other way round.
+// Sort a table by the column whose heading is clicked; a second click reverses the order.
 for (const table of document.querySelectorAll("table.sortable")) {
   const headings = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
@@ -7,7 +7,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
       const down = heading.getAttribute("aria-sort") !== "descending";
       const key = (row) => row.cells[place].dataset.key;
       const rows = [...body.rows].sort((a, b) => {
-        if (!key(a) || !key(b)) return !key(a) - !key(b); // nothing to sort by: last either way
+        if (!key(a) || !key(b)) return !key(a) - !key(b); // empty cells come last in both orders
         const order = key(a).localeCompare(key(b), "en", { numeric: false });
         const difference = key(a) - key(b);
         return (down ? -1 : 1) * (Number.isNaN(difference) ? order : difference);
@@ -19,7 +19,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// The drawing program lies in this page, compressed; it is unpacked here, not fetched.
+// plotly.js is embedded in this page, compressed; it is unpacked here instead of downloaded.
 async function draw(packed, plots) {
   const bytes = Uint8Array.from(atob(packed.textContent), (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -36,7 +36,7 @@ async function draw(packed, plots) {
 const packed = document.getElementById("plotly");
 if (packed) {
   draw(packed, document.querySelectorAll(".plot")).catch((error) => {
-    document.body.classList.add("undrawn"); // the words below each figure stay
+    document.body.classList.add("undrawn"); // the text below each figure remains
     console.error(error);
   });
 }

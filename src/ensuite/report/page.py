@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a comparison or a run: nothing is fetched, all is escaped."""
+"""A self-contained HTML page about a comparison or a run: loads nothing, escapes everything."""
 
 import base64
 import gzip
@@ -20,11 +20,11 @@ from ensuite.report.values import ComparisonPage, Leaderboard, Row, RunPage
 from ensuite.report.verdict import too_short
 
 MOST_FACTS = 6
-"""Figures of the winner that stand out above a comparison's table."""
+"""Number of the winner's figures that are shown above a comparison's table."""
 
 
 def comparison_html(page: ComparisonPage) -> str:
-    """Return the page of a comparison: the answer, the table, then what it rests on."""
+    """Return the page of a comparison: the recommendation, the table, then the evidence."""
     board = page.leaderboard
     table = columns(board, page.unit)
     names = [row.name for row in board.rows]
@@ -36,7 +36,7 @@ def comparison_html(page: ComparisonPage) -> str:
     return _render(
         page,
         title=f"{board.task} · {board.data}",
-        headline=page.verdict[0] if page.verdict else f"{board.winner} is the one to take.",
+        headline=page.verdict[0] if page.verdict else f"{board.winner} is the recommended model.",
         sentences=page.verdict[1:],
         facts=facts(table, names.index(board.winner))[:MOST_FACTS] if board.winner else [],
         table=[column for column in table if column.title != "note"],
@@ -50,7 +50,7 @@ def comparison_html(page: ComparisonPage) -> str:
 
 
 def run_html(page: RunPage) -> str:
-    """Return the page of one trained run, in the same order and style."""
+    """Return the page of one trained run, in the same order and style as a comparison's."""
     row = page.row
     board = leaderboard_of(page)
     figures = facts(columns(board, page.unit), 0)
@@ -76,7 +76,7 @@ def run_html(page: RunPage) -> str:
 
 
 def leaderboard_of(page: RunPage) -> Leaderboard:
-    """Return a run as a comparison of one."""
+    """Return a run as a leaderboard of one row."""
     return Leaderboard(
         task=page.task,
         data=page.data,
@@ -92,7 +92,7 @@ def leaderboard_of(page: RunPage) -> Leaderboard:
 
 
 def ledger(rows: Sequence[Row], unit: str) -> list[tuple[str, str]]:
-    """Return lines on what each row did not read; none where it is not known."""
+    """Return the lines about truncated inputs, for each row where truncation is known."""
     known = [row for row in rows if row.truncated_rows is not None]
     cut = [row for row in known if row.truncated_rows]
     if known and not cut:
@@ -101,7 +101,7 @@ def ledger(rows: Sequence[Row], unit: str) -> list[tuple[str, str]]:
 
 
 def _render(page: ComparisonPage | RunPage, figures: Sequence[Figure | None], **more: Any) -> str:
-    """Fill the template with what both kinds of page have, and ``more``."""
+    """Render the template with the fields that both kinds of page share, and ``more``."""
     drawn = [figure for figure in figures if figure]
     text = (
         _templates()
@@ -119,12 +119,12 @@ def _render(page: ComparisonPage | RunPage, figures: Sequence[Figure | None], **
             plotly=_packed_plotly() if drawn or page.confusions else "",
         )
     )
-    return text.encode("utf-8", "replace").decode("utf-8")  # half a character cannot be written
+    return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be encoded
 
 
 @cache
 def _templates() -> Environment:
-    """Return the templates beside this file, with the words they use as filters."""
+    """Return the templates beside this file, with their filters."""
     templates = Environment(
         loader=PackageLoader("ensuite.report", "."),
         autoescape=True,
@@ -146,7 +146,9 @@ def _templates() -> Environment:
 
 @cache
 def _packed_plotly() -> str:
-    packed = gzip.compress(get_plotlyjs().encode(), mtime=0)  # no time: the same page twice
+    packed = gzip.compress(
+        get_plotlyjs().encode(), mtime=0
+    )  # without a time stamp, equal pages have equal bytes
     return base64.b64encode(packed).decode()
 
 
@@ -167,7 +169,7 @@ def _cut(row: Row, unit: str) -> str:
 
 
 def _link(folder: str) -> str:
-    """Return the address of a folder beside the page, whatever its name.
+    """Return the relative URL of a folder beside the page, with any name.
 
     >>> _link("trials/lstm:layers=2"), _link("//elsewhere")
     ('./trials/lstm%3Alayers%3D2', './//elsewhere')
@@ -176,7 +178,7 @@ def _link(folder: str) -> str:
 
 
 def _embedded(picture: bytes) -> str:
-    """Return a PNG as an address that holds it.
+    """Return a PNG as a data URL.
 
     >>> _embedded(b"PNG")
     'data:image/png;base64,UE5H'
@@ -185,7 +187,7 @@ def _embedded(picture: bytes) -> str:
 
 
 def _opinions(others: Mapping[str, str]) -> str:
-    """Return what the others said: once, where they agree.
+    """Return the predictions of the other candidates; a single one if they agree.
 
     >>> _opinions({"gru": "positive", "rnn": "positive"}), _opinions({"gru": "a", "rnn": "b"})
     ('positive', 'gru: a, rnn: b')
@@ -195,7 +197,7 @@ def _opinions(others: Mapping[str, str]) -> str:
 
 
 def _typed(sentence: str) -> Markup:
-    """Set what is to be typed apart.
+    """Format command-line options in a sentence as code.
 
     >>> print(_typed("It was <still> rising (--budget 3m)."))
     It was &lt;still&gt; rising (<code>--budget 3m</code>).

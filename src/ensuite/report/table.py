@@ -1,4 +1,4 @@
-"""The table of a comparison: its columns, and how they look on a terminal or in a log."""
+"""The table of a comparison: its columns, and its layout on a terminal or in a log."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from ensuite.report import words
 from ensuite.report.values import Leaderboard, Row
 
 GAP = "  "
-"""What stands between two columns of a terminal."""
+"""Separator of two columns on a terminal."""
 
 SHORTEST_NAME = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """One column, cell by cell as it is read.
+    """One column of the table.
 
     Args:
-        title: Its heading.
-        cells: What a person reads, a cell for each row.
-        keys: What the page sorts by: numbers or words, None where there is nothing.
-        left: Whether it is set to the left: words are, numbers are not.
-        spare: How readily it gives way on a narrow terminal; 0: never.
+        title: Heading.
+        cells: Formatted text, one cell per row.
+        keys: Sort keys of the HTML page: numbers or strings, None for an empty cell.
+        left: Whether the column is left-aligned: text is, numbers are not.
+        spare: Priority of dropping the column on a narrow terminal; 0 keeps it always.
     """
 
     title: str
@@ -36,17 +36,17 @@ class Column:
 
     @property
     def width(self) -> int:
-        """Cells of a terminal that the widest entry takes."""
+        """Width of the widest entry, in terminal cells."""
         return max(map(cell_len, (self.title, *self.cells)))
 
     def line(self, cell: str) -> str:
-        """Return one entry, padded to the width of the column."""
+        """Pad an entry to the width of the column."""
         padding = " " * (self.width - cell_len(cell))
         return cell + padding if self.left else padding + cell
 
 
 class Measure(NamedTuple):
-    """A figure of a row: its heading, the field that holds it, how it is written."""
+    """A figure of a row: heading, field of ``Row``, formatter, and priority of dropping it."""
 
     title: str
     field: str
@@ -68,7 +68,7 @@ MEASURES = (
 
 
 def columns(leaderboard: Leaderboard, unit: str) -> tuple[Column, ...]:
-    """Return every column that has something to say, in reading order."""
+    """Return every column that is not empty, in reading order."""
     rows = leaderboard.rows
     return tuple(
         column
@@ -85,21 +85,21 @@ def columns(leaderboard: Leaderboard, unit: str) -> tuple[Column, ...]:
 
 
 def note(row: Row, higher_is_better: bool) -> str:
-    """Return what must be known to read a row's score fairly, or nothing."""
+    """Return whether a row was still improving at the end of its budget; empty if not."""
     if row.converged is False:
         return "still rising" if higher_is_better else "still falling"
     return ""
 
 
 def facts(table: Sequence[Column], place: int) -> list[tuple[str, str]]:
-    """Return heading and cell of every figure the row at ``place`` has."""
+    """Return heading and cell of every figure of the row at index ``place``."""
     figures = [column for column in table if column.title not in ("model", "group", "note")]
     pairs = [(column.title, column.cells[place].strip()) for column in figures]
     return [(title, cell) for title, cell in pairs if cell != words.NONE]
 
 
 def fitting(table: Sequence[Column], width: int) -> tuple[Column, ...]:
-    """Leave out the most spare columns until the rest is at most ``width`` cells wide."""
+    """Drop columns, the highest ``spare`` first, until the rest fits into ``width`` cells."""
     kept = list(table)
     while _total(kept) > width and any(column.spare for column in kept):
         kept.remove(max(kept, key=lambda column: column.spare))
@@ -107,7 +107,7 @@ def fitting(table: Sequence[Column], width: int) -> tuple[Column, ...]:
 
 
 def lines(leaderboard: Leaderboard, unit: str, width: int = 100) -> list[str]:
-    """Return the table as plain lines of at most ``width`` cells, the headings first."""
+    """Format the table as plain lines of at most ``width`` cells, headings first."""
     names, *figures = fitting(columns(leaderboard, unit), width)
     room = max(SHORTEST_NAME, names.width - max(0, _total([names, *figures]) - width))
     names = _words(names.title, [_cut(cell, room) for cell in names.cells])
@@ -121,7 +121,7 @@ def lines(leaderboard: Leaderboard, unit: str, width: int = 100) -> list[str]:
 
 
 def terminal_table(leaderboard: Leaderboard, unit: str, width: int = 100) -> Text:
-    """Return the lines of the table for a rich console: headings dim, the winner in bold."""
+    """Format the table for a rich console: dim headings, the winner in bold."""
     headings, *bodies = lines(leaderboard, unit, width)
     text = Text(headings, no_wrap=True, end="")
     text.stylize("dim")
@@ -132,7 +132,7 @@ def terminal_table(leaderboard: Leaderboard, unit: str, width: int = 100) -> Tex
 
 
 def _cut(name: str, width: int) -> str:
-    """Return a name in at most ``width`` cells; a Chinese letter takes two."""
+    """Truncate a name to ``width`` terminal cells; a Chinese character takes two."""
     text = Text(name)
     text.truncate(width, overflow="ellipsis")
     return text.plain
@@ -173,7 +173,7 @@ def _decimals(leaderboard: Leaderboard, metric: str, scores: Sequence[float | No
 def _figures(rows: Sequence[Row], measure: Measure, unit: str) -> Column:
     values = tuple(getattr(row, measure.field) for row in rows)
     if measure.field.startswith("truncated") and not any(values):
-        values = (None,) * len(rows)  # a column of zeros: nothing was cut, nothing to say
+        values = (None,) * len(rows)  # nothing was truncated: no column
     title = measure.title.format(unit=unit, units=words.plural(unit))
     cells = tuple(map(measure.write, values))
     return Column(title=title, cells=cells, keys=values, spare=measure.spare)

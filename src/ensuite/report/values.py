@@ -13,7 +13,7 @@ Kind = Literal["baseline", "trained", "prompted", "saved"]
 
 
 def finite(value: Any) -> Any:
-    """Return ``value``, or None for a number that JSON cannot hold: a diverged run has no score.
+    """Return ``value``, or None for NaN and infinities, which JSON does not have.
 
     >>> [finite(0.5), finite(float("nan")), finite(float("inf")), finite("lstm")]
     [0.5, None, None, 'lstm']
@@ -23,26 +23,29 @@ def finite(value: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One candidate of a comparison; every figure is a mean over its seeds, None: does not apply.
+    """One candidate of a comparison.
+
+    Every figure is the mean over its seeds, or None if it does not apply.
 
     Args:
-        name: What a person calls it: ``lstm``, ``lstm:layers=2``, ``TF-IDF + logistic``.
-        kind: Where its answers come from.
-        score: The metric the comparison ranks by, on the test rows.
+        name: Display name, such as ``lstm``, ``lstm:layers=2`` or ``TF-IDF + logistic``.
+        kind: Whether it is a baseline, trained here, prompted, or a saved run.
+        score: Ranking metric of the comparison on the test rows.
         spread: Standard deviation of the score over seeds.
-        tie_group: A for all that cannot be told from the best, then B, and so on; may be empty.
-        parameters: How many numbers it has learned.
-        train_seconds: Charged updates of one run.
-        peak_memory_bytes: The most that one run held.
-        latency_ms: Median time for one input alone.
-        throughput: Inputs a second, in batches.
-        disk_bytes: Size of its run folder's model.
-        budget_used: Share of the budget, 0 to 1.
-        converged: Whether its best validation score came before the last fifth of its budget.
-        truncated_rows: Test rows it did not read whole.
-        truncated_tokens: Tokens it did not read.
+        tie_group: "A" for rows that cannot be distinguished from the best, then "B", and so on;
+            may be empty.
+        parameters: Number of learned parameters.
+        train_seconds: Time of one run's charged updates, in seconds.
+        peak_memory_bytes: Peak memory of one run.
+        latency_ms: Median time for one input alone, in milliseconds.
+        throughput: Inputs per second, in batches.
+        disk_bytes: Size of the saved model.
+        budget_used: Share of the budget that was used, 0 to 1.
+        converged: Whether the best validation score came before the last fifth of the budget.
+        truncated_rows: Number of test rows that were truncated.
+        truncated_tokens: Number of tokens that truncation left out.
         metrics: Every metric of the task, by its name in snake case.
-        folder: Its run's folder, relative to the report.
+        folder: Run folder, relative to the report.
     """
 
     name: str
@@ -72,7 +75,7 @@ class Row:
     def to_json(self) -> dict[str, Any]:
         """Return the row as ``leaderboard.json`` holds it."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        del values["folder"]  # the comparison's folder says where its trials are
+        del values["folder"]  # the layout of the comparison's folder determines it
         return values
 
 
@@ -114,13 +117,13 @@ class Leaderboard:
         return self.display(metric).title(metric)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what ``leaderboard.json`` and ``--json`` hold."""
+        """Return the content of ``leaderboard.json`` and of ``--json``."""
         values = {each.name: finite(getattr(self, each.name)) for each in fields(self)}
         del values["displays"]
         return values | {"rows": [row.to_json() for row in self.rows]}
 
     def __str__(self) -> str:
-        """Return the table as lines."""
+        """Return the table as plain text."""
         from ensuite.report.table import lines
 
         return "\n".join(lines(self, "input"))
@@ -132,7 +135,7 @@ class Leaderboard:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """How one run's validation score went; ``points`` are (share of budget, seconds, score)."""
+    """Learning curve of one run; ``points`` are (share of budget, seconds, validation score)."""
 
     name: str
     seed: int
@@ -145,7 +148,7 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Confusion:
-    """What one candidate took for what; ``counts[truth][prediction]``, in the order of labels."""
+    """Confusion matrix of one candidate: ``counts[truth][prediction]``, in the order of labels."""
 
     name: str
     labels: tuple[str, ...]
@@ -154,9 +157,9 @@ class Confusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake:
-    """A wrong answer, and how sure the candidate ``name`` was of it (None: it does not say).
+    """A wrong prediction of the candidate ``name``, and its probability (None: not available).
 
-    ``text`` and ``picture``, a PNG, show the input.
+    ``text`` and ``picture`` (a PNG) show the input.
     """
 
     name: str
@@ -169,9 +172,9 @@ class Mistake:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """An input, its truth, and what each of the ``others`` said, by their names.
+    """An input, its true answer, and the predictions of the ``others`` by candidate name.
 
-    ``text`` and ``picture``, a PNG, show the input.
+    ``text`` and ``picture`` (a PNG) show the input.
     """
 
     text: str
@@ -182,7 +185,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class OnlyRight:
-    """The inputs that ``name`` alone gets right: how many, and some ``cases`` of them."""
+    """The inputs that only ``name`` predicts correctly: their ``count``, and some ``cases``."""
 
     name: str
     count: int
@@ -191,7 +194,7 @@ class OnlyRight:
 
 @dataclass(frozen=True, kw_only=True)
 class Capsule:
-    """All that is needed to run it again."""
+    """Everything needed to reproduce a run."""
 
     command: str
     versions: Mapping[str, str]
@@ -202,12 +205,12 @@ class Capsule:
 
 
 Check = tuple[tuple[str, str], ...]
-"""Lines of the data check: what each is about, and what was found."""
+"""Lines of the data check, each a topic and a finding."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonPage:
-    """Everything the page of a comparison shows.
+    """Everything that the page of a comparison shows.
 
     ``unit`` is what one input is called, ``use`` the command that asks the winner, ``pipeline`` the
     name of the task on model hubs, ``curve_title`` the name of the metric in ``curves``, and
