@@ -40,7 +40,7 @@ def test_a_wide_table_is_one_series_of_several_columns() -> None:
     found = panel({"when": DAYS, "load": ["1", "2", "3"], "oil": ["4", "", "6"]})
     assert found.columns == ("load", "oil")
     np.testing.assert_array_equal(found.series[0].values, [[1, 4], [2, np.nan], [3, 6]])
-    assert "1 steps have a missing value" in found.notes
+    assert "1 step has a missing value" in found.notes
 
 
 def test_one_series_a_row() -> None:
@@ -48,7 +48,7 @@ def test_one_series_a_row() -> None:
     found = panel({"V1": ["H1", "H2"], **numbers})
     assert [len(series) for series in found.series] == [10, 8]
     assert found.series[1].values[-1] == 90
-    with pytest.raises(DataError, match=r"row 2 of f.csv: the series H1 stands here and in row 1"):
+    with pytest.raises(DataError, match=r"row 2 of f.csv: the series H1 appears here and in row 1"):
         panel({"V1": ["H1", "H1"], **numbers})
 
 
@@ -60,12 +60,18 @@ def test_without_time_stamps_rows_are_steps() -> None:
     assert values(several) == {"a": [[1], [3]], "b": [[2], [4]]}
 
 
+def test_steps_that_are_counted_have_the_largest_common_distance() -> None:
+    found = panel({"id": list("aaabb"), "time": [2, 4, 8, 2, 8], "y": [1, 2, 3, 4, 5]})
+    assert str(found.clock.frequency) == "every 2 steps"
+    assert found.clock.write(found.series[0].start, np.arange(3, 5)) == ["8", "10"]
+
+
 def test_rows_out_of_order_are_sorted_and_steps_without_a_row_are_said() -> None:
     found = panel({"ds": ["2024-01-02", "2024-01-01", "2024-01-04"], "y": [1, 2, 3]})
     np.testing.assert_array_equal(found.series[0].values[:, 0], [2, 1, np.nan, 3])
     assert found.notes[0] == "frequency: daily"
     assert "rows were not in the order of time and were sorted" in found.notes
-    assert any("1 steps have no row, the first after row 1 of f.csv" in n for n in found.notes)
+    assert any("1 step has no row, the first after row 1 of f.csv" in n for n in found.notes)
 
 
 def test_columns_known_in_the_future_reach_beyond_the_values() -> None:
@@ -108,7 +114,7 @@ def test_static_columns_and_truth_values() -> None:
         ),
         ({"ds": DAYS, "y": ["1", "two", "3"]}, 'row 2 of f.csv: "two" in the column y is not'),
         ({"ds": DAYS, "name": ["x", "y", "z"]}, "f.csv has no column of numbers to forecast"),
-        ({"id": list("ab"), "ds": DAYS[:2], "y": [1.0, None]}, "the series b has no value in y"),
+        ({"id": list("ab"), "ds": DAYS[:1] * 2, "y": [1.0, None]}, "the series b has no value in y"),
     ],
 )  # fmt: skip
 def test_faults_are_refused_with_their_row(cells: dict[str, Any], problem: str) -> None:

@@ -116,12 +116,11 @@ def test_daylight_saving_is_counted_in_universal_time_and_said() -> None:
         (["2022-01-01", "2023-01-01", "2024-01-01"], "yearly", "2025-01-01"),
         (["2024-01-04", "2024-01-05", "2024-01-08", "2024-01-09"], "every weekday", "2024-01-10"),
         (["2024-01-01", "2024-01-08", "2024-01-15"], "weekly", "2024-01-22"),
-        (["2", "4", "8"], "every 2 steps", "10"),
     ],
 )
 def test_the_frequency_and_what_comes_next(cells: list[str], name: str, following: str) -> None:
     found = stamps(cells)
-    frequency = find_frequency(found.times, dated=found.dated)
+    frequency = find_frequency(found.times)
     assert frequency is not None
     assert str(frequency) == name
     after = frequency.after(int(found.times[-1]), np.array([1]))
@@ -130,8 +129,8 @@ def test_the_frequency_and_what_comes_next(cells: list[str], name: str, followin
 
 def test_no_frequency_where_time_stamps_are_irregular() -> None:
     times = np.array([0, 7, 19, 44, 90, 91]) * MINUTE
-    assert find_frequency(np.cumsum(np.array([1, 7, 11, 13, 17, 19])) * MINUTE, dated=True) is None
-    assert find_frequency(times[:1], dated=True) is None
+    assert find_frequency(np.cumsum(np.array([1, 7, 11, 13, 17, 19])) * MINUTE) is None
+    assert find_frequency(times[:1]) is None
 
 
 @given(

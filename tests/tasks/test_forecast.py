@@ -13,11 +13,12 @@ from ensuite.baselines.forecast import Drift, LastValue, LinearLayer, SeasonalNa
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
 from ensuite.data import readers
+from ensuite.data.seasonal import seasonal_error
 from ensuite.data.windows import Window, Windows, gather
 from ensuite.models.mlp import MLPOptions
 from ensuite.models.recurrent import RecurrentOptions
 from ensuite.problem import Problem, open_problem
-from ensuite.tasks.forecast import Forecast, Prediction, conformal_quantile, seasonal_error
+from ensuite.tasks.forecast import Forecast, Prediction
 from ensuite.training.evaluate import predict
 
 HOURS = 24 * 20
@@ -225,17 +226,11 @@ def test_intervals_hold_what_they_promise_on_new_data() -> None:
     assert scores["coverage_95"].value == pytest.approx(0.95, abs=0.02)
 
 
-def test_conformal_quantiles() -> None:
-    errors = np.arange(1.0, 100.0)
-    assert conformal_quantile(errors, 0.9) == 90
-    assert conformal_quantile(np.array([3.0, np.nan]), 0.95) == 3
-    assert conformal_quantile(np.array([np.nan]), 0.95) == 0
-
-
 def test_the_unit_of_mase_is_the_seasonal_naive_error_before_the_forecast() -> None:
     assert seasonal_error(np.array([[1.0], [2.0], [4.0], [np.nan]]), 1).tolist() == [1.5]
     assert seasonal_error(np.ones((5, 1)), 1).tolist() == [0]
     assert seasonal_error(np.ones((2, 1)), 4).tolist() == [0]
+    assert seasonal_error(np.arange(3.0)[:, None], 4).tolist() == [1]
     problem = opened(wave())
     first = problem.parts["test"][0]
     expected = seasonal_error(first.series.values[: first.origin], 24)

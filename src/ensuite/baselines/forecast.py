@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ensuite.core.baseline import Baseline
 from ensuite.data.processors.history import Flat, Rows
+from ensuite.data.seasonal import seasonal_naive
 from ensuite.data.windows import Window, Windows, gather
 from ensuite.tasks.forecast import Forecast, Prediction
 
@@ -24,7 +25,7 @@ PENALTIES = (1e-3, 1e-1, 1e1, 1e3)
 
 @dataclass(frozen=True, eq=False)
 class Naive(Baseline):
-    """A rule without anything learned."""
+    """A rule that learns nothing."""
 
     @classmethod
     def fits(cls, task: Forecast) -> bool:
@@ -50,7 +51,7 @@ class Naive(Baseline):
         """Return the forecasts, (windows, horizon, columns).
 
         Args:
-            task: Knows horizon and season.
+            task: Has the horizon and the season.
             flat: The values of all series.
             starts: (windows,), where the series of each window begins in them.
             origins: (windows,), the first step to forecast, counted from there.
@@ -70,13 +71,12 @@ class LastValue(Naive):
     def forecast(
         self, task: Forecast, flat: Flat, starts: NDArray[np.int64], origins: NDArray[np.int64]
     ) -> Numbers:
-        last = flat.values[starts + origins - 1]
-        return np.repeat(last[:, None], task.horizon, axis=1)
+        return seasonal_naive(flat.values, starts, origins, season=1, horizon=task.horizon)
 
 
 @dataclass(frozen=True, eq=False)
 class SeasonalNaive(Naive):
-    """Repeat the last season; the last value where there is not a whole one yet."""
+    """Repeat the last season; the last value if there is not a whole season yet."""
 
     name: ClassVar[str] = "seasonal naive"
 
@@ -87,10 +87,9 @@ class SeasonalNaive(Naive):
     def forecast(
         self, task: Forecast, flat: Flat, starts: NDArray[np.int64], origins: NDArray[np.int64]
     ) -> Numbers:
-        back = task.season - np.arange(task.horizon) % task.season
-        back = np.where(back[None] <= origins[:, None], back[None], 1)
-        found: Numbers = flat.values[(starts + origins)[:, None] - back]
-        return found
+        return seasonal_naive(
+            flat.values, starts, origins, season=task.season, horizon=task.horizon
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +114,10 @@ class Drift(Naive):
 
 @dataclass(frozen=True, eq=False)
 class LinearLayer(Baseline):
-    """Every step as one linear function of the window less its last value, in closed form.
+    """Forecast each step by a linear function of the window less its last value (ridge regression).
 
-    All columns and series share the weights.
+    All columns and series share the weights. The penalty is the best of a few on the validation
+    part.
 
     Args:
         weight: (look_back + 1, horizon), the last row is the bias.
@@ -180,7 +180,7 @@ class LinearLayer(Baseline):
 def _batches(
     task: Forecast, windows: Windows
 ) -> Iterator[tuple[Numbers, Numbers, Numbers, Numbers]]:
-    """Yield inputs with a 1 behind, targets and their scale, a row for each column."""
+    """Yield inputs with a 1 appended, targets and their scale, one row for each column."""
     plain = replace(task.history, per_column=True, normalise="last", segment=1)
     rows: Rows = plain.rows(windows)
     for start in range(0, len(rows), ROWS_AT_ONCE):

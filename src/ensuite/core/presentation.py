@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 Example = TypeVar("Example")
 Prediction = TypeVar("Prediction")
@@ -62,9 +62,11 @@ class Presentation(Generic[Example, Prediction]):
 
     Attributes:
         processor: Turns the raw input of an example into tensors; None for a task without one.
+        several_rows: Whether an answer is a table of its own, whose rows :meth:`records` returns.
     """
 
     processor: Any = None
+    several_rows: ClassVar[bool] = False
 
     def raw(self, example: Example) -> Any:
         """Return the input of an example as the processor reads it: by default its first field."""

@@ -1,10 +1,11 @@
-"""Divide series by time: what is forecast stays in its part, what is read may lie before it."""
+"""Split series by time: targets stay in their part, the look-back may reach over its border."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.split import Split
@@ -35,34 +36,69 @@ def divide(
         clock: Of the series, to find dates and to write them.
 
     Raises:
-        UsageError: For a random split, or one by group.
+        UsageError: For a split that is not by time, or one that contradicts the given files.
         DataError: If no series is long enough, or a part does not continue the training file.
     """
-    if how.kind != "time" and how.chosen:
-        raise UsageError(
-            f"--split {how.kind}: rows of a time series are in order, and a split that is not by "
-            "time would let a model see the future; choose --split time or time:DATE,DATE."
-        )
-    series, borders = _join(parts)
+    _refuse_other_splits(parts, how)
+    series, borders = _join(parts, clock)
     chosen = [
         _borders(each, given, how, horizon, clock)
         for each, given in zip(series, borders, strict=True)
     ]
     windows = _windows(series, chosen, horizon, look_back, stride)
-    if not len(windows["train"]) or not len(windows["test"]):
-        longest = max(len(each) for each in series)
-        raise DataError(
-            f"The series are too short: the longest has {longest:,} steps, and training, "
-            f"validation and test need {3 * horizon + 1:,} to forecast {horizon:,} of them each. "
-            "Give a smaller horizon (--set horizon=...), or longer series."
+    for part, found in windows.items():
+        if not len(found):
+            raise DataError(_why_empty(part, series, how, clock, horizon))
+    return windows, _describe(series, chosen, windows, clock, horizon)
+
+
+def _why_empty(part: str, series: Sequence[Series], how: Split, clock: Clock, horizon: int) -> str:
+    """Say why a part has no window, and what to do."""
+    longest = max(series, key=len)
+    if how.dates:
+        typed = ",".join(each.date().isoformat() for each in how.dates)
+        first, last = clock.write(longest.start, np.array([0, len(longest) - 1]))
+        return (
+            f"--split time:{typed} leaves the {part} part without {horizon:,} steps to forecast: "
+            f"the data go from {first} to {last}; give other dates, or a smaller horizon."
         )
-    return windows, _describe(series, chosen, windows, how, clock, horizon)
+    return (
+        f"The series are too short: the longest has {len(longest):,} steps, and training, "
+        f"validation and test need {3 * horizon + 1:,} to forecast {horizon:,} of them each. "
+        "Give a smaller horizon (--set horizon=...), or longer series."
+    )
+
+
+def _refuse_other_splits(parts: Mapping[str, Sequence[Series]], how: Split) -> None:
+    """Refuse what would let a model see the future, or would contradict the given files."""
+    if how.kind != "time" and how.chosen:
+        raise UsageError(
+            f"--split {how.kind}: rows of a time series are in order, and a split that is not by "
+            "time would let a model see the future; choose --split time or time:DATE,DATE."
+        )
+    if "valid" in parts and "test" not in parts:
+        raise UsageError(
+            "--valid: the test part comes after the validation part in time; give --test FILE too, "
+            "or leave --valid out."
+        )
+    if how.dates and "test" in parts:
+        raise UsageError(
+            "--split time:DATE,DATE: the given files say where the parts begin; leave the dates "
+            "out, or the files."
+        )
 
 
 def _join(
-    parts: Mapping[str, Sequence[Series]],
+    parts: Mapping[str, Sequence[Series]], clock: Clock
 ) -> tuple[list[Series], list[dict[str, int]]]:
-    """Append to each series what the given parts continue it with, and say where each begins."""
+    """Append to each series what the given parts continue it with.
+
+    Returns:
+        The series, and for each the step at which a given part begins, by the part's name.
+
+    Raises:
+        DataError: If a part has a series of its own, or does not come after what it continues.
+    """
     series, borders = list(parts["train"]), [dict[str, int]() for _ in parts["train"]]
     places = {each.name: place for place, each in enumerate(series)}
     for part in ("valid", "test"):
@@ -73,19 +109,57 @@ def _join(
                     "training file does not have; each part continues its series."
                 )
             place = places[more.name]
-            borders[place][part] = len(series[place])
-            series[place] = _append(series[place], more)
+            series[place], borders[place][part] = _append(series[place], more, part, clock)
+        for each, ends in zip(series, borders, strict=True):
+            if part in parts:
+                ends.setdefault(part, len(each))  # this series has no such part
     return series, borders
 
 
-def _append(one: Series, more: Series) -> Series:
-    known = one.known[: len(one)]
-    return replace(
+def _append(one: Series, more: Series, part: str, clock: Clock) -> tuple[Series, int]:
+    """Return a series with its continuation, and the step at which that begins.
+
+    Steps between the two are missing values. Where steps are only counted, a part may begin to
+    count anew.
+    """
+    gap = _gap(one, more, clock)
+    if gap < 0:
+        (begin,), (end,) = (
+            clock.write(one.start, np.array([step])) for step in (len(one) + gap, len(one) - 1)
+        )
+        whose = f" of the series {one.name}" if one.name else ""
+        raise DataError(
+            f"The {part} file begins at {begin}{whose}, and the rows before it go to {end}: "
+            "give only the rows that come after them."
+        )
+    known = _pad(one.known[: len(one)], gap)
+    joined = replace(
         one,
-        values=np.concatenate([one.values, more.values]),
+        values=np.concatenate([_pad(one.values, gap), more.values]),
         known=np.concatenate([known, more.known]),
-        seen=np.concatenate([one.seen, more.seen]),
+        seen=np.concatenate([_pad(one.seen, gap), more.seen]),
     )
+    return joined, len(one) + gap
+
+
+def _gap(one: Series, more: Series, clock: Clock) -> int:
+    """Return the number of steps between the end of a series and its continuation."""
+    if clock.frequency is None or (not clock.dated and more.start <= one.start):
+        return 0
+    times = np.array([one.start, more.start], dtype=np.int64)
+    position = float(clock.frequency.positions(times)[1])
+    if position != round(position):
+        raise DataError(
+            f"The steps of the series {more.name or more.start} in a given file do not continue "
+            f"those of the training file, which are {clock.frequency}; give time stamps on the "
+            "same grid."
+        )
+    return round(position) - len(one)
+
+
+def _pad(values: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
+    """Append missing steps."""
+    return np.concatenate([values, np.full((steps, values.shape[1]), np.nan)])
 
 
 Borders = tuple[int, int, int]
@@ -97,7 +171,7 @@ def _borders(
 ) -> Borders:
     """Return where the parts of one series begin."""
     length = len(series)
-    if how.dates and not given:
+    if how.dates:
         return _at_dates(series, how.dates, clock)
     test = given.get("test", length - max(horizon, round(SHARE * length)))
     valid = given.get("valid", test - max(horizon, round(SHARE * length)))
@@ -140,7 +214,6 @@ def _describe(
     series: Sequence[Series],
     borders: Sequence[Borders],
     windows: Mapping[str, Windows],
-    how: Split,
     clock: Clock,
     horizon: int,
 ) -> str:
@@ -152,5 +225,6 @@ def _describe(
     left = f"; {short:,} series are too short to learn from" if short else ""
     return (
         f"{counts} windows of {horizon:,} steps, by time within each series: validation {first}"
-        f"begins at {begin[0]}, test at {begin[1]}; windows look back over these borders{left}"
+        f"begins at {begin[0]}, test at {begin[1]}; the look-back may reach over these borders"
+        f"{left}"
     )

@@ -390,25 +390,32 @@ def _months(times: Times, day: int) -> tuple[NDArray[np.int64], NDArray[np.int64
     return months.astype(np.int64), times - due * DAY
 
 
-def find_frequency(times: Times, *, dated: bool) -> Frequency | None:
-    """Return the frequency of ascending, distinct times; None where they have none.
+def find_frequency(times: Times) -> Frequency | None:
+    """Return the frequency of ascending, distinct times in microseconds; None if there is none.
 
-    It is the most frequent distance between neighbours, if nine in ten of the others are whole
-    multiples of it (steps are missing there); else the largest distance that all are multiples
-    of, if at least half of its steps are there.
+    It is the most frequent distance between neighbours, if nine in ten of the times lie on its
+    grid (steps may be missing there); else the largest distance that divides all others, if at
+    least half of its steps are there.
     """
     if len(times) < 2:
         return None
-    if not dated:
-        return Frequency("steps", math.gcd(*np.diff(times).tolist()))
     for candidate in (_monthly(times), _weekdays(times), _even(times)):
         if candidate is not None:
             positions = candidate.positions(times)
             if np.mean(positions == np.round(positions)) >= 0.9 and np.all(np.diff(positions) > 0):
                 return candidate
-    shared = math.gcd(*np.diff(times).tolist())
-    steps = (times[-1] - times[0]) // shared + 1
-    return Frequency("microseconds", shared) if 2 * len(times) >= steps else None
+    shared = Frequency("microseconds", math.gcd(*np.diff(times).tolist()))
+    return shared if fits(shared, times) else None
+
+
+def fits(frequency: Frequency, times: Times) -> bool:
+    """Return whether ascending times lie on the grid of a frequency and fill at least half of it.
+
+    Of two times nothing can be said about what is missing: they need only lie on the grid.
+    """
+    positions = frequency.positions(times)
+    whole = bool((positions == np.round(positions)).all() and (np.diff(positions) > 0).all())
+    return whole and (len(times) < 3 or 2 * len(times) >= positions[-1] + 1)
 
 
 def _monthly(times: Times) -> Frequency | None:

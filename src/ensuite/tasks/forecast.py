@@ -1,4 +1,4 @@
-"""Forecast: the next steps of one or many time series, with intervals that keep their promise."""
+"""Forecast: the next steps of one or many time series, with calibrated intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,29 +11,28 @@ from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Inputs, Outputs, States, Values
+from ensuite.core.display import Display
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
-from ensuite.core.presentation import Finding
+from ensuite.core.presentation import Figure, Finding
 from ensuite.core.score import Score
 from ensuite.core.split import Keys, Split
 from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import series_split
-from ensuite.data.panel import Clock, Layout, Panel, Series, add_calendar, read_panel
-from ensuite.data.processors.history import (
-    History,
-    Row,
-    Rows,
-    refuse_short_future,
-)
+from ensuite.data.panel import TIMELESS, Clock, Layout, Panel, Series, add_calendar, read_panel
+from ensuite.data.processors.history import History, Row, Rows, refuse_short_future
+from ensuite.data.seasonal import seasonal_error
 from ensuite.data.timestamps import DateOrder
 from ensuite.data.windows import Window, Windows, gather
+from ensuite.metrics import conformal
 from ensuite.metrics import forecasting as metrics
 from ensuite.nn.forecasting import ForecastHead, PositionHead, quantile_loss
+from ensuite.tasks import forecast_figures
 
 INTERVALS = (0.8, 0.95)
-"""Shares of the truths that the two intervals of a forecast promise to hold."""
+"""The shares of the truths that the two intervals of a forecast promise to hold."""
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 """The quantiles that are learned: the ends of both intervals and the median."""
@@ -44,15 +43,25 @@ ENDS = {0.8: (1, 3), 0.95: (0, 4)}
 VALIDATION_WINDOWS = 2000
 """Most windows that the best weights are selected by, evenly over all of them."""
 
-FEWEST_PER_COLUMN = 100
-"""Held-out windows from which each column has margins of its own."""
+FEWEST_BLOCKS = 30
+"""Blocks of windows from which all series of one time make a block together."""
+
+SCORED_AT_ONCE = 256
+"""Windows whose errors are computed together; more need more memory, not less time."""
+
+DISPLAYS = {
+    "mase": Display(name="MASE"), "smape": Display(name="sMAPE"), "mae": Display(name="MAE"),
+    "rmse": Display(name="RMSE"), "wql": Display(name="WQL"),
+    "scaled_mse": Display(name="scaled MSE"), "scaled_mae": Display(name="scaled MAE"),
+}  # fmt: skip
+"""How metrics are printed, if not by their keys."""
 
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What comes next, in the units of the file.
+    """The next steps of a series, in the units of the file.
 
     Args:
         point: (horizon, columns), the median.
@@ -84,29 +93,32 @@ class Forecast(Task[Window, Row, Prediction]):
 
     Args:
         horizon: How many steps are forecast.
-        decode: direct forecasts all steps at once; positions does so segment by segment, from a
-            learned vector for each segment; recursive forecasts one segment, reads it, and so on.
+        decode: direct: all steps at once; positions: segment by segment, all at once, from a
+            learned vector for each segment; recursive: one segment, which is then read as if it
+            had come, and so on.
         criterion: The loss: of five quantiles, or of the point alone, absolute or squared.
         season: Steps of a season, for the seasonal naive forecast; 0: by the frequency.
         future: Columns that are known in the future too, with commas between them.
         past: Columns that are known in the past only.
         static: Columns that do not change within a series.
         calendar: Whether time of day, day of the week and month are read beside the values.
-        layout: long has one value a row, wide a column for each value measured together, rows one
-            series a row.
-        dates: How 03/04/2024 is read, where the file does not tell.
+        layout: columns: time runs down the rows, one or several values a row, of one or several
+            series; rows: each row is a whole series.
+        dates: How 03/04/2024 is read if the file does not decide it.
         stride: Steps between two forecasts that are scored.
-        head_dropout: Share of the numbers dropped before the last layer while training.
+        head_dropout: Dropout rate before the last layer.
         history: Turns the steps before a forecast into tensors.
         columns: Names of the columns to forecast.
-        clock: What the time stamps are made of.
-        margins: (intervals, horizon, columns), in deviations of the series: what intervals are
-            widened by, so that they hold what they promise (split conformal prediction).
+        named: Role and column of the time stamps and the series ids of the training file.
+        clock: How steps become time stamps.
+        margins: (intervals, horizon, columns), in deviations of the series: by how much intervals
+            are widened so that they hold the share that they promise.
         notes: What a user should know of how the file was read.
 
     Sources:
         Direct and recursive: Ben Taieb et al. (2012), https://arxiv.org/abs/1108.3259
-        Intervals: Romano, Patterson & Candes (2019), https://arxiv.org/abs/1905.03222
+        Positions: Lin et al. (2023), https://arxiv.org/abs/2308.11200
+        Margins: Romano, Patterson & Candes (2019), https://arxiv.org/abs/1905.03222
     """
 
     horizon: int = 24
@@ -123,6 +135,7 @@ class Forecast(Task[Window, Row, Prediction]):
     head_dropout: float = 0.0
     history: History = field(default_factory=History, metadata={"options": True})
     columns: tuple[str, ...] = field(default=(), metadata={"learned": True})
+    named: tuple[tuple[str, str], ...] = field(default=(), metadata={"learned": True})
     clock: Clock = field(default_factory=Clock, metadata={"learned": True})
     margins: tuple[tuple[tuple[float, ...], ...], ...] = field(
         default=(), metadata={"learned": True}
@@ -133,6 +146,7 @@ class Forecast(Task[Window, Row, Prediction]):
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
     roles: ClassVar[tuple[str, ...]] = ("time", "series", "value")
+    several_rows: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.horizon < 1 or self.stride < 1 or self.season < 0:
@@ -150,9 +164,11 @@ class Forecast(Task[Window, Row, Prediction]):
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, Sequence[Window]]:
+        remembered = {role: name for role, name in self.named if name in table.columns}
         panel = read_panel(
-            table, given, future=self.future, past=self.past, static=self.static,
-            layout=self.layout, dates=self.dates, values=self.columns,
+            table, remembered | dict(given), future=self.future, past=self.past,
+            static=self.static, layout=self.layout, dates=self.dates, values=self.columns,
+            frequency=self.clock.frequency,
         )  # fmt: skip
         if self.calendar:
             panel = add_calendar(panel, self.horizon)
@@ -160,13 +176,19 @@ class Forecast(Task[Window, Row, Prediction]):
         lengths = [len(series) for series in panel.series]
         if asking:
             numbers = np.arange(len(lengths), dtype=np.int64)
-            return task, Windows(panel.series, numbers, np.array(lengths, dtype=np.int64))
+            asked = Windows(panel.series, numbers, np.array(lengths, dtype=np.int64))
+            refuse_short_future(asked, self.horizon, self.future)
+            return task, asked
         first = [min(task.look_back, max(1, each - self.horizon)) for each in lengths]
         windows = Windows.between(panel.series, first, lengths, self.horizon, self.stride)
         return task, windows
 
     def _settle(self, panel: Panel, table: Table) -> Self:
-        """Take over what the file decides: columns, clock, season, and how far to look back."""
+        """Take over what the file decides: columns, clock and season.
+
+        Raises:
+            DataError: If it decides otherwise than the training file did.
+        """
         if self.columns and panel.columns != self.columns:
             raise DataError(
                 f"{table.name} has the columns {', '.join(panel.columns)} to forecast; training "
@@ -175,13 +197,16 @@ class Forecast(Task[Window, Row, Prediction]):
         frequency = panel.clock.frequency
         if self.clock.frequency is not None and frequency not in (None, self.clock.frequency):
             raise DataError(
-                f"{table.name} has the frequency {frequency}; training had {self.clock.frequency}."
+                f"The steps of {table.name} are {frequency}, those of the training file were "
+                f"{self.clock.frequency}; bring them to the same distance."
             )
         clock = panel.clock if self.clock.frequency is None else self.clock
         seasons = frequency.seasons if frequency is not None else ()
         season = self.season or next(iter(seasons), 1)
-        settled = replace(self, columns=panel.columns, clock=clock, season=season)
-        return replace(settled, notes=panel.notes)
+        named = self.named or panel.roles.named
+        return replace(
+            self, columns=panel.columns, named=named, clock=clock, season=season, notes=panel.notes
+        )
 
     @property
     def look_back(self) -> int:
@@ -191,22 +216,30 @@ class Forecast(Task[Window, Row, Prediction]):
         return self.history.look_back or -(-steps // segment) * segment
 
     def ask(self, raw: Any) -> Window:
-        """Take the values of one series, (steps,) or (steps, columns), the latest last."""
+        """Take the values of one series, (steps,) or (steps, columns), the latest last.
+
+        Raises:
+            DataError: If they are no such numbers.
+            UsageError: If the run reads other columns too.
+        """
         if isinstance(raw, Window):
             return raw
-        raw = raw["value"] if isinstance(raw, Mapping) else raw
+        if self.history.features:
+            raise UsageError("This run reads other columns too: give it a file, --file FILE.")
+        raw = raw["value"] if isinstance(raw, Mapping) and "value" in raw else raw
+        raw = raw.strip("[]").replace(",", " ").split() if isinstance(raw, str) else raw
         try:
             values = np.asarray(raw, dtype=np.float64)
         except (TypeError, ValueError):
-            raise DataError("The series to forecast is no list of numbers; give one.") from None
+            raise DataError(
+                "The series to forecast is no list of numbers; give its values, the latest last, "
+                'as in "5 6 7", or a file: --file FILE.'
+            ) from None
         values = values[:, None] if values.ndim == 1 else values
-        if values.ndim != 2 or values.shape[1] != len(self.columns) or not len(values):
+        if values.ndim != 2 or values.shape[1] != len(self.columns) or np.isnan(values).all():
             wanted = "numbers" if len(self.columns) == 1 else f"rows of {len(self.columns)} numbers"
             raise DataError(f"The series to forecast is not a list of {wanted}; give one.")
-        if self.history.features:
-            raise UsageError("This run reads other columns too: give it a file, --file FILE.")
-        nothing = np.zeros((len(values), 0))
-        return Window(Series("", 1, values, nothing, nothing, np.zeros(0)), len(values))
+        return Window(Series.plain("", TIMELESS, values), len(values))
 
     def keys(self, example: Window) -> Keys:
         return Keys((example.series.name, id(example.series), example.origin), time=example.origin)
@@ -271,12 +304,12 @@ class Forecast(Task[Window, Row, Prediction]):
 
     @property
     def steps(self) -> int:
-        """Steps that the head forecasts at once."""
+        """The number of steps that the head forecasts at once."""
         return self.history.segment if self.decode == "recursive" else self.horizon
 
     @property
     def levels(self) -> tuple[float, ...]:
-        """The quantiles that are learned; the median alone where the point is."""
+        """The quantiles that are learned; the median alone if only the point is."""
         return LEVELS if self.criterion == "quantile" else (0.5,)
 
     def head(self, backbone: Backbone) -> nn.Module:
@@ -328,7 +361,7 @@ class Forecast(Task[Window, Row, Prediction]):
     def merge(
         self, examples: Sequence[Window], items: Sequence[Row], pieces: Sequence[Numbers]
     ) -> list[Prediction]:
-        """Give back the units of the file, and put the columns of a window side by side."""
+        """Scale answers back to the units of the file, and join the columns of each window."""
         if not len(pieces):
             return []
         rows = cast(Rows, items)
@@ -342,7 +375,8 @@ class Forecast(Task[Window, Row, Prediction]):
     def predictions(self, examples: Sequence[Window], values: Numbers) -> list[Prediction]:
         """Make predictions of quantiles, (examples, horizon, columns, levels), or of the median.
 
-        Intervals are widened by the calibrated margins; without any they are the quantiles.
+        Without quantiles the intervals are as wide as the calibrated margins; without either they
+        are the point.
         """
         middle = values.shape[-1] // 2
         point = values[..., middle]
@@ -351,22 +385,19 @@ class Forecast(Task[Window, Row, Prediction]):
         lower = np.stack([values[..., low] for low, _ in ends], axis=1)
         upper = np.stack([values[..., high] for _, high in ends], axis=1)
         if self.margins:
-            windows = gather(examples)
-            deviation = self.history.flat(windows).deviation[windows.numbers]
-            margin = np.array(self.margins) * deviation[:, None, None]
-            lower, upper = lower - margin, upper + margin
-            middle_of = (lower + upper) / 2  # a negative margin may not turn an interval around
-            lower, upper = np.minimum(lower, middle_of), np.maximum(upper, middle_of)
-            lower, upper = np.minimum(lower, point[:, None]), np.maximum(upper, point[:, None])
+            added = np.array(self.margins) * self.deviations(examples)[:, None, None]
+            lower, upper = conformal.widen(point, lower, upper, added)
         return [Prediction(*each) for each in zip(point, lower, upper, strict=True)]
 
     # Judgement
 
     def truths(self, examples: Sequence[Window]) -> Numbers:
-        """Return what came, (examples, horizon, columns); NaN where it is not known."""
-        windows = gather(examples)
-        everything = replace(self.history, per_column=False)
-        return everything.targets(everything.rows(windows), self.horizon)
+        """Return the true values, (examples, horizon, columns); NaN where one is not known."""
+        found = np.full((len(examples), self.horizon, len(self.columns)), np.nan)
+        for place, example in enumerate(examples):
+            true = example.series.values[example.origin : example.origin + self.horizon]
+            found[place, : len(true)] = true
+        return found
 
     def deviations(self, examples: Sequence[Window]) -> Numbers:
         """Return the deviation of each example's series in training, (examples, columns)."""
@@ -380,16 +411,48 @@ class Forecast(Task[Window, Row, Prediction]):
         first example of each series.
         """
         windows = gather(examples)
-        first = np.full(len(windows.series), np.iinfo(np.int64).max)
-        np.minimum.at(first, windows.numbers, windows.origins)
-        pairs = zip(windows.series, first, strict=True)
+        pairs = zip(windows.series, windows.firsts.tolist(), strict=True)
         errors = [seasonal_error(series.values[:end], self.season) for series, end in pairs]
         return np.array(errors)[windows.numbers]
 
     def score(
         self, predictions: Sequence[Prediction], examples: Sequence[Window]
     ) -> dict[str, Score]:
-        truths, deviations = self.truths(examples), self.deviations(examples)
+        """Judge predictions by the truth, some windows at a time.
+
+        Raises:
+            DataError: If there are no windows.
+        """
+        windows = gather(examples)
+        if not len(windows):
+            raise DataError(
+                f"No series has more than the {self.horizon:,} steps that are to be forecast, so "
+                "that there is nothing to score; give longer ones."
+            )
+        units, deviations = self.naive_errors(windows), self.deviations(windows)
+        parts = []
+        for start in range(0, len(windows), SCORED_AT_ONCE):
+            at = slice(start, start + SCORED_AT_ONCE)
+            parts.append(
+                self._score(predictions[at], self.truths(windows[at]), units[at], deviations[at])
+            )
+        return {
+            name: replace(
+                score,
+                statistics=np.concatenate([part[name].statistics for part in parts]),
+                display=DISPLAYS.get(name, score.display),
+            )
+            for name, score in parts[0].items()
+        }
+
+    def _score(
+        self,
+        predictions: Sequence[Prediction],
+        truths: Numbers,
+        units: Numbers,
+        deviations: Numbers,
+    ) -> dict[str, Score]:
+        """Judge some predictions by their truths, (examples, horizon, columns)."""
         point = np.stack([each.point for each in predictions])
         lower = np.stack([each.lower for each in predictions])
         upper = np.stack([each.upper for each in predictions])
@@ -397,33 +460,35 @@ class Forecast(Task[Window, Row, Prediction]):
         shares = np.array(INTERVALS)
         levels = [*(1 - shares) / 2, 0.5, *(1 + shares) / 2]
         scores = {
-            "mase": metrics.mean_absolute_error(point, truths, self.naive_errors(examples)),
+            "mase": metrics.mean_absolute_error(point, truths, units),
             "smape": metrics.symmetric_percentage_error(point, truths),
+            "coverage_95": metrics.coverage(lower[:, 1], upper[:, 1], truths),
             "mae": metrics.mean_absolute_error(point, truths),
             "rmse": metrics.root_mean_squared_error(point, truths),
             "wql": metrics.quantile_loss(quantiles, truths, levels),
+            "coverage_80": metrics.coverage(lower[:, 0], upper[:, 0], truths),
+            "width_95": metrics.interval_width(lower[:, 1], upper[:, 1], truths),
             "scaled_mse": metrics.mean_squared_error(point, truths, deviations),
             "scaled_mae": metrics.mean_absolute_error(point, truths, deviations),
         }
-        for place, share in enumerate(INTERVALS):
-            name = f"{100 * share:.0f}"
-            scores[f"coverage_{name}"] = metrics.coverage(lower[:, place], upper[:, place], truths)
-        scores["width_95"] = metrics.interval_width(lower[:, -1], upper[:, -1], truths)
         for step in sorted({1, (self.horizon + 1) // 2, self.horizon}):
             at = slice(step - 1, step)
             scores[f"mae_h{step}"] = metrics.mean_absolute_error(point[:, at], truths[:, at])
             scores[f"coverage_95_h{step}"] = metrics.coverage(
-                lower[:, -1, at], upper[:, -1, at], truths[:, at]
+                lower[:, 1, at], upper[:, 1, at], truths[:, at]
             )
         return scores
 
     def blocks(self, examples: Sequence[Window]) -> Sequence[int] | None:
-        """Put windows that overlap into one block, in every series alike."""
+        """Put windows that overlap into one block.
+
+        Series that begin at one time move together, so that a block holds all of them; unless
+        that leaves fewer than 30 blocks: then each series has its own.
+        """
         windows = gather(examples)
-        steps = np.array([series.start for series in windows.series])[windows.numbers]
-        same = len(set(steps.tolist())) == 1
+        starts = np.array([series.start for series in windows.series])[windows.numbers]
         block = windows.origins // (2 * self.horizon)
-        if same and len(np.unique(block)) >= 30:  # series of one time move together
+        if len(np.unique(starts)) == 1 and len(np.unique(block)) >= FEWEST_BLOCKS:
             return list(block.tolist())
         pairs = np.stack([windows.numbers, block], axis=1)
         numbers: list[int] = np.unique(pairs, axis=0, return_inverse=True)[1].ravel().tolist()
@@ -438,21 +503,12 @@ class Forecast(Task[Window, Row, Prediction]):
         """Learn by how much intervals must be wider to hold what they promise, step by step."""
         if not predictions:
             return self
-        truths, deviation = self.truths(held_out), self.deviations(held_out)
-        lower = np.stack([each.lower for each in predictions])
-        upper = np.stack([each.upper for each in predictions])
-        beyond = np.maximum(lower - truths[:, None], truths[:, None] - upper)
-        beyond = beyond / deviation[:, None, None]
-        columns = len(self.columns)
-        margins = np.zeros((len(INTERVALS), self.horizon, columns))
-        apart = len(held_out) >= FEWEST_PER_COLUMN
-        for place, share in enumerate(INTERVALS):
-            for step in range(self.horizon):
-                errors = beyond[:, place, step]
-                for column in range(columns):
-                    chosen = errors[:, column] if apart else errors.ravel()
-                    margins[place, step, column] = conformal_quantile(chosen, share)
-        nested = tuple(tuple(tuple(row) for row in part) for part in margins.tolist())
+        found = conformal.margins(
+            np.stack([each.lower for each in predictions]),
+            np.stack([each.upper for each in predictions]),
+            self.truths(held_out), self.deviations(held_out), INTERVALS,
+        )  # fmt: skip
+        nested = tuple(tuple(tuple(row) for row in part) for part in found.tolist())
         return replace(self, margins=nested)
 
     # Presentation
@@ -477,7 +533,7 @@ class Forecast(Task[Window, Row, Prediction]):
         return self._words(prediction.point), None
 
     def _words(self, values: Numbers) -> str:
-        """Return the first and the last of the steps."""
+        """Write the first and the last step of a forecast."""
         if np.isnan(values).all():
             return ""
         lines = [
@@ -505,31 +561,56 @@ class Forecast(Task[Window, Row, Prediction]):
         return rows
 
     def error(self, prediction: Prediction, example: Window) -> float:
-        """Return the mean distance to what came, in deviations of the series."""
-        distance = np.abs(prediction.point - self.truths([example])[0])
-        distance = distance / self.deviations([example])
+        """Return the mean absolute error, in deviations of the series."""
+        _, deviation = self.history.scale(example.series, example.origin)
+        distance = np.abs(prediction.point - self.truths([example])[0]) / deviation
         return float(np.nanmean(distance)) if not np.isnan(distance).all() else 0.0
+
+    def figures(
+        self, predictions: Sequence[Prediction], examples: Sequence[Window]
+    ) -> list[Figure]:
+        if not predictions:
+            return []
+        windows = gather(examples)
+        return [
+            *forecast_figures.forecasts(self, predictions, windows, INTERVALS),
+            forecast_figures.errors_by_horizon(self, predictions, windows),
+            forecast_figures.coverage_by_horizon(self, predictions, windows, INTERVALS),
+        ]
 
     def check(self, parts: Mapping[str, Sequence[Window]]) -> list[Finding]:
         windows = gather(parts["train"])
-        lengths = [len(series) for series in windows.series]
-        many = f"{len(lengths):,} series of {min(lengths):,} to {max(lengths):,} steps"
-        size = many if len(lengths) > 1 else f"{lengths[0]:,} steps"
-        missing = sum(int(np.isnan(series.values).any(1).sum()) for series in windows.series)
-        frequency = f", {self.clock.frequency}" if self.clock.dated else ""
-        findings = [Finding("series", f"{size}{frequency}: {', '.join(self.columns)}")]
-        if missing:
-            findings.append(Finding("missing", f"{missing:,} steps have a missing value"))
+        findings = [Finding("series", self._size(windows.series))]
+        if missing := sum(int(np.isnan(s.values).any(1).sum()) for s in windows.series):
+            steps = "1 step has" if missing == 1 else f"{missing:,} steps have"
+            findings.append(Finding("missing", f"{steps} a missing value; the last one is read"))
         steady = [s.name or self.columns[0] for s in windows.series if is_steady(s.values)]
         if steady:
             shown = ", ".join(steady[:3]) + (", ..." if len(steady) > 3 else "")
-            findings.append(Finding("constant", f"{len(steady):,} series never change: {shown}"))
-        reading = (
-            f"{self.history.look_back:,} steps are read, {self.horizon:,} forecast; a season has "
-            f"{self.season:,}"
-        )
+            many = "1 series never changes" if len(steady) == 1 else f"{len(steady):,} never change"
+            findings.append(Finding("constant", f"{many}: {shown}; MASE leaves it out"))
         findings += [Finding("reading", note) for note in self.notes]
+        reading = f"{self.look_back:,} steps are read, {self.horizon:,} forecast; " + (
+            f"a season has {self.season:,}" if self.season > 1 else "no season is known"
+        )
         return [*findings, Finding("forecast", reading)]
+
+    def _size(self, series: Sequence[Series]) -> str:
+        """Say how many series of how many steps there are, and what is forecast."""
+        lengths = [len(each) for each in series]
+        size = f"{lengths[0]:,} steps"
+        if len(lengths) > 1:
+            size = f"{len(lengths):,} series of {min(lengths):,} to {max(lengths):,} steps"
+        frequency = f", {self.clock.frequency}" if self.clock.dated else ""
+        beside = [
+            f"{role}: {', '.join(names)}"
+            for role, names in (
+                ("known in the future", self.future), ("in the past only", self.past),
+                ("static", self.static),
+            )
+            if names
+        ]  # fmt: skip
+        return "; ".join([f"{size}{frequency}: {', '.join(self.columns)}", *beside])
 
 
 class Head(nn.Module):
@@ -545,36 +626,10 @@ class Head(nn.Module):
         return values
 
 
-def seasonal_error(values: Numbers, season: int) -> Numbers:
-    """Return the mean absolute error of the seasonal naive forecast, for each column.
-
-    0 where a column never changes from season to season, or is too short to tell.
-
-    Source:
-        Hyndman & Koehler (2006), International Journal of Forecasting 22(4):679-688, section 3
-    """
-    if len(values) <= season:
-        return np.zeros(values.shape[1])
-    errors = np.abs(values[season:] - values[:-season])
-    known = ~np.isnan(errors)
-    return np.asarray(np.where(known, errors, 0).sum(0) / known.sum(0).clip(1))
-
-
 def is_steady(values: Numbers) -> bool:
-    """Tell a series that never changes."""
-    return bool((np.nanmax(values, axis=0) == np.nanmin(values, axis=0)).all())
-
-
-def conformal_quantile(errors: Numbers, share: float) -> float:
-    """Return the least margin that holds ``share`` of new errors, by those held out.
-
-    That is the ceil((n + 1) share)-th smallest of n errors; the largest where n is too small.
-
-    Source:
-        Romano, Patterson & Candes (2019), https://arxiv.org/abs/1905.03222, equation 8
-    """
-    known = np.sort(errors[~np.isnan(errors)])
-    if not len(known):
-        return 0.0
-    place = int(np.ceil((len(known) + 1) * share)) - 1
-    return float(known[min(place, len(known) - 1)])
+    """Return whether no column of a series ever changes."""
+    lowest, highest = (
+        fill.reduce(np.where(np.isnan(values), other, values), axis=0)
+        for fill, other in ((np.minimum, np.inf), (np.maximum, -np.inf))
+    )
+    return bool((lowest >= highest).all())

@@ -21,6 +21,9 @@ Indices = NDArray[np.int64]
 STEADY = 1e-12
 """Relative deviation at and below which a series counts as constant."""
 
+LEAST_DEVIATION = 1e-3
+"""Least deviation of a window that it is divided by, as a share of that of its series."""
+
 
 class Row(NamedTuple):
     """A row of a batch: one window, and one of its columns (-1: all of them)."""
@@ -30,11 +33,11 @@ class Row(NamedTuple):
 
 
 class Rows(Sequence[Row]):
-    """The rows of many windows, read from flat arrays of all series.
+    """The rows of a batch, or of a whole part: numbers of windows and columns, no values.
 
     Args:
         flat: The values of all series.
-        windows: Where the rows lie.
+        windows: The windows that ``places`` refer to.
         places: (rows,), the window of each row.
         columns: (rows,), the column of each row; -1 for all of them.
     """
@@ -43,7 +46,7 @@ class Rows(Sequence[Row]):
         self.flat, self.windows, self.places, self.columns = flat, windows, places, columns
 
     def __len__(self) -> int:
-        """Count the rows."""
+        """Return the number of rows."""
         return len(self.places)
 
     @overload
@@ -51,7 +54,7 @@ class Rows(Sequence[Row]):
     @overload
     def __getitem__(self, number: slice) -> "Rows": ...
     def __getitem__(self, number: Any) -> "Row | Rows":
-        """Return a row, or some of them."""
+        """Return one row, or a slice of them."""
         if isinstance(number, slice):
             return self.take(np.arange(len(self))[number])
         return Row(int(self.places[number]), int(self.columns[number]))
@@ -68,10 +71,10 @@ class Rows(Sequence[Row]):
 
 @dataclass(frozen=True, eq=False)
 class Flat:
-    """All series one after another, so that a batch is one selection by index.
+    """All series in one array, so that a batch is gathered by one index operation.
 
     Args:
-        series: What is held.
+        series: In the order of the array.
         mean: (series, columns), subtracted from the values.
         deviation: (series, columns), what they are divided by.
     """
@@ -92,8 +95,13 @@ class Flat:
 
     @cached_property
     def lengths(self) -> Indices:
-        """(series,), how many steps each has."""
+        """(series,), how many steps of values each has."""
         return np.array([len(each) for each in self.series], dtype=np.int64)
+
+    @cached_property
+    def known_lengths(self) -> Indices:
+        """(series,), how many steps of known features each has."""
+        return np.array([len(each.known) for each in self.series], dtype=np.int64)
 
     @cached_property
     def truths(self) -> Array:
@@ -102,19 +110,25 @@ class Flat:
 
     @cached_property
     def values(self) -> Array:
-        """(steps, columns), a missing value is the last one before it, or the mean."""
+        """(steps, columns), a missing value replaced by the last one before it, or the mean."""
         pairs = zip(self.series, self.mean, strict=True)
         return np.concatenate([fill(each.values, mean) for each, mean in pairs])
 
     @cached_property
     def known(self) -> Array:
-        """(steps, features), what is known of the future too."""
-        return np.concatenate([fill(s.known, np.zeros(s.known.shape[1])) for s in self.series])
+        """(steps, features), what is known of the future too, static columns last."""
+        return np.concatenate([known_features(each) for each in self.series])
 
     @cached_property
     def seen(self) -> Array:
         """(steps, features), what is known of the past only."""
         return np.concatenate([fill(s.seen, np.zeros(s.seen.shape[1])) for s in self.series])
+
+
+def known_features(series: Series) -> Array:
+    """Return what is known of every step, (steps, features): future columns, then static ones."""
+    known = fill(series.known, np.zeros(series.known.shape[1]))
+    return np.hstack([known, np.tile(series.static, (len(known), 1))])
 
 
 def _starts(lengths: Sequence[int]) -> Indices:
@@ -142,14 +156,15 @@ class History:
     Args:
         look_back: Steps that are read before a forecast; 0: two seasons, at least the horizon.
         segment: Steps that are read together, as one position; it divides ``look_back``.
-        per_column: Whether each column to forecast is a row of its own, read by the same weights,
-            or all of them are read together.
-        normalise: What is subtracted from each window: its last value, its mean (its deviation
-            then divides it), or the mean of the series in training.
-        names: The series that scales were learned of.
+        per_column: Whether each column to forecast is a row of its own, and all are read by the
+            same weights; otherwise all columns are read together.
+        normalise: What is subtracted from a window: ``last``, its last value; ``window``, its mean
+            (and it is divided by its own deviation); ``none``, the mean of its series in training.
+        names: The series of the training part.
         mean: Of each series and column over the training steps.
         deviation: Likewise; 1 for a column that never changes.
-        features: Mean and deviation of the columns known in the future, then of the others.
+        features: Mean and deviation of each column read beside the values.
+        known: How many of ``features``, from the first, are known in the future too.
     """
 
     look_back: int = 0
@@ -175,14 +190,16 @@ class History:
     def prepare(self, windows: Windows, horizon: int) -> Self:
         """Learn scales from the steps that the training windows read or forecast."""
         ends = training_ends(windows, horizon)
-        scales = [measure(s.values[:end]) for s, end in zip(windows.series, ends, strict=True)]
+        used = [(s, end) for s, end in zip(windows.series, ends, strict=True) if end]
+        scales = [measure(series.values[:end]) for series, end in used]
+        first = windows.series[0]
         return replace(
             self,
-            names=tuple(series.name for series in windows.series),
+            names=tuple(series.name for series, _ in used),
             mean=tuple(tuple(mean.tolist()) for mean, _ in scales),
             deviation=tuple(tuple(deviation.tolist()) for _, deviation in scales),
-            features=_measure_features(windows.series, ends),
-            known=windows.series[0].known.shape[1],
+            features=_measure_features(used),
+            known=first.known.shape[1] + len(first.static),
         )
 
     @property
@@ -196,22 +213,30 @@ class History:
     def _places(self) -> dict[str, int]:
         return {name: place for place, name in enumerate(self.names)}
 
+    @cached_property
+    def _typical(self) -> Array:
+        """(columns,), the mean deviation of the training series."""
+        mean: Array = np.mean(self.deviation, axis=0)
+        return mean
+
     def flat(self, windows: Windows) -> Flat:
-        """Return the series of windows side by side, each with its scale."""
-        scales = [self.scale(series, windows, n) for n, series in enumerate(windows.series)]
+        """Return the series of windows in one array, each with its scale."""
+        pairs = zip(windows.series, windows.firsts.tolist(), strict=True)
+        scales = [self.scale(series, first) for series, first in pairs]
         mean, deviation = (np.array(part) for part in zip(*scales, strict=True))
         return Flat(windows.series, mean, deviation)
 
-    def scale(self, series: Series, windows: Windows, number: int) -> tuple[Array, Array]:
-        """Return mean and deviation of a series: as learned, or of a new one what it shows.
+    def scale(self, series: Series, first: int) -> tuple[Array, Array]:
+        """Return mean and deviation of a series.
 
-        Of a new series only the steps before its first window count.
+        Those of a series of the training part were learned. Those of a new one are measured on the
+        steps before its first window, at step ``first``; the deviation of one that has not changed
+        by then is the mean deviation of the training series.
         """
         place = self._places.get(series.name)
         if place is not None:
             return np.array(self.mean[place]), np.array(self.deviation[place])
-        first = int(windows.origins[windows.numbers == number].min(initial=len(series)))
-        return measure(series.values[: max(1, first)])
+        return measure(series.values[: max(1, first)], otherwise=self._typical)
 
     def rows(self, windows: Windows) -> Rows:
         """Return the rows of windows, the columns of a window one after another."""
@@ -221,9 +246,9 @@ class History:
         return Rows(self.flat(windows), windows, places, np.tile(each, len(windows)))
 
     def normal(self, rows: Rows) -> tuple[Array, Array]:
-        """Return what is subtracted from the values of each row and what divides them.
+        """Return what is subtracted from the values of each row, and what they are divided by.
 
-        Both are (rows, columns), with one column where each is a row of its own.
+        Both are (rows, columns); there is one column if each is a row of its own.
         """
         flat, numbers = rows.flat, rows.windows.numbers[rows.places]
         mean, deviation = (
@@ -238,30 +263,33 @@ class History:
         counts = mask.sum(1)[:, None].clip(1)
         middle = np.where(mask[..., None], history, 0).sum(1) / counts
         apart = np.where(mask[..., None], (history - middle[:, None]) ** 2, 0).sum(1) / counts
-        return middle, np.maximum(np.sqrt(apart), 1e-3 * deviation)
+        return middle, np.maximum(np.sqrt(apart), LEAST_DEVIATION * deviation)
 
     def _pick(self, rows: Rows, values: Array) -> Array:
-        """Return the column of each row out of (rows, ..., columns); all where it has all."""
+        """Return of (rows, ..., columns) the column of each row; all if a row has all."""
         if not self.per_column:
             return values
         shape = (len(rows), *(1 for _ in values.shape[1:]))
         return np.take_along_axis(values, rows.columns.reshape(shape), axis=-1)
 
     def _indices(self, rows: Rows, first: int, last: int) -> tuple[Indices, Indices]:
-        """Return the steps from ``first`` to ``last``, counted from the origin, and the series."""
+        """Return the steps from ``first`` to ``last`` after each origin, and each row's series."""
         numbers = rows.windows.numbers[rows.places]
         steps = rows.windows.origins[rows.places][:, None] + np.arange(first, last)
         return steps, numbers
 
     def _history(self, rows: Rows) -> tuple[Array, NDArray[np.bool_]]:
-        """Return the values read, (rows, look_back, columns), and which of them are there."""
+        """Return the values read, (rows, look_back, columns), and which are no padding."""
         steps, numbers = self._indices(rows, -self.look_back, 0)
         mask = steps >= 0
         places = rows.flat.starts[numbers][:, None] + steps.clip(0)
         return self._pick(rows, rows.flat.values[places]), mask
 
-    def collate(self, rows: Rows) -> tuple[Tensor, Tensor | None]:
-        """Return what is read, (rows, positions, features), and which positions are there."""
+    def collate(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Return what is read, (rows, positions, features), and the mask of its positions.
+
+        Histories shorter than ``look_back`` are padded on the left.
+        """
         history, mask = self._history(rows)
         offset, divisor = self.normal(rows)
         scaled = (history - offset[:, None]) / divisor[:, None]
@@ -282,12 +310,13 @@ class History:
         return [(np.concatenate([known, seen], axis=2) - mean) / deviation]
 
     def future(self, rows: Rows, horizon: int) -> Tensor:
-        """Return what is known of the steps to forecast, (rows, horizon, features)."""
+        """Return what is known of the steps to forecast, (rows, horizon, features).
+
+        Beyond the end of what is known its last row is repeated.
+        """
         steps, numbers = self._indices(rows, 0, horizon)
-        lengths = np.array([len(series.known) for series in rows.windows.series])
-        places = rows.flat.known_starts[numbers][:, None] + np.minimum(
-            steps, lengths[numbers][:, None] - 1
-        )
+        last = rows.flat.known_lengths[numbers][:, None] - 1
+        places = rows.flat.known_starts[numbers][:, None] + np.minimum(steps, last)
         mean, deviation = np.array(self.features[: self.known]).T
         return torch.from_numpy(((rows.flat.known[places] - mean) / deviation).astype(np.float32))
 
@@ -303,27 +332,27 @@ class History:
 
 
 def training_ends(windows: Windows, horizon: int) -> list[int]:
-    """Return for each series the step after the last one that the windows forecast."""
+    """Return the end of what the windows of each series forecast; 0 for one without windows."""
     ends = np.zeros(len(windows.series), dtype=np.int64)
     np.maximum.at(ends, windows.numbers, windows.origins + horizon)
     return [int(end) for end in ends]
 
 
-def measure(values: Array) -> tuple[Array, Array]:
-    """Return mean and deviation of each column, a deviation of 1 for one that never changes."""
+def measure(values: Array, otherwise: float | Array = 1.0) -> tuple[Array, Array]:
+    """Return mean and deviation of each column, ``otherwise`` for one that never changes."""
     known = ~np.isnan(values)
     counts = known.sum(0).clip(1)
     mean = np.where(known, values, 0).sum(0) / counts
     deviation = np.sqrt(np.where(known, (values - mean) ** 2, 0).sum(0) / counts)
-    return mean, np.where(deviation <= STEADY * (1 + np.abs(mean)), 1.0, deviation)
+    return mean, np.where(deviation <= STEADY * (1 + np.abs(mean)), otherwise, deviation)
 
 
-def _measure_features(
-    series: Sequence[Series], ends: Sequence[int]
-) -> tuple[tuple[float, float], ...]:
-    """Return mean and deviation of the exogenous columns over the training steps."""
-    pairs = list(zip(series, ends, strict=True))
-    steps = [np.hstack([s.known[: min(end, len(s))], s.seen[:end]]) for s, end in pairs]
+def _measure_features(used: Sequence[tuple[Series, int]]) -> tuple[tuple[float, float], ...]:
+    """Return mean and deviation of the columns beside the values, over the training steps."""
+    steps = [
+        np.hstack([known_features(series)[:end][: len(series)], series.seen[:end]])
+        for series, end in used
+    ]
     mean, deviation = measure(np.concatenate(steps))
     return tuple(zip(mean.tolist(), deviation.tolist(), strict=True))
 
@@ -334,13 +363,22 @@ def refuse_short_future(windows: Windows, horizon: int, names: Sequence[str]) ->
     Raises:
         DataError: Names the series, the columns and the number of steps that are missing.
     """
-    if not names:
+    if not names or not len(windows):
         return
-    for window in windows:
-        missing = window.origin + horizon - len(window.series.known)
-        if missing > 0:
-            whose = f"the series {window.series.name}" if window.series.name else "the file"
-            raise DataError(
-                f"{whose} gives {', '.join(names)} for {horizon - missing} of the {horizon} steps "
-                f"to forecast: add {missing} rows with these columns and an empty value."
-            )
+    lengths = np.array([known_until(series, len(names)) for series in windows.series])
+    missing = windows.origins + horizon - lengths[windows.numbers]
+    if (missing <= 0).all():
+        return
+    place = int(np.argmax(missing > 0))
+    series, short = windows[place].series, int(min(horizon, missing[place]))
+    whose = f"The series {series.name}" if series.name else "The file"
+    raise DataError(
+        f"{whose} gives {', '.join(names)} for {horizon - short} of the {horizon} steps to "
+        f"forecast: add {short} rows with these columns and an empty value."
+    )
+
+
+def known_until(series: Series, columns: int) -> int:
+    """Return the number of steps up to the last at which the first ``columns`` are all known."""
+    whole = np.flatnonzero(~np.isnan(series.known[:, :columns]).any(1))
+    return int(whole[-1]) + 1 if len(whole) else 0
