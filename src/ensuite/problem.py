@@ -305,7 +305,7 @@ def check(
 
 def say_duplicates(task: Task[Any, Any, Any], parts: Mapping[str, Sequence[Any]]) -> str:
     """Say how many inputs are repeated, within a part and across parts."""
-    identities = {name: [task.keys(e).identity for e in part] for name, part in parts.items()}
+    identities = {name: task.identities(part) for name, part in parts.items()}
     found = duplicates(identities)
     if not found.within and not found.across:
         return "no input stands twice"

@@ -69,7 +69,7 @@ def test_steps_that_are_counted_have_the_largest_common_distance() -> None:
 def test_rows_out_of_order_are_sorted_and_steps_without_a_row_are_said() -> None:
     found = panel({"ds": ["2024-01-02", "2024-01-01", "2024-01-04"], "y": [1, 2, 3]})
     np.testing.assert_array_equal(found.series[0].values[:, 0], [2, 1, np.nan, 3])
-    assert found.notes[0] == "frequency: daily"
+    assert str(found.clock.frequency) == "daily"
     assert "rows were not in the order of time and were sorted" in found.notes
     assert any("1 step has no row, the first after row 1 of f.csv" in n for n in found.notes)
 
@@ -114,7 +114,7 @@ def test_static_columns_and_truth_values() -> None:
         ),
         ({"ds": DAYS, "y": ["1", "two", "3"]}, 'row 2 of f.csv: "two" in the column y is not'),
         ({"ds": DAYS, "name": ["x", "y", "z"]}, "f.csv has no column of numbers to forecast"),
-        ({"id": list("ab"), "ds": DAYS[:1] * 2, "y": [1.0, None]}, "the series b has no value in y"),
+        ({"id": ["a", "b"], "ds": DAYS[:1] * 2, "y": [1, None]}, "the series b has no value in y"),
     ],
 )  # fmt: skip
 def test_faults_are_refused_with_their_row(cells: dict[str, Any], problem: str) -> None:

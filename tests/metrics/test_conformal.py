@@ -52,6 +52,12 @@ def test_widened_intervals_hold_their_point(added: float) -> None:
     assert float(high[0, 0, 0, 0]) == pytest.approx(max(0.0, 1 + added))
 
 
+def test_a_wider_interval_holds_the_narrower_one() -> None:
+    point, ends = np.zeros((1, 1, 1)), np.array([1.0, 2.0]).reshape(1, 2, 1, 1)
+    low, high = conformal.widen(point, -ends, ends, np.array([3.0, 0.5]).reshape(2, 1, 1))
+    assert (low.ravel().tolist(), high.ravel().tolist()) == ([-4, -4], [4, 4])
+
+
 def test_adapted_intervals_hold_what_they_promise_after_a_change() -> None:
     random, margin, held = np.random.default_rng(0), np.ones(2), []
     for step in range(4000):

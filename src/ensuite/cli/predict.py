@@ -13,6 +13,9 @@ from ensuite.core.errors import UsageError
 if TYPE_CHECKING:
     from ensuite.predictor import Predictor
 
+MOST_ROWS = 200
+"""Rows of answers that are printed."""
+
 
 def command(
     run: words.Run,
@@ -45,11 +48,11 @@ def command(
     rows = records(predictor, examples, predictions)
     if out:
         write(Path(out), rows)
-        print(f"{len(examples):,} answers in {out}", file=sys.stderr)
+        print(f"{len(rows):,} answers in {out}", file=sys.stderr)
     elif json:
         words.print_json(rows)
     else:
-        show(predictor, examples, predictions)
+        show_rows(rows) if predictor.task.several_rows else show(predictor, examples, predictions)
 
 
 def typed(predictor: "Predictor", inputs: Sequence[str]) -> list[Any]:
@@ -73,14 +76,15 @@ def content(value: str) -> str:
 def records(
     predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any]
 ) -> list[dict[str, Any]]:
-    """Return a row for each example: its input, and the answer as the task tells it."""
-    task = predictor.task
-    pairs = zip(examples, predictions, strict=True)
-    return [
-        {"input": task.show(example)} | row
-        for example, prediction in pairs
-        for row in task.records(example, prediction)
-    ]
+    """Return a row for each example: its input, and the answer as the task tells it.
+
+    Answers that are tables of their own are put one below the other, without the input.
+    """
+    task, rows = predictor.task, list[dict[str, Any]]()
+    for example, prediction in zip(examples, predictions, strict=True):
+        asked = {} if task.several_rows else {"input": task.show(example)}
+        rows += [asked | row for row in task.records(example, prediction)]
+    return rows
 
 
 def show(predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any]) -> None:
@@ -91,6 +95,27 @@ def show(predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[
         sureness = "" if sure is None else f"{sure:.2f}   "
         shown = " ".join(predictor.task.show(example).split())
         print(f"{word:{width}s}  {sureness}{shown[:200]}")
+
+
+def show_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows as a table with headings, numbers to the right."""
+    shown = rows[:MOST_ROWS]
+    columns = [(name, [cell(row[name]) for row in shown]) for name in (rows[0] if rows else ())]
+    widths = [max(map(len, (name, *cells))) for name, cells in columns]
+    numeric = [isinstance(rows[0][name], float) for name, _ in columns]
+    for line in zip(*((name, *cells) for name, cells in columns), strict=True):
+        padded = [
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ]
+        print("  ".join(padded).rstrip())
+    if len(rows) > len(shown):
+        print(f"... {len(rows) - len(shown):,} more rows; --out FILE.csv writes all")
+
+
+def cell(value: Any) -> str:
+    """Write a number with six digits, anything else as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

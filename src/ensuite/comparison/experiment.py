@@ -68,10 +68,17 @@ def run_comparison(
         }
         board = leaderboard(problem, entrants, trials, budget, seeds, folder)
         words = tuple(verdict(board, len(problem.parts["test"]), problem.unit))
+        if board.winner is not None:
+            words += remarks(problem, trials[board.winner][0])
         write_json(folder / LEADERBOARD, board.to_json())
         if board.winner is not None:
             keep_best(trials[board.winner], board, folder)
     return Comparison(board, words, trials, folder)
+
+
+def remarks(problem: Problem, trial: Trial) -> tuple[str, ...]:
+    """Return what the task says of the answers of a trial."""
+    return tuple(trial.predictor.task.remarks(trial.answers, problem.parts["test"]))
 
 
 def place(name: str, seed: int) -> str:

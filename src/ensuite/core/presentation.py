@@ -160,6 +160,14 @@ class Presentation(Generic[Example, Prediction]):
         cut: Ledger = self.processor.ledger(self.raws(examples))
         return cut
 
+    def remarks(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> list[str]:
+        """Return sentences on the predictions of one model for the test examples.
+
+        They are printed below the scores of a run, and below the verdict of a comparison for the
+        model that it recommends.
+        """
+        return []
+
     def figures(
         self, predictions: Sequence[Prediction], examples: Sequence[Example]
     ) -> list[Figure]:

@@ -6,7 +6,7 @@ what the loss counts, and how outputs become predictions. It knows no backbone.
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
@@ -84,6 +84,10 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
         """Return what the split and the check for duplicates know of an example."""
         raw = self.raw(example)
         return Keys(repr(raw) if self.processor is None else self.processor.key(raw))
+
+    def identities(self, examples: Sequence[Example]) -> Sequence[Hashable]:
+        """Return what is equal for equal inputs; none if inputs of the task cannot be equal."""
+        return [self.keys(example).identity for example in examples]
 
     def verify(self, example: Example) -> None:
         """Refuse an example that ``prepare`` did not prepare for, for example an unknown label.

@@ -179,11 +179,11 @@ def read_panel(
     roles = find_roles(table, given, future=future, past=past, static=static)
     stamps = _stamps(table, roles, dates)
     groups = _groups(table, roles)
-    frequency, notes = _frequency(table, roles, stamps, groups, frequency)
+    frequency = _frequency(table, roles, stamps, groups, frequency)
     clock = Clock(frequency, stamps.dated, stamps.zone)
     read = _Reader(table, roles, stamps.times, frequency)
     series = tuple(read.series(name, rows) for name, rows in groups.items())
-    said = (*stamps.notes, *notes, *read.notes(), *_unread(table, roles))
+    said = (*stamps.notes, *read.notes(), *_unread(table, roles))
     return Panel(series, roles.values, clock, roles, said)
 
 
@@ -408,7 +408,7 @@ def _frequency(
     stamps: Stamps,
     groups: Mapping[str, Rows],
     known: Frequency | None,
-) -> tuple[Frequency | None, tuple[str, ...]]:
+) -> Frequency | None:
     """Find the one frequency of all series.
 
     Raises:
@@ -417,7 +417,7 @@ def _frequency(
     times = {name: np.unique(stamps.times[rows]) for name, rows in groups.items()}
     if not stamps.dated:
         steps = np.concatenate([np.diff(each) for each in times.values()])
-        return (Frequency("steps", int(np.gcd.reduce(steps))) if len(steps) else known), ()
+        return Frequency("steps", int(np.gcd.reduce(steps))) if len(steps) else known
     found = {} if known is None else {known: ""}
     for name, each in times.items():
         if len(each) < 2 or any(fits(one, each) for one in found):
@@ -426,9 +426,7 @@ def _frequency(
         if own is None:
             raise DataError(_uneven(table, roles, stamps.times, groups[name], name))
         found.setdefault(own, name)
-    chosen = _choose(table, found, times, known)
-    notes = () if chosen is None else (f"frequency: {chosen}",)
-    return chosen, notes
+    return _choose(table, found, times, known)
 
 
 def _choose(

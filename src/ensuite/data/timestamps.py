@@ -43,6 +43,7 @@ SEPARATORS = ("/", "-", ".")
 EPOCHS = ((1e17, 1e-3), (1e14, 1.0), (1e11, 1e3), (1e8, 1e6))
 """Numbers above the first are times since 1970 in units of so many microseconds (ns to s)."""
 
+MINUTES, SECONDS = re.compile(r"[T ]\d{1,2}:\d{2}$"), re.compile(r"[T ]\d{1,2}:\d{2}:\d{2}")
 ZONE = re.compile(r"(?:Z|UTC|GMT| ?[+-]\d{2}:?\d{2})$")
 
 
@@ -133,6 +134,8 @@ def _from_texts(table: Table, column: str, texts: Sequence[str], order: DateOrde
     if (quarters := _quarters(bare)) is not None:
         return Stamps(quarters, notes=("quarters",))
     offsets, plain = bare
+    if any(SECONDS.search(text) for text in plain):  # may be left out where they are 0
+        plain = [f"{text}:00" if MINUTES.search(text) else text for text in plain]
     for form in ("%Y-%m", *FORMATS):
         times = _parse(plain, form)
         if times is not None:

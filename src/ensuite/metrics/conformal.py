@@ -58,18 +58,21 @@ def quantile(errors: Array, share: float) -> Array:
 
 
 def widen(point: Array, lower: Array, upper: Array, added: Array) -> tuple[Array, Array]:
-    """Return intervals with margins added at both ends; they never turn around or lose the point.
+    """Return intervals with margins added at both ends.
+
+    They still do not cross: each holds the point, and those before it.
 
     Args:
         point: (windows, horizon, columns).
-        lower: (windows, intervals, horizon, columns).
+        lower: (windows, intervals, horizon, columns), the narrowest interval first.
         upper: Likewise.
         added: Likewise, or of a shape that broadcasts to it; may be negative.
     """
     lower, upper = lower - added, upper + added
     middle = (lower + upper) / 2
-    lower, upper = np.minimum(lower, middle), np.maximum(upper, middle)
-    return np.minimum(lower, point[:, None]), np.maximum(upper, point[:, None])
+    lower = np.minimum(np.minimum(lower, middle), point[:, None])
+    upper = np.maximum(np.maximum(upper, middle), point[:, None])
+    return np.minimum.accumulate(lower, axis=1), np.maximum.accumulate(upper, axis=1)
 
 
 def adapt(

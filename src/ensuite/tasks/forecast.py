@@ -1,6 +1,6 @@
 """Forecast: the next steps of one or many time series, with calibrated intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self, cast
 
@@ -243,6 +243,9 @@ class Forecast(Task[Window, Row, Prediction]):
 
     def keys(self, example: Window) -> Keys:
         return Keys((example.series.name, id(example.series), example.origin), time=example.origin)
+
+    def identities(self, examples: Sequence[Window]) -> Sequence[Hashable]:
+        return ()  # windows of a series differ in where they are
 
     def divide(
         self, parts: Mapping[str, Sequence[Window]], how: Split
@@ -566,6 +569,16 @@ class Forecast(Task[Window, Row, Prediction]):
         distance = np.abs(prediction.point - self.truths([example])[0]) / deviation
         return float(np.nanmean(distance)) if not np.isnan(distance).all() else 0.0
 
+    def remarks(self, predictions: Sequence[Prediction], examples: Sequence[Window]) -> list[str]:
+        """Say how errors and coverage change with the horizon."""
+        windows = gather(examples)
+        errors = forecast_figures.errors(self, predictions, windows)
+        covered = forecast_figures.coverage(self, predictions, windows)
+        return [
+            forecast_figures.say_errors(errors),
+            *forecast_figures.say_coverage(covered, INTERVALS),
+        ]
+
     def figures(
         self, predictions: Sequence[Prediction], examples: Sequence[Window]
     ) -> list[Figure]:
@@ -600,7 +613,8 @@ class Forecast(Task[Window, Row, Prediction]):
         lengths = [len(each) for each in series]
         size = f"{lengths[0]:,} steps"
         if len(lengths) > 1:
-            size = f"{len(lengths):,} series of {min(lengths):,} to {max(lengths):,} steps"
+            longer = f" to {max(lengths):,}" if max(lengths) > min(lengths) else ""
+            size = f"{len(lengths):,} series of {min(lengths):,}{longer} steps"
         frequency = f", {self.clock.frequency}" if self.clock.dated else ""
         beside = [
             f"{role}: {', '.join(names)}"

@@ -25,6 +25,11 @@ HISTORY = 3
 AT_ONCE = 256
 """Windows whose errors are computed together."""
 
+MODEL, LAST = "this model", "last value"
+
+MISSED = 0.03
+"""How far an interval may hold less than it promises before that is said."""
+
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#808890"
 SHADES = ("rgba(0,114,178,0.16)", "rgba(0,114,178,0.3)")
 """Fill of the wider interval, and of the narrower one on top of it."""
@@ -75,9 +80,9 @@ def forecast(
         )
     ]
     lines = [
-        _line(before, series.values[past, column], GREY, "history"),
-        _line(after, truths, GREY, "what came", dash="dot"),
-        _line(after, prediction.point[:, column], BLUE, "median"),
+        _line(before, series.values[past, column], GREY, "solid", "history"),
+        _line(after, truths, ORANGE, "dot", "actual"),
+        _line(after, prediction.point[:, column], BLUE, "solid", "median"),
     ]
     return Figure(
         title=f"Forecast of {titled}",
@@ -106,7 +111,7 @@ def _band(x: Sequence[Any], lower: Numbers, upper: Numbers, shade: str, name: st
     ]  # fmt: skip
 
 
-def _line(x: Sequence[Any], y: Numbers, colour: str, name: str, dash: str = "solid") -> Part:
+def _line(x: Sequence[Any], y: Numbers, colour: str, dash: str, name: str) -> Part:
     return {
         "type": "scatter",
         "mode": "lines+markers" if len(x) < 2 else "lines",
@@ -133,45 +138,109 @@ def _told(
 # All forecasts, by horizon
 
 
-def errors_by_horizon(
-    task: "Forecast", predictions: Sequence["Prediction"], windows: Windows
-) -> Figure:
-    """Draw the mean absolute error of each step beside those of two naive forecasts."""
-    flat, point = task.history.flat(windows), [each.point for each in predictions]
-    season = max(1, task.season)
-    naive = f"seasonal naive ({season:,} steps)" if season > 1 else ""
-    sums: dict[str, Numbers] = {}
-    counts = np.zeros(task.horizon)
+ByHorizon = dict[str, Numbers]
+
+
+def errors(task: "Forecast", predictions: Sequence["Prediction"], windows: Windows) -> ByHorizon:
+    """Return the mean absolute error of each step, of the model and of two naive forecasts.
+
+    Errors are in standard deviations of the series, so that all columns and series count alike.
+    """
+    flat = task.history.flat(windows)
+    seasons = {"seasonal naive": task.season} if task.season > 1 else {}
+    rules, sums, counts = {**seasons, LAST: 1}, ByHorizon(), np.zeros(task.horizon)
     for at, truths in _parts(task, windows):
         starts, origins = flat.starts[windows.numbers[at]], windows.origins[at]
         deviation = flat.deviation[windows.numbers[at]][:, None]
-        found = {"this model": np.stack(point[at])}
-        for name, span in ((naive, season), ("last value", 1)):
-            if name:
-                found[name] = seasonal_naive(
-                    flat.values, starts, origins, season=span, horizon=task.horizon
-                )
+        found = {MODEL: np.stack([each.point for each in predictions[at]])} | {
+            name: seasonal_naive(flat.values, starts, origins, season=span, horizon=task.horizon)
+            for name, span in rules.items()
+        }
         for name, values in found.items():
             error = np.nansum(np.abs(values - truths) / deviation, axis=(0, 2))
             sums[name] = sums.get(name, 0) + error
         counts += (~np.isnan(truths)).sum((0, 2))
-    errors = {name: total / counts.clip(1) for name, total in sums.items()}
+    return {name: total / counts.clip(1) for name, total in sums.items()}
+
+
+def say_errors(errors: ByHorizon) -> str:
+    """Say the errors of some steps."""
+    steps = shown_steps(len(errors[MODEL]))
+    by_name = {name: words([f"{by[step]:.2f}" for step in steps]) for name, by in errors.items()}
+    own = by_name.pop(MODEL)
+    others = [f"that of {name} is {found}" for name, found in by_name.items()]
+    return (
+        "; ".join(
+            [f"Its mean absolute error {ahead(steps)} is {own} deviations of the series", *others]
+        )
+        + "."
+    )
+
+
+def ahead(steps: Sequence[int]) -> str:
+    """Name steps, which are counted from 0.
+
+    >>> ahead([0]), ahead([0, 11, 23])
+    ('1 step ahead', '1, 12 and 24 steps ahead')
+    """
+    unit = "step" if list(steps) == [0] else "steps"
+    return f"{words([f'{step + 1:,}' for step in steps])} {unit} ahead"
+
+
+def errors_by_horizon(
+    task: "Forecast", predictions: Sequence["Prediction"], windows: Windows
+) -> Figure:
+    """Draw the mean absolute error of each step beside those of two naive forecasts."""
+    found = errors(task, predictions, windows)
     steps = list(range(1, task.horizon + 1))
-    styles = {"this model": (BLUE, "solid"), naive: (ORANGE, "dash"), "last value": (GREY, "dot")}
+    styles = {MODEL: (BLUE, "solid"), LAST: (GREY, "dot")}
     return Figure(
         title="Error by horizon",
         caption="Mean absolute error of each step ahead, in standard deviations of the series.",
-        words=tuple(
-            f"{name}: "
-            + ", ".join(f"{by[step]:.3g} at step {step + 1}" for step in shown_steps(task.horizon))
-            + "."
-            for name, by in errors.items()
-        ),
+        words=(say_errors(found),),
         data=tuple(
-            _line(steps, by, styles[name][0], name, styles[name][1]) for name, by in errors.items()
+            _line(steps, by, *styles.get(name, (ORANGE, "dash")), name)
+            for name, by in found.items()
         ),
         layout=layout(340, "steps ahead", "mean absolute error", step=True, from_zero=True),
     )
+
+
+def coverage(task: "Forecast", predictions: Sequence["Prediction"], windows: Windows) -> Numbers:
+    """Return the share of the true values that each interval holds, (intervals, horizon)."""
+    held, counts = 0.0, np.zeros(task.horizon)
+    for at, truths in _parts(task, windows):
+        known = ~np.isnan(truths)
+        counts += known.sum((0, 2))
+        lower, upper = (
+            np.stack([getattr(each, end) for each in predictions[at]]) for end in ("lower", "upper")
+        )
+        inside = (lower <= truths[:, None]) & (truths[:, None] <= upper)
+        held = held + (inside & known[:, None]).sum((0, 3))
+    return np.asarray(held / counts.clip(1))
+
+
+def say_coverage(covered: Numbers, shares: Sequence[float]) -> list[str]:
+    """Say what the intervals hold at some steps, and why if it is not enough."""
+    steps = shown_steps(covered.shape[1])
+    pairs = [(f"{100 * share:.0f} %", by) for share, by in zip(shares, covered, strict=True)][::-1]
+    held = [
+        f"its {name} intervals hold {words([f'{100 * by[step]:.0f}' for step in steps])} %"
+        for name, by in pairs
+    ]
+    sentence = f"{words(held)} of the values {ahead(steps)}."
+    said = [sentence[0].upper() + sentence[1:]]
+    missed = [
+        name
+        for (name, by), share in zip(pairs, shares[::-1], strict=True)
+        if by.mean() < share - MISSED
+    ]
+    if missed:
+        said.append(
+            f"They hold less than the promised {words(missed)}: the test part differs from the "
+            "validation part, by which they were calibrated."
+        )
+    return said
 
 
 def coverage_by_horizon(
@@ -181,44 +250,38 @@ def coverage_by_horizon(
     shares: Sequence[float],
 ) -> Figure:
     """Draw the share of the true values that each interval holds, for each step."""
-    held, counts = np.zeros((len(shares), task.horizon)), np.zeros(task.horizon)
-    for at, truths in _parts(task, windows):
-        known = ~np.isnan(truths)
-        counts += known.sum((0, 2))
-        lower, upper = (
-            np.stack([getattr(each, end) for each in predictions[at]]) for end in ("lower", "upper")
-        )
-        inside = (lower <= truths[:, None]) & (truths[:, None] <= upper)
-        held += (inside & known[:, None]).sum((0, 3))
-    covered = 100 * held / counts.clip(1)
+    covered = coverage(task, predictions, windows)
     steps = list(range(1, task.horizon + 1))
-    names = [f"{100 * share:.0f} % interval" for share in shares]
     colours = (ORANGE, BLUE)
     promised = [
         {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 100 * share, "y1": 100 * share,
          "line": {"color": colours[place], "width": 1.2, "dash": "dot"}}
         for place, share in enumerate(shares)
     ]  # fmt: skip
-    lowest = 5 * np.floor(min(covered.min(), 100 * min(shares)) / 5) - 5
+    lowest = 5 * np.floor(100 * min(covered.min(), *shares) / 5) - 5
     return Figure(
         title="Coverage by horizon",
         caption="Share of the true values within each interval, for each step ahead. The dotted "
-        "lines are the promised shares. A line below its own means that the test part differs from "
-        "the validation part, by which the intervals were calibrated.",
-        words=tuple(
-            f"{name}: "
-            + ", ".join(f"{by[step]:.0f} % at step {step + 1}" for step in shown_steps(len(by)))
-            + "."
-            for name, by in zip(names, covered, strict=True)
-        ),
+        "lines are the promised shares.",
+        words=tuple(say_coverage(covered, shares)),
         data=tuple(
-            _line(steps, by, colours[place], names[place]) for place, by in enumerate(covered)
+            _line(steps, 100 * by, colours[place], "solid", f"{100 * shares[place]:.0f} % interval")
+            for place, by in enumerate(covered)
         ),
         layout=layout(
             320, "steps ahead", "values within", step=True, shapes=promised,
             span=(max(0.0, float(lowest)), 101.0),
         ),
     )  # fmt: skip
+
+
+def words(parts: Sequence[str]) -> str:
+    """Join as in a sentence.
+
+    >>> words(["1", "12", "24"])
+    '1, 12 and 24'
+    """
+    return " and ".join([part for part in (", ".join(parts[:-1]), parts[-1]) if part])
 
 
 def _parts(task: "Forecast", windows: Windows) -> Iterator[tuple[slice, Numbers]]:
