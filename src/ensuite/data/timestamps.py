@@ -109,7 +109,7 @@ def _from_numbers(
     """Read times since 1970, days such as 20240131, years, or a count of steps."""
     _refuse_first(table, column, ~np.isfinite(numbers))
     unit = next((unit for least, unit in EPOCHS if (np.abs(numbers) >= least).all()), 0.0)
-    wrong = np.abs(numbers * (unit or 1)) > (LATEST if unit else MOST_STEPS)
+    wrong = np.abs(numbers) > (LATEST / unit if unit else MOST_STEPS)
     wrong |= (numbers != np.round(numbers)) & (unit == 0.0)
     if wrong.any():
         row = int(wrong.argmax())
