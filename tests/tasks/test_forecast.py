@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from ensuite.baselines.forecast import Drift, LastValue, LinearLayer, SeasonalNaive
-from ensuite.core.errors import DataError, UsageError
+from ensuite.baselines.forecast import SeasonalNaive
+from ensuite.core.errors import DataError, EnsuiteError, UsageError
 from ensuite.core.model import Model
 from ensuite.data import readers
 from ensuite.data.seasonal import seasonal_error
@@ -227,10 +227,6 @@ def test_intervals_hold_what_they_promise_on_new_data() -> None:
 
 
 def test_the_unit_of_mase_is_the_seasonal_naive_error_before_the_forecast() -> None:
-    assert seasonal_error(np.array([[1.0], [2.0], [4.0], [np.nan]]), 1).tolist() == [1.5]
-    assert seasonal_error(np.ones((5, 1)), 1).tolist() == [0]
-    assert seasonal_error(np.ones((2, 1)), 4).tolist() == [0]
-    assert seasonal_error(np.arange(3.0)[:, None], 4).tolist() == [1]
     problem = opened(wave())
     first = problem.parts["test"][0]
     expected = seasonal_error(first.series.values[: first.origin], 24)
@@ -244,36 +240,150 @@ def test_overlapping_windows_are_of_one_block() -> None:
     assert (np.diff(blocks) >= 0).all()
 
 
-# Baselines
+# What files may hold
 
 
-def test_naive_baselines_by_hand() -> None:
-    cells = {"y": np.arange(1.0, 61.0).tolist()}
-    problem = open_problem(
-        "forecast", cells, settings={"horizon": "3", "season": "4", "look_back": "8"}
-    )
-    task, window = problem.task, problem.parts["test"][0]
-    last = window.series.values[window.origin - 1, 0]
-
-    def forecast(baseline: Any) -> list[float]:
-        fitted = baseline.fit(task, problem.parts["train"], problem.parts["valid"], 0)
-        found: list[float] = fitted.predict(task, [window])[0].point[:, 0].round(6).tolist()
-        return found
-
-    assert forecast(LastValue) == [last] * 3
-    assert forecast(SeasonalNaive) == [last - 3, last - 2, last - 1]
-    assert forecast(Drift) == [last + 1, last + 2, last + 3]
-    np.testing.assert_allclose(forecast(LinearLayer), [last + 1, last + 2, last + 3], atol=0.05)
+def panel(**more: Any) -> dict[str, Any]:
+    """Return two daily series of 40 steps in a long table, under names of its own."""
+    days = (np.datetime64("2024-01-01") + np.arange(40)).astype(str).tolist()
+    values = np.cumsum(np.random.default_rng(0).normal(size=80)).tolist()
+    return {"shop": ["a"] * 40 + ["b"] * 40, "day": days * 2, "sold": values, **more}
 
 
-def test_the_linear_layer_learns_a_season() -> None:
+def opened_panel(cells: Mapping[str, Any], **settings: Any) -> Problem:
+    given = {"series": "shop", "value": "sold"}
+    names = {"horizon": "4", "look_back": "8"} | {k: str(v) for k, v in settings.items()}
+    return open_problem("forecast", dict(cells), given=given, settings=names)
+
+
+def test_static_columns_reach_the_model() -> None:
+    cells = panel(size=[1.0] * 40 + [3.0] * 40)
+    problem = opened_panel(cells, static="size")
+    task, model = network(problem)
+    assert task.inputs["values"].features == 2
+    window = problem.parts["test"][0]
+    larger = replace(window.series, static=window.series.static + 1)
+    one, other = (predict(task, model, [Window(s, window.origin)]) for s in (window.series, larger))
+    assert not close(one, other)
+
+
+def test_a_run_remembers_the_columns_that_were_named() -> None:
+    problem = opened_panel(panel())
+    task, model = network(problem)
+    _, asked = task.read(readers.read({"extra": [1] * 80, **panel()}), {}, asking=True)
+    rows = [task.records(e, p) for e, p in zip(asked, predict(task, model, asked), strict=True)]
+    assert [(each[0]["series"], each[0]["time"]) for each in rows] == [
+        ("a", "2024-02-10"), ("b", "2024-02-10"),
+    ]  # fmt: skip
+
+
+def test_series_that_training_did_not_have_and_one_of_one_step() -> None:
+    task, model = network(opened_panel(panel()))
+    cells = {"shop": ["new"] * 9 + ["one"], "day": [*panel()["day"][:9], "2024-01-01"]}
+    cells["sold"] = [*np.arange(9.0).tolist(), 1e6]
+    _, asked = task.read(readers.read(cells), {}, asking=True)
+    new, one = predict(task, model, asked)
+    assert np.abs(new.point - 8).max() < 50
+    assert np.abs(one.point - 1e6).max() < 50
+
+
+def test_series_shorter_than_look_back_and_horizon_take_part() -> None:
+    cells = {"y": np.arange(20.0).tolist()}
+    problem = open_problem("forecast", cells, settings={"horizon": "4", "look_back": "96"})
+    assert len(problem.parts["train"]) > 0
+    task, model = network(problem)
+    found = predict(task, model, problem.parts["test"])
+    assert all(np.isfinite(each.point).all() for each in found)
+
+
+def test_missing_values_and_constant_series_are_said_and_scored() -> None:
+    cells = panel()
+    cells["sold"][40:] = [5.0] * 40
+    for row in (3, 38, 39):
+        cells["sold"][row] = None
+    problem = opened_panel(cells)
+    sentences = {finding.topic: finding.sentence for finding in problem.findings}
+    assert sentences["constant"] == "1 series never changes: b; MASE leaves it out"
+    assert "missing" in sentences
+    task, model = network(problem)
+    answers = predict(task, model, problem.parts["test"])
+    scores = task.score(answers, problem.parts["test"])
+    assert all(np.isfinite(score.value) for score in scores.values())
+    assert task.remarks(answers, problem.parts["test"])
+
+
+@pytest.mark.parametrize(
+    ("cells", "settings", "problem"),
+    [
+        (wave(), {"horizon": 500}, "The series are too short: the longest has 480 steps"),
+        (
+            {"day": ["03/04/2024", "04/04/2024"], "y": [1, 2]}, {},
+            "can be read in two ways (3 April 2024 or 4 March 2024); say which: --set dates",
+        ),
+        (wave(kind=["x"] * HOURS), {"past": "kind"}, '"x" in the column kind is not a number'),
+        (wave(), {"future": "y"}, "has no column of numbers to forecast"),
+        (
+            wave(holiday=[0.0] * HOURS), {"future": "holiday", "past": "holiday"},
+            "The column holiday of the data is given two roles",
+        ),
+        ({"y": np.arange(60.0).tolist()}, {"calendar": True}, "calendar=true needs time stamps"),
+    ],
+)  # fmt: skip
+def test_files_and_options_that_do_not_fit(cells: Any, settings: Any, problem: str) -> None:
+    with pytest.raises(EnsuiteError) as refusal:
+        opened(cells, **settings)
+    assert problem in str(refusal.value)
+
+
+def test_a_time_zone_that_changes_is_said() -> None:
+    hours = [f"2024-03-31T{h:02d}:00+0{1 if h < 2 else 2}:00" for h in (0, 1, *range(3, 24))]
+    cells = {"ds": hours, "y": np.arange(23.0).tolist()}
+    found = open_problem("forecast", cells, settings={"horizon": "2", "look_back": "4"})
+    notes = [f.sentence for f in found.findings if f.topic == "reading"]
+    assert "the time zone changes (+01:00 and +02:00)" in notes[0]
+    assert found.task.clock.write(found.parts["test"][0].series.start, np.array([23])) == [
+        "2024-03-31 23:00:00+01:00"
+    ]
+
+
+def test_files_of_another_frequency_are_refused_and_short_ones_are_not() -> None:
+    weekdays = np.busday_offset("2024-01-01", np.arange(60)).astype(str).tolist()
+    cells = {"ds": weekdays, "y": np.arange(60.0).tolist()}
+    problem = open_problem("forecast", cells, settings={"horizon": "3", "look_back": "5"})
+    task, _ = network(problem)
+    assert str(task.clock.frequency) == "every weekday"
+    four = {"ds": ["2024-04-01", "2024-04-02", "2024-04-03", "2024-04-04"], "y": [1, 2, 3, 4]}
+    _, asked = task.read(readers.read(four), {}, asking=True)
+    assert task.clock.write(asked[0].series.start, np.array([4, 5])) == ["2024-04-05", "2024-04-08"]
+    weekly = dict(four, ds=["2024-04-01", "2024-04-08", "2024-04-15", "2024-04-22"])
+    with pytest.raises(DataError, match="are weekly, those of the training file were every week"):
+        task.read(readers.read(weekly), {}, asking=True)
+
+
+def test_nothing_to_score_is_said() -> None:
+    task, _ = network(opened(wave()))
+    with pytest.raises(DataError, match="there is nothing to score"):
+        task.score([], [])
+
+
+def test_a_recursive_forecast_reads_what_is_known_of_the_future() -> None:
+    holiday = np.random.default_rng(1).integers(0, 2, HOURS).astype(float)
+    cells = wave(holiday=holiday.tolist())
+    task, model = network(opened(cells, decode="recursive", segment=4, future="holiday"))
+    window = opened(cells, future="holiday").parts["test"][0]
+    changed = window.series.known.copy()
+    changed[window.origin] += 1
+    other = Window(replace(window.series, known=changed), window.origin)
+    one, two = (predict(task, model, [each])[0].point[:, 0] for each in (window, other))
+    assert np.flatnonzero(~np.isclose(one, two)).tolist() == [4, 5]  # from the next segment on
+
+
+def test_rows_of_a_part_are_numbers_alone() -> None:
     problem = opened(wave())
-    scores = {}
-    for baseline in (LastValue, LinearLayer):
-        fitted = baseline.fit(problem.task, problem.parts["train"], problem.parts["valid"], 0)
-        answers = fitted.predict(problem.task, problem.parts["test"])
-        scores[baseline] = problem.task.score(answers, problem.parts["test"])["mae"].value
-    assert scores[LinearLayer] < 0.5 * scores[LastValue]
+    windows = problem.parts["train"]
+    rows = problem.task.items(windows)
+    assert rows.places.nbytes + rows.columns.nbytes == 16 * len(rows)
+    assert rows.flat.values.size == HOURS
 
 
 def test_etth1_is_divided_as_published(data_folder: Path) -> None:

@@ -7,7 +7,7 @@ counts steps instead of naming times, in whole steps.
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Literal
 
@@ -88,6 +88,17 @@ def read_stamps(table: Table, column: str, order: DateOrder = "auto") -> Stamps:
         return _from_numbers(table, column, array.astype(np.float64))
     texts = ["" if cell is None else str(cell).strip() for cell in cells]
     _refuse_first(table, column, np.array([not text for text in texts]))
+    first: dict[str, int] = {}
+    for row, text in enumerate(texts):
+        first.setdefault(text, row)
+    if 2 * len(first) > len(texts):
+        return _from_cells(table, column, texts, order)
+    place = {text: number for number, text in enumerate(first)}  # many series share their times
+    found = _from_cells(table.select(list(first.values())), column, list(first), order)
+    return replace(found, times=found.times[[place[text] for text in texts]])
+
+
+def _from_cells(table: Table, column: str, texts: Sequence[str], order: DateOrder) -> Stamps:
     try:
         return _from_numbers(table, column, np.array(texts, dtype=np.float64), texts)
     except ValueError:
@@ -199,6 +210,8 @@ def _quarters(bare: tuple[Times, list[str]]) -> Times | None:
     texts = bare[1]
     forms = (r"(?P<year>\d{4})[ -]?Q(?P<quarter>[1-4])", r"Q(?P<quarter>[1-4])[ -]?(?P<year>\d{4})")
     for form in forms:
+        if not re.fullmatch(form, texts[0], re.IGNORECASE):
+            continue
         found = [re.fullmatch(form, text, re.IGNORECASE) for text in texts]
         if all(found):
             months = [

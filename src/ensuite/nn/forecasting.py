@@ -1,4 +1,4 @@
-"""Heads that turn one state into several future steps, as quantiles that never cross."""
+"""Heads that forecast several steps from one state, as quantiles that never cross."""
 
 import torch
 import torch.nn.functional as F
@@ -29,9 +29,9 @@ def quantile_loss(
     targets: Float[Tensor, "*steps"],
     levels: Float[Tensor, " level"],
 ) -> Float[Tensor, ""]:
-    """Return the sum of the pinball losses, averaged over the levels; a target of NaN counts not.
+    """Return twice the pinball loss, averaged over the levels and summed over the steps.
 
-    For the median alone it is half the absolute error, so that it is doubled.
+    For the median alone that is the absolute error. A target of NaN does not count.
 
     Source:
         Koenker & Bassett (1978), Econometrica 46(1):33-50, equation 3.1
@@ -51,16 +51,16 @@ class ForecastHead(nn.Module):
         columns: How many columns each step has.
         levels: How many quantiles each value has; an odd number.
         future: How many features of each future step are known.
-        dropout: Share of the summary's numbers dropped while training.
+        dropout: Dropout rate of the summary.
     """
 
     def __init__(
         self,
         width: int,
         steps: int,
+        *,
         columns: int,
         levels: int,
-        *,
         future: int = 0,
         dropout: float = 0.0,
     ) -> None:
@@ -84,7 +84,7 @@ class ForecastHead(nn.Module):
 
 
 class FutureLayer(nn.Module):
-    """What the known features of each future step add, given the summary: one hidden layer."""
+    """One hidden layer on the known features of each future step and the summary."""
 
     def __init__(self, width: int, features: int, outputs: int) -> None:
         super().__init__()
@@ -97,17 +97,17 @@ class FutureLayer(nn.Module):
         summary: Float[Tensor, "batch width"],
         future: Float[Tensor, "batch time features"],
     ) -> Float[Tensor, "batch time outputs"]:
-        """Return what is added to the outputs of each step."""
+        """Return what is added to the forecast of each step."""
         hidden = self.from_features(future) + self.from_summary(summary)[:, None]
         added: Tensor = self.out(hidden.relu())
         return added
 
 
 class PositionHead(nn.Module):
-    """Forecast segment by segment, all at once: one recurrent step from the summary to each.
+    """Forecast all segments at once, each by one recurrent step from the summary.
 
-    The input of the step is a learned vector of the segment's position, so that the segments need
-    not wait for each other, and errors are not fed back.
+    The input of the step is a learned vector for the position of the segment, so that no forecast
+    depends on another, and errors do not accumulate.
 
     Args:
         width: Size of the summary.
@@ -116,7 +116,7 @@ class PositionHead(nn.Module):
         columns: How many columns each step has.
         levels: How many quantiles each value has; an odd number.
         future: How many features of each future step are known.
-        dropout: Share of the hidden numbers dropped while training.
+        dropout: Dropout rate of the hidden states.
 
     Source:
         Lin et al. (2023), SegRNN, https://arxiv.org/abs/2308.11200, section 3.3
@@ -126,10 +126,10 @@ class PositionHead(nn.Module):
         self,
         width: int,
         steps: int,
+        *,
         segment: int,
         columns: int,
         levels: int,
-        *,
         future: int = 0,
         dropout: float = 0.0,
     ) -> None:

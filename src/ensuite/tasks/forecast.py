@@ -315,19 +315,18 @@ class Forecast(Task[Window, Row, Prediction]):
         """The quantiles that are learned; the median alone if only the point is."""
         return LEVELS if self.criterion == "quantile" else (0.5,)
 
-    def head(self, backbone: Backbone) -> nn.Module:
-        read = 1 if self.history.per_column else len(self.columns)
-        how: dict[str, Any] = {"dropout": self.head_dropout}
-        if self.decode != "recursive":
-            how["future"] = self.history.known
+    def head(self, backbone: Backbone) -> "Head":
+        columns = 1 if self.history.per_column else len(self.columns)
+        future = 0 if self.decode == "recursive" else self.history.known
+        sizes = {"columns": columns, "levels": len(self.levels), "future": future}
         if self.decode == "positions":
-            segment = self.history.segment
             made: nn.Module = PositionHead(
-                backbone.width, self.steps, segment, read, len(self.levels), **how
-            )
+                backbone.width, self.steps, segment=self.history.segment,
+                dropout=self.head_dropout, **sizes,
+            )  # fmt: skip
         else:
-            made = ForecastHead(backbone.width, self.steps, read, len(self.levels), **how)
-        return Head(made)
+            made = ForecastHead(backbone.width, self.steps, dropout=self.head_dropout, **sizes)
+        return Head(made, future=future > 0)
 
     def loss(self, outputs: Outputs, batch: Batch) -> Loss:
         values, targets = outputs.values, batch.targets["value"]
@@ -628,15 +627,21 @@ class Forecast(Task[Window, Row, Prediction]):
 
 
 class Head(nn.Module):
-    """A head of forecasts on the summary, with what is known of the future."""
+    """A head of forecasts on the summary.
 
-    def __init__(self, forecast: nn.Module) -> None:
+    Args:
+        forecast: From the summary and what is known of the future to quantiles.
+        future: Whether it reads what is known of the future.
+    """
+
+    def __init__(self, forecast: nn.Module, *, future: bool) -> None:
         super().__init__()
-        self.forecast = forecast
+        self.forecast, self.future = forecast, future
 
     def forward(self, states: States, batch: Batch) -> Tensor:
         """Return the quantiles, (batch, steps, columns, levels)."""
-        values: Tensor = self.forecast(states.summary, batch.inputs.get("future"))
+        future = batch.inputs["future"] if self.future else None
+        values: Tensor = self.forecast(states.summary, future)
         return values
 
 
