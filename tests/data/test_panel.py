@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensuite.core.errors import DataError
+from ensuite.core.errors import DataError, EnsuiteError
 from ensuite.core.table import Table
 from ensuite.data.panel import Panel, read_panel
 
@@ -136,3 +136,99 @@ def test_the_order_of_rows_changes_nothing(order: list[int], missing: set[int]) 
     expected = [np.nan if row in missing else row for row in range(6)]
     if missing != {1, 3} and len(missing) < 3:  # every second day is a frequency too
         np.testing.assert_array_equal(found, expected)
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.sampled_from(["", "a", "b", "2024-01-01", "2024-01-02 05:00", "03/04/2024", "7", "1e400"]),
+    st.integers(-5, 3000),
+    st.floats(),
+    st.booleans(),
+    st.text(max_size=3),
+)
+NAMES = ("time", "id", "y", "x", "V1", "V2", "holiday", "")
+
+
+@given(st.data())
+def test_any_table_becomes_series_or_a_sentence(data: st.DataObject) -> None:
+    names = data.draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
+    rows = data.draw(st.integers(1, 6))
+    cells = {n: data.draw(st.lists(CELLS, min_size=rows, max_size=rows)) for n in names}
+    options = {role: data.draw(st.sampled_from([(), ("holiday",), ("x",)]))
+               for role in ("future", "past", "static")}  # fmt: skip
+    try:
+        found = panel(cells, **options, layout=data.draw(st.sampled_from(["auto", "rows"])))
+    except EnsuiteError as refusal:
+        assert "f.csv" in str(refusal)
+        return
+    assert len({series.name for series in found.series}) == len(found.series)
+    for series in found.series:
+        assert series.values.shape[1] == len(found.columns)
+        assert not np.isnan(series.values[-1]).all()
+        assert not np.isinf(series.values).any()
+        assert len(found.clock.write(series.start, np.arange(len(series)))) == len(series)
+
+
+@given(st.integers(1, 5), st.integers(2, 30), st.integers(0, 10**6))
+def test_long_tables_hold_the_series_that_were_written(count: int, steps: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    written = {f"s{n}": random.normal(size=steps).round(3) for n in range(count)}
+    start = np.datetime64("2023-05-17")
+    rows = [(name, str(start + step), v) for name, each in written.items()
+            for step, v in enumerate(each.tolist())]  # fmt: skip
+    shuffled = [rows[place] for place in random.permutation(len(rows))]
+    ids, days, cells = (list(column) for column in zip(*shuffled, strict=True))
+    found = panel({"unique_id": ids, "ds": days, "y": cells})
+    assert {series.name: series.values[:, 0].tolist() for series in found.series} == {
+        name: each.tolist() for name, each in written.items()
+    }
+    assert found.clock.write(found.series[0].start, np.array([0])) == ["2023-05-17"]
+
+
+def test_a_date_column_beside_numbered_ones_is_no_series_a_row() -> None:
+    sensors = {f"s{n}": [1.0, 2.0, 3.0] for n in range(9)}
+    found = panel({"day": DAYS, **sensors})
+    assert found.columns == tuple(sensors)
+    assert len(found.series) == 1
+
+
+def test_a_column_that_numbers_the_rows_is_no_series_id() -> None:
+    found = panel({"id": [1, 2, 3], "ds": DAYS, "load": [4.0, 5.0, 6.0]})
+    assert [series.name for series in found.series] == [""]
+    assert found.columns == ("load",)
+    assert any(note.startswith("not read: id;") for note in found.notes)
+
+
+def test_columns_that_are_not_read_are_said_and_a_word_among_numbers_is_refused() -> None:
+    found = panel({"ds": DAYS, "y": [1, 2, 3], "rain": [1, 2, 3], "city": list("abc")})
+    assert any(note.startswith("not read: rain, city;") for note in found.notes)
+    with pytest.raises(DataError, match=r'row 3 of f.csv: "n/a" in the column oil is not a number'):
+        panel({"ds": DAYS, "load": ["1", "2", "3"], "oil": ["4", "5", "n/a"]})
+
+
+def test_one_wrong_time_stamp_does_not_fill_the_memory() -> None:
+    seconds = [f"2024-01-01 00:00:{n:02d}" for n in range(50)]
+    with pytest.raises(DataError, match=r"row 51 of f.csv comes .* steps \(every second\) after"):
+        panel({"ds": [*seconds, "2042-01-01 00:00:00"], "y": list(range(51))})
+
+
+def test_series_ids_may_not_be_empty() -> None:
+    with pytest.raises(DataError, match=r"row 2 of f.csv has no series id in the column id"):
+        panel({"id": ["a", None, "b"], "ds": [DAYS[0]] * 3, "y": [1, 2, 3]})
+
+
+def test_gaps_of_some_series_do_not_change_the_frequency_of_all() -> None:
+    every_other = ["2024-01-01", "2024-01-03", "2024-01-05"]
+    for order in (("a", "b"), ("b", "a")):
+        times = dict(zip("ab", (every_other, [*DAYS, "2024-01-04", "2024-01-05"]), strict=True))
+        ids = [name for name in order for _ in times[name]]
+        days = [day for name in order for day in times[name]]
+        found = panel({"id": ids, "ds": days, "y": list(range(8))})
+        assert str(found.clock.frequency) == "daily"
+        assert {len(series) for series in found.series} == {5}
+
+
+def test_static_columns_need_a_value() -> None:
+    cells = {"id": list("aab"), "ds": [*DAYS[:2], DAYS[0]], "y": [1, 2, 3], "size": [2, None, None]}
+    with pytest.raises(DataError, match="the series b has no size, which is named as static"):
+        panel(cells, static=["size"])

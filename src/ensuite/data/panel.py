@@ -173,6 +173,11 @@ def read_panel(
         DataError: Names the row and column at fault.
     """
     if layout == "rows" or (layout == "auto" and _is_rows(table, given)):
+        if beside := [*future, *past, *static]:
+            raise DataError(
+                f"{table.name} has one series a row, so that {', '.join(beside)} cannot be "
+                "columns beside it; give a file whose rows are steps, or --set layout=columns."
+            )
         return _read_rows(table, given)
     if values and "value" not in given and set(values) <= set(table.columns):
         given = {**given, "value": ",".join(values)}
@@ -342,6 +347,8 @@ def _read_rows(table: Table, given: Mapping[str, str]) -> Panel:
     """Read one series a row; empty cells at its end are not part of it."""
     found = columns.find(table, "series", (next(iter(table.columns)),), given)
     names = [name for name in table.columns if name != found]
+    if not names:
+        raise DataError(f"{table.name} has no columns of values after that of the series ids.")
     numbers = np.stack([columns.numbers(table, name, empty=True) for name in names], axis=1)
     ids = [str(cell) for cell in table.columns[found]] if found else [""] * table.rows
     _refuse_repeated(table, ids)

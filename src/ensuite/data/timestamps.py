@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,9 @@ FORMATS = (
 
 LATEST = 253_402_300_799_999_999
 """Microseconds since 1970 at the end of the year 9999, the last that a date can have."""
+
+EARLIEST = -62_135_596_800_000_000
+"""Likewise at the beginning of the year 1."""
 
 MOST_STEPS = 2**53
 """Numbers beyond are not exact in a file that is read as real numbers."""
@@ -121,7 +124,7 @@ def _from_numbers(
     _refuse_first(table, column, ~np.isfinite(numbers))
     unit = next((unit for least, unit in EPOCHS if (np.abs(numbers) >= least).all()), 0.0)
     wrong = np.abs(numbers) > (LATEST / unit if unit else MOST_STEPS)
-    wrong |= (numbers != np.round(numbers)) & (unit == 0.0)
+    wrong |= (numbers < EARLIEST / unit) if unit else (numbers != np.round(numbers))
     if wrong.any():
         row = int(wrong.argmax())
         raise DataError(
@@ -227,40 +230,29 @@ def _quarters(bare: tuple[Times, list[str]]) -> Times | None:
 
 def _parse(texts: Sequence[str], form: str) -> Times | None:
     """Return the times of texts that all have one format, or None."""
-    import polars
-
     day = form if "%d" in form else f"{form}-%d"  # a month is its first day
     given = texts if "%d" in form else [f"{text}-01" for text in texts]
-    if _one(given[0], day) is None:
+    if _read(given[:1], day) is None:  # most formats are ruled out by the first text
         return None
-    parsed = (
-        polars.Series(given, dtype=polars.String).str.to_datetime(
-            day, strict=False, time_unit="us", exact=True
-        )
-        if "%H" in day or "%I" in day
-        else polars.Series(given, dtype=polars.String)
-        .str.to_date(day, strict=False, exact=True)
-        .cast(polars.Datetime("us"))
-    )
-    return (
-        None if parsed.null_count() else parsed.to_numpy().astype("datetime64[us]").astype(np.int64)
-    )
+    return _read(given, day)
 
 
-def _one(text: str, form: str) -> Any:
+def _read(texts: Sequence[str], form: str) -> Times | None:
+    """Return the times of texts of one format; None if one is of another, or no date."""
     import polars
 
+    series = polars.Series(texts, dtype=polars.String)
     try:
-        series = polars.Series([text])
-        timed = "%H" in form or "%I" in form
-        parsed = (
-            series.str.to_datetime(form, strict=False)
-            if timed
-            else series.str.to_date(form, strict=False)
-        )
+        if "%H" in form or "%I" in form:
+            parsed = series.str.to_datetime(form, strict=False, time_unit="us")
+        else:
+            parsed = series.str.to_date(form, strict=False).cast(polars.Datetime("us"))
     except polars.exceptions.PolarsError:
         return None
-    return parsed[0]
+    if parsed.null_count():
+        return None
+    times: Times = parsed.to_numpy().astype("datetime64[us]").astype(np.int64)
+    return times if ((times >= EARLIEST) & (times <= LATEST)).all() else None
 
 
 def _slashed(table: Table, column: str, texts: Sequence[str], order: DateOrder) -> Times | None:
@@ -298,7 +290,7 @@ def _day(time: int) -> str:
 
 
 def _readable(text: str) -> bool:
-    return any(_one(text, form) is not None for form in FORMATS)
+    return any(_read([text], form) is not None for form in FORMATS)
 
 
 def _odd_one(texts: Sequence[str]) -> int:
