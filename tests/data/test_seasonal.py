@@ -33,6 +33,7 @@ def test_series_begin_where_they_begin() -> None:
         ([1, 2, 4, 8], 2, 4.5),
         ([1, 1, 1, 1], 1, 0),
         ([0, 1, 2], 4, 1),  # not longer than a season: the last value
+        ([0, 2, 0, 2, 0], 2, 2),  # the season repeats itself: the last value
         ([5], 4, 0),
     ],
 )

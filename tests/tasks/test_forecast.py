@@ -326,6 +326,7 @@ def test_missing_values_and_constant_series_are_said_and_scored() -> None:
             wave(holiday=[0.0] * HOURS), {"future": "holiday", "past": "holiday"},
             "The column holiday of the data is given two roles",
         ),
+        ({"y": [5.0] * 60}, {}, "y never changes, so that there is nothing to learn"),
         ({"y": np.arange(60.0).tolist()}, {"calendar": True}, "calendar=true needs time stamps"),
     ],
 )  # fmt: skip

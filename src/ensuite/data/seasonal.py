@@ -31,8 +31,8 @@ def seasonal_naive(
 def seasonal_error(values: Numbers, season: int) -> Numbers:
     """Return the mean absolute error of the seasonal naive forecast one step ahead, (columns,).
 
-    A series that is not longer than a season is measured by the last value instead (a season of
-    one step). 0 for a column that never changes.
+    Where that error is 0, or the series is not longer than a season, it is the error of the last
+    value (a season of one step); 0 for a column that never changes.
 
     Args:
         values: (steps, columns), NaN where one is missing.
@@ -41,9 +41,9 @@ def seasonal_error(values: Numbers, season: int) -> Numbers:
     Source:
         Hyndman & Koehler (2006), International Journal of Forecasting 22(4):679-688, section 3
     """
-    season = season if len(values) > season else 1
     if len(values) <= season:
-        return np.zeros(values.shape[1])
+        return seasonal_error(values, 1) if season > 1 else np.zeros(values.shape[1])
     errors = np.abs(values[season:] - values[:-season])
     known = ~np.isnan(errors)
-    return np.asarray(np.where(known, errors, 0).sum(0) / known.sum(0).clip(1))
+    mean = np.asarray(np.where(known, errors, 0).sum(0) / known.sum(0).clip(1))
+    return mean if season == 1 else np.where(mean > 0, mean, seasonal_error(values, 1))

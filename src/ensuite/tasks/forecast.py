@@ -250,7 +250,17 @@ class Forecast(Task[Window, Row, Prediction]):
     def divide(
         self, parts: Mapping[str, Sequence[Window]], how: Split
     ) -> tuple[Mapping[str, Sequence[Window]], str]:
-        """Divide by time inside every series: a forecast may look back over a border."""
+        """Split by time inside every series: a forecast may look back over a border.
+
+        Raises:
+            DataError: If the series are too short, never change, or the parts do not fit together.
+            UsageError: If the split is not by time.
+        """
+        if all(is_steady(series.values) for series in gather(parts["train"]).series):
+            raise DataError(
+                f"{', '.join(self.columns)} never changes, so that there is nothing to learn; name "
+                "the column to forecast: --column value=NAME."
+            )
         return series_split.divide(
             {name: gather(part).series for name, part in parts.items()},
             how,
