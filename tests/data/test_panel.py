@@ -40,7 +40,7 @@ def test_a_wide_table_is_one_series_of_several_columns() -> None:
     found = panel({"when": DAYS, "load": ["1", "2", "3"], "oil": ["4", "", "6"]})
     assert found.columns == ("load", "oil")
     np.testing.assert_array_equal(found.series[0].values, [[1, 4], [2, np.nan], [3, 6]])
-    assert "1 step has a missing value" in found.notes
+    assert "1 step has a missing value; the last one before it is read" in found.notes
 
 
 def test_one_series_a_row() -> None:

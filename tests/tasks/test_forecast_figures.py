@@ -62,11 +62,13 @@ def test_what_is_said_of_errors_and_coverage() -> None:
         "Its mean absolute error 1, 2 and 3 steps ahead is 0.10, 0.20 and 0.30 deviations of the "
         "series; that of last value is 0.40, 0.50 and 0.60."
     )
+    errors["seasonal naive"] = errors[figures.MODEL]  # the model is that baseline
+    assert "seasonal naive" not in figures.say_errors(errors)
     said = figures.say_coverage(np.array([[0.7], [0.94]]), (0.8, 0.95))
     assert said == [
         "Its 95 % intervals hold 94 % and its 80 % intervals hold 70 % of the values 1 step ahead.",
-        "They hold less than the promised 80 %: the test part differs from the validation part, by "
-        "which they were calibrated.",
+        "They hold less than the promised 80 %: the validation part, by which they were calibrated, "
+        "is small or differs from the test part.",
     ]
 
 

@@ -600,9 +600,11 @@ class _Reader:
             said.append("rows were not in the order of time and were sorted")
         if self.gaps:
             missing, first = sum(count for count, _ in self.gaps), self.gaps[0][1]
-            said.append(f"{_steps(missing)} no row, the first after {first}; values are missing")
+            said.append(
+                f"{_steps(missing)} no row, the first after {first}; the last value before is read"
+            )
         if self.holes:
-            said.append(f"{_steps(self.holes)} a missing value")
+            said.append(f"{_steps(self.holes)} a missing value; the last one before it is read")
         return tuple(said)
 
 

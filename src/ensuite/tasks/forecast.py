@@ -603,9 +603,6 @@ class Forecast(Task[Window, Row, Prediction]):
     def check(self, parts: Mapping[str, Sequence[Window]]) -> list[Finding]:
         windows = gather(parts["train"])
         findings = [Finding("series", self._size(windows.series))]
-        if missing := sum(int(np.isnan(s.values).any(1).sum()) for s in windows.series):
-            steps = "1 step has" if missing == 1 else f"{missing:,} steps have"
-            findings.append(Finding("missing", f"{steps} a missing value; the last one is read"))
         steady = [s.name or self.columns[0] for s in windows.series if is_steady(s.values)]
         if steady:
             shown = ", ".join(steady[:3]) + (", ..." if len(steady) > 3 else "")

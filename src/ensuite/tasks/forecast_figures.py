@@ -168,7 +168,7 @@ def say_errors(errors: ByHorizon) -> str:
     steps = shown_steps(len(errors[MODEL]))
     by_name = {name: words([f"{by[step]:.2f}" for step in steps]) for name, by in errors.items()}
     own = by_name.pop(MODEL)
-    others = [f"that of {name} is {found}" for name, found in by_name.items()]
+    others = [f"that of {name} is {found}" for name, found in by_name.items() if found != own]
     return (
         "; ".join(
             [f"Its mean absolute error {ahead(steps)} is {own} deviations of the series", *others]
@@ -237,8 +237,8 @@ def say_coverage(covered: Numbers, shares: Sequence[float]) -> list[str]:
     ]
     if missed:
         said.append(
-            f"They hold less than the promised {words(missed)}: the test part differs from the "
-            "validation part, by which they were calibrated."
+            f"They hold less than the promised {words(missed)}: the validation part, by which they "
+            "were calibrated, is small or differs from the test part."
         )
     return said
 
