@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from ensuite.api import compare_models
 from ensuite.comparison.experiment import Comparison
 from ensuite.data import readers
-from ensuite.data.panel import Series, read_panel
+from ensuite.data.panel import read_panel
+from ensuite.data.series import Series
 from ensuite.problem import Problem
 
 Numbers = NDArray[np.float64]

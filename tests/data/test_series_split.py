@@ -7,7 +7,7 @@ import pytest
 
 from ensuite.core.errors import DataError, EnsuiteError, UsageError
 from ensuite.core.split import Split
-from ensuite.data.panel import Clock, Series
+from ensuite.data.series import Clock, Series
 from ensuite.data.series_split import divide
 from ensuite.data.timestamps import DAY, Frequency
 

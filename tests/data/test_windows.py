@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ensuite.data.panel import Series
+from ensuite.data.series import Series
 from ensuite.data.windows import Window, Windows, gather
 
 SERIES = [Series.plain("a", 0, np.arange(30.0)[:, None]), Series.plain("b", 0, np.ones((9, 1)))]

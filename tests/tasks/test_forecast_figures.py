@@ -67,8 +67,8 @@ def test_what_is_said_of_errors_and_coverage() -> None:
     said = figures.say_coverage(np.array([[0.7], [0.94]]), (0.8, 0.95))
     assert said == [
         "Its 95 % intervals hold 94 % and its 80 % intervals hold 70 % of the values 1 step ahead.",
-        "They hold less than the promised 80 %: the validation part, by which they were calibrated, "
-        "is small or differs from the test part.",
+        "They hold less than the promised 80 %: the validation part, by which they were "
+        "calibrated, is small or differs from the test part.",
     ]
 
 

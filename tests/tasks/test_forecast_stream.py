@@ -9,7 +9,7 @@ import torch
 from ensuite.baselines.forecast import LinearLayer
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
-from ensuite.data.panel import TIMELESS, Series
+from ensuite.data.series import TIMELESS, Series
 from ensuite.data.windows import Window
 from ensuite.models.recurrent import RecurrentOptions
 from ensuite.predictor import Predictor

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.split import Split
-from ensuite.data.panel import Clock, Series
+from ensuite.data.series import Clock, Series
 from ensuite.data.windows import Windows
 
 SHARE = 0.1

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ensuite.data.panel import Series
+from ensuite.data.series import Series
 
 Numbers = NDArray[np.int64]
 

@@ -21,9 +21,10 @@ from ensuite.core.split import Keys, Split
 from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import series_split
-from ensuite.data.panel import TIMELESS, Clock, Layout, Panel, Series, add_calendar, read_panel
+from ensuite.data.panel import Layout, Panel, add_calendar, read_panel
 from ensuite.data.processors.history import History, Row, Rows, refuse_short_future
 from ensuite.data.seasonal import seasonal_error
+from ensuite.data.series import TIMELESS, Clock, Series
 from ensuite.data.timestamps import DateOrder
 from ensuite.data.windows import Window, Windows, gather
 from ensuite.metrics import conformal

@@ -19,7 +19,7 @@ from ensuite.core.backbone import Steps
 from ensuite.core.batch import Batch, Carry, States
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
-from ensuite.data.panel import TIMELESS, Series
+from ensuite.data.series import TIMELESS, Series
 from ensuite.data.windows import Window
 from ensuite.metrics import conformal
 from ensuite.tasks.forecast import INTERVALS, Forecast, Prediction

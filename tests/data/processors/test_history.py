@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError
-from ensuite.data.panel import Series
 from ensuite.data.processors.history import History, fill, refuse_short_future
+from ensuite.data.series import Series
 from ensuite.data.windows import Windows
 
 STEPS = np.stack([np.arange(20.0), 100 + 5 * np.arange(20.0)], axis=1)

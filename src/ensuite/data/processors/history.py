@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ensuite.core.batch import Inputs, Values
 from ensuite.core.errors import DataError
-from ensuite.data.panel import Series
+from ensuite.data.series import Series
 from ensuite.data.windows import Windows
 
 Array = NDArray[np.float64]
