@@ -309,7 +309,7 @@ def test_missing_values_and_constant_series_are_said_and_scored() -> None:
     answers = predict(task, model, problem.parts["test"])
     scores = task.score(answers, problem.parts["test"])
     assert all(np.isfinite(score.value) for score in scores.values())
-    assert task.remarks(answers, problem.parts["test"])
+    assert task.remarks("gru", answers, problem.parts["test"])
 
 
 @pytest.mark.parametrize(

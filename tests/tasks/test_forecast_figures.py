@@ -58,15 +58,16 @@ def test_errors_and_coverage_are_those_of_the_scores() -> None:
 
 def test_what_is_said_of_errors_and_coverage() -> None:
     errors = {figures.MODEL: np.array([0.1, 0.2, 0.3]), "last value": np.array([0.4, 0.5, 0.6])}
-    assert figures.say_errors(errors) == (
-        "Its mean absolute error 1, 2 and 3 steps ahead is 0.10, 0.20 and 0.30 deviations of the "
-        "series; that of last value is 0.40, 0.50 and 0.60."
+    assert figures.say_errors("gru", errors) == (
+        "On average gru is off by 0.10, 0.20 and 0.30 deviations of the series 1, 2 and 3 steps "
+        "ahead; last value by 0.40, 0.50 and 0.60."
     )
     errors["seasonal naive"] = errors[figures.MODEL]  # the model is that baseline
-    assert "seasonal naive" not in figures.say_errors(errors)
-    said = figures.say_coverage(np.array([[0.7], [0.94]]), (0.8, 0.95))
+    assert "seasonal naive" not in figures.say_errors("seasonal naive", errors).split(";", 1)[1]
+    said = figures.say_coverage("gru", np.array([[0.7], [0.94]]), (0.8, 0.95))
     assert said == [
-        "Its 95 % intervals hold 94 % and its 80 % intervals hold 70 % of the values 1 step ahead.",
+        "Of gru, the 95 % intervals hold 94 % and the 80 % intervals hold 70 % of the values 1 "
+        "step ahead.",
         "They hold less than the promised 80 %: the validation part, by which they were "
         "calibrated, is small or differs from the test part.",
     ]

@@ -57,7 +57,8 @@ def command(
         callback.say(
             f"{words.metric_line(name, value)}   on {len(problem.parts['test']):,} test rows"
         )
-    for sentence in trial.predictor.task.remarks(trial.answers, problem.parts["test"]):
+    predictor, examples = trial.predictor, problem.parts["test"]
+    for sentence in predictor.task.remarks(predictor.name, trial.answers, examples):
         callback.say(sentence)
     callback.say(f"\nRun      {trial.folder}          {problem.task.usage(str(trial.folder))}")
     callback.say(f"Report   {trial.folder}/report.html")

@@ -78,7 +78,8 @@ def run_comparison(
 
 def remarks(problem: Problem, trial: Trial) -> tuple[str, ...]:
     """Return what the task says of the answers of a trial."""
-    return tuple(trial.predictor.task.remarks(trial.answers, problem.parts["test"]))
+    examples, predictor = problem.parts["test"], trial.predictor
+    return tuple(predictor.task.remarks(predictor.name, trial.answers, examples))
 
 
 def place(name: str, seed: int) -> str:

@@ -160,8 +160,10 @@ class Presentation(Generic[Example, Prediction]):
         cut: Ledger = self.processor.ledger(self.raws(examples))
         return cut
 
-    def remarks(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> list[str]:
-        """Return sentences on the predictions of one model for the test examples.
+    def remarks(
+        self, name: str, predictions: Sequence[Prediction], examples: Sequence[Example]
+    ) -> list[str]:
+        """Return sentences on the predictions of the model of a name for the test examples.
 
         They are printed below the scores of a run, and below the verdict of a comparison for the
         model that it recommends.

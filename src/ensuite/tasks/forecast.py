@@ -579,14 +579,16 @@ class Forecast(Task[Window, Row, Prediction]):
         distance = np.abs(prediction.point - self.truths([example])[0]) / deviation
         return float(np.nanmean(distance)) if not np.isnan(distance).all() else 0.0
 
-    def remarks(self, predictions: Sequence[Prediction], examples: Sequence[Window]) -> list[str]:
+    def remarks(
+        self, name: str, predictions: Sequence[Prediction], examples: Sequence[Window]
+    ) -> list[str]:
         """Say how errors and coverage change with the horizon."""
         windows = gather(examples)
         errors = forecast_figures.errors(self, predictions, windows)
         covered = forecast_figures.coverage(self, predictions, windows)
         return [
-            forecast_figures.say_errors(errors),
-            *forecast_figures.say_coverage(covered, INTERVALS),
+            forecast_figures.say_errors(name, errors),
+            *forecast_figures.say_coverage(name, covered, INTERVALS),
         ]
 
     def figures(

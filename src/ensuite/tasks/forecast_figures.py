@@ -163,18 +163,14 @@ def errors(task: "Forecast", predictions: Sequence["Prediction"], windows: Windo
     return {name: total / counts.clip(1) for name, total in sums.items()}
 
 
-def say_errors(errors: ByHorizon) -> str:
-    """Say the errors of some steps."""
+def say_errors(model: str, errors: ByHorizon) -> str:
+    """Say the errors of a model at some steps, and those of the naive forecasts."""
     steps = shown_steps(len(errors[MODEL]))
     by_name = {name: words([f"{by[step]:.2f}" for step in steps]) for name, by in errors.items()}
     own = by_name.pop(MODEL)
-    others = [f"that of {name} is {found}" for name, found in by_name.items() if found != own]
-    return (
-        "; ".join(
-            [f"Its mean absolute error {ahead(steps)} is {own} deviations of the series", *others]
-        )
-        + "."
-    )
+    others = [f"{name} by {found}" for name, found in by_name.items() if found != own]
+    first = f"On average {model} is off by {own} deviations of the series {ahead(steps)}"
+    return "; ".join([first, *others]) + "."
 
 
 def ahead(steps: Sequence[int]) -> str:
@@ -197,7 +193,7 @@ def errors_by_horizon(
     return Figure(
         title="Error by horizon",
         caption="Mean absolute error of each step ahead, in standard deviations of the series.",
-        words=(say_errors(found),),
+        words=(say_errors(MODEL, found),),
         data=tuple(
             _line(steps, by, *styles.get(name, (ORANGE, "dash")), name)
             for name, by in found.items()
@@ -220,16 +216,15 @@ def coverage(task: "Forecast", predictions: Sequence["Prediction"], windows: Win
     return np.asarray(held / counts.clip(1))
 
 
-def say_coverage(covered: Numbers, shares: Sequence[float]) -> list[str]:
-    """Say what the intervals hold at some steps, and why if it is not enough."""
+def say_coverage(model: str, covered: Numbers, shares: Sequence[float]) -> list[str]:
+    """Say what the intervals of a model hold at some steps, and why if it is not enough."""
     steps = shown_steps(covered.shape[1])
     pairs = [(f"{100 * share:.0f} %", by) for share, by in zip(shares, covered, strict=True)][::-1]
     held = [
-        f"its {name} intervals hold {words([f'{100 * by[step]:.0f}' for step in steps])} %"
+        f"the {name} intervals hold {words([f'{100 * by[step]:.0f}' for step in steps])} %"
         for name, by in pairs
     ]
-    sentence = f"{words(held)} of the values {ahead(steps)}."
-    said = [sentence[0].upper() + sentence[1:]]
+    said = [f"Of {model}, {words(held)} of the values {ahead(steps)}."]
     missed = [
         name
         for (name, by), share in zip(pairs, shares[::-1], strict=True)
@@ -263,7 +258,7 @@ def coverage_by_horizon(
         title="Coverage by horizon",
         caption="Share of the true values within each interval, for each step ahead. The dotted "
         "lines are the promised shares.",
-        words=tuple(say_coverage(covered, shares)),
+        words=tuple(say_coverage(MODEL, covered, shares)),
         data=tuple(
             _line(steps, 100 * by, colours[place], "solid", f"{100 * shares[place]:.0f} % interval")
             for place, by in enumerate(covered)
