@@ -41,11 +41,8 @@ Sources: Lin et al. (2023), https://arxiv.org/abs/2308.11200; PatchTST and DLine
 look-back 96 by Liu et al. (2024), https://arxiv.org/abs/2310.06625, appendix.
 """
 
-SEGMENTS = {
-    "look_back": "96", "segment": "48", "decode": "positions", "head_dropout": "0.5",
-    "criterion": "absolute", "recipe.batch_size": "256",
-}  # fmt: skip
-"""Options of SegRNN: segments of 48 steps, one position of the forecast at a time."""
+SEGMENTS = {"look_back": "96", "segment": "24", "decode": "positions"}
+"""Segments of steps as one position, and one position of the forecast at a time, as in SegRNN."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class Size:
     m4_horizon: int = 48
     split: str = ETT_SPLIT
     steps: int = 3000
-    width: int = 128
+    width: int = 64
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from ensuite.baselines.forecast import SeasonalNaive
 from ensuite.core.errors import DataError, EnsuiteError, UsageError
 from ensuite.core.model import Model
+from ensuite.core.options import set_options
 from ensuite.data import readers
 from ensuite.data.seasonal import seasonal_error
 from ensuite.data.windows import Window, Windows, gather
@@ -359,6 +360,15 @@ def test_files_of_another_frequency_are_refused_and_short_ones_are_not() -> None
     weekly = dict(four, ds=["2024-04-01", "2024-04-08", "2024-04-15", "2024-04-22"])
     with pytest.raises(DataError, match="are weekly, those of the training file were every week"):
         task.read(readers.read(weekly), {}, asking=True)
+
+
+@pytest.mark.parametrize("typed", ["horizon=48", "normalise=none", "look_back=12", "past=rain"])
+def test_options_that_the_weights_depend_on_are_kept(typed: str) -> None:
+    task, _ = network(opened(wave()))
+    name, _, value = typed.partition("=")
+    with pytest.raises(UsageError, match=f"{typed} cannot be set after training, which had {name}"):
+        set_options(task, {name: value}, "the task forecast")
+    assert set_options(task, {"stride": "3"}, "the task forecast").stride == 3
 
 
 def test_nothing_to_score_is_said() -> None:

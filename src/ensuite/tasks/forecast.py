@@ -112,6 +112,7 @@ class Forecast(Task[Window, Row, Prediction]):
         columns: Names of the columns to forecast.
         named: Role and column of the time stamps and the series ids of the training file.
         clock: How steps become time stamps.
+        trained: The options that the weights depend on, as they were in training.
         margins: (intervals, horizon, columns), in deviations of the series: by how much intervals
             are widened so that they hold the share that they promise.
         notes: What a user should know of how the file was read.
@@ -138,6 +139,7 @@ class Forecast(Task[Window, Row, Prediction]):
     columns: tuple[str, ...] = field(default=(), metadata={"learned": True})
     named: tuple[tuple[str, str], ...] = field(default=(), metadata={"learned": True})
     clock: Clock = field(default_factory=Clock, metadata={"learned": True})
+    trained: tuple[str, ...] = field(default=(), metadata={"learned": True})
     margins: tuple[tuple[tuple[float, ...], ...], ...] = field(
         default=(), metadata={"learned": True}
     )
@@ -159,6 +161,24 @@ class Forecast(Task[Window, Row, Prediction]):
                 f"decode=recursive reads its own forecasts, and {', '.join(self.past)} is known in "
                 "the past only; take decode=direct, or name it under future"
             )
+
+        for was, now in zip(self.trained, self._fixed(), strict=False):
+            if was != now:
+                raise ValueError(
+                    f"{now} cannot be set after training, which had {was}: the weights depend on "
+                    "it; train another run"
+                )
+
+    def _fixed(self) -> tuple[str, ...]:
+        """Return the options that the weights depend on, as they are typed."""
+        names = ("horizon", "decode", "criterion", "future", "past", "static", "calendar")
+        own = {name: getattr(self, name) for name in names}
+        inner = ("look_back", "segment", "per_column", "normalise")
+        pairs = own | {name: getattr(self.history, name) for name in inner}
+        return tuple(
+            f"{name}={','.join(value) if isinstance(value, tuple) else value}"
+            for name, value in pairs.items()
+        )
 
     # Data
 
@@ -278,7 +298,9 @@ class Forecast(Task[Window, Row, Prediction]):
         pretrained: Pretrained | None = None,
     ) -> Self:
         history = replace(self.history, look_back=self.look_back)
-        return replace(self, history=history.prepare(gather(examples), self.horizon))
+        history = history.prepare(gather(examples), self.horizon)
+        prepared = replace(self, history=history, trained=())
+        return replace(prepared, trained=prepared._fixed())
 
     @property
     def inputs(self) -> Inputs:
