@@ -21,6 +21,9 @@ Indices = NDArray[np.int64]
 STEADY = 1e-12
 """Relative deviation at and below which a series counts as constant."""
 
+ROWS_AT_ONCE = 4096
+"""Rows whose windows are averaged together; more need more memory, not less time."""
+
 LEAST_DEVIATION = 1e-3
 """Least deviation of a window that it is divided by, as a share of that of its series."""
 
@@ -250,20 +253,29 @@ class History:
 
         Both are (rows, columns); there is one column if each is a row of its own.
         """
-        flat, numbers = rows.flat, rows.windows.numbers[rows.places]
-        mean, deviation = (
-            self._pick(rows, flat.mean[numbers]),
-            self._pick(rows, flat.deviation[numbers]),
-        )
-        if self.normalise == "none":
-            return mean, deviation
-        history, mask = self._history(rows)
+        numbers = rows.windows.numbers[rows.places]
+        mean = self._pick(rows, rows.flat.mean[numbers])
+        deviation = self._pick(rows, rows.flat.deviation[numbers])
         if self.normalise == "last":
-            return np.where(mask[:, -1:], history[:, -1], mean), deviation
+            origins = rows.windows.origins[rows.places]
+            last = rows.flat.values[rows.flat.starts[numbers] + (origins - 1).clip(0)]
+            mean = np.where(origins[:, None] > 0, self._pick(rows, last), mean)
+        if self.normalise != "window":
+            return mean, deviation
+        parts = [
+            self._window(rows[start : start + ROWS_AT_ONCE])
+            for start in range(0, max(1, len(rows)), ROWS_AT_ONCE)
+        ]
+        middle, apart = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return middle, np.maximum(apart, LEAST_DEVIATION * deviation)
+
+    def _window(self, rows: Rows) -> tuple[Array, Array]:
+        """Return mean and deviation of the steps that each row reads."""
+        history, mask = self._history(rows)
         counts = mask.sum(1)[:, None].clip(1)
         middle = np.where(mask[..., None], history, 0).sum(1) / counts
-        apart = np.where(mask[..., None], (history - middle[:, None]) ** 2, 0).sum(1) / counts
-        return middle, np.maximum(np.sqrt(apart), LEAST_DEVIATION * deviation)
+        squares = np.where(mask[..., None], (history - middle[:, None]) ** 2, 0).sum(1)
+        return middle, np.sqrt(squares / counts)
 
     def _pick(self, rows: Rows, values: Array) -> Array:
         """Return of (rows, ..., columns) the column of each row; all if a row has all."""
