@@ -95,6 +95,17 @@ TASKS: dict[str, Row] = {
         reads=("tokens",),
         baselines=("ensuite.baselines.tag:MostFrequentTag",),
     ),
+    "forecast": Row(
+        target="ensuite.tasks.forecast:Forecast",
+        caption="probabilistic time series forecasting: the next steps, with intervals",
+        reads=("values",),
+        baselines=(
+            "ensuite.baselines.forecast:LastValue",
+            "ensuite.baselines.forecast:SeasonalNaive",
+            "ensuite.baselines.forecast:Drift",
+            "ensuite.baselines.forecast:LinearLayer",
+        ),
+    ),
     "generate": Row(
         target="ensuite.tasks.generate:Generate",
         caption="causal language modelling: go on with a text, tell how likely one is",
@@ -132,6 +143,8 @@ ELSEWHERE: dict[str, str] = {
     "text-regression": "regress",
     "image-regression": "regress",
     "tabular-regression": "regress",
+    "forecasting": "forecast",
+    "time-series-forecasting": "forecast",
     "token-classification": "tag",
     "sequence-labeling": "tag",
     "sequence-labelling": "tag",

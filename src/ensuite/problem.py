@@ -239,7 +239,7 @@ def read_tables(
     name: str,
     split: Split,
     column: str | None,
-) -> tuple[Task[Any, Any, Any], dict[str, list[Any]]]:
+) -> tuple[Task[Any, Any, Any], dict[str, Sequence[Any]]]:
     """Read the examples of every table, all in the way of the first.
 
     Args:
@@ -257,11 +257,14 @@ def read_tables(
     """
     if column and split.kind in task.roles:
         given, column = {**given, split.kind: column}, None
-    readers, examples = [], {}
+    readers: list[Task[Any, Any, Any]] = []
+    examples: dict[str, Sequence[Any]] = {}
     for part, table in tables.items():
-        reader, examples[part] = read_table(
-            task, *settle(task, table, given, column), settings, name
-        )
+        found, roles = settle(task, table, given, column)
+        if not readers:
+            reader, examples[part] = read_table(task, found, roles, settings, name)
+        else:  # as the first table settled it
+            reader, examples[part] = readers[0].read(found, roles)
         readers.append(reader)
         if reader != readers[0]:
             raise DataError(
@@ -308,7 +311,7 @@ def read_table(
     given: Mapping[str, str],
     settings: Mapping[str, str],
     name: str,
-) -> tuple[Task[Any, Any, Any], list[Any]]:
+) -> tuple[Task[Any, Any, Any], Sequence[Any]]:
     """Read the examples of a table, and set the options of the task.
 
     Its own options are set before reading, since they decide how; those of its processor after,
@@ -367,7 +370,7 @@ def check(
 
 def say_duplicates(task: Task[Any, Any, Any], parts: Mapping[str, Sequence[Any]]) -> str:
     """Say how many inputs are repeated, within a part and across parts."""
-    identities = {name: [task.keys(e).identity for e in part] for name, part in parts.items()}
+    identities = {name: task.identities(part) for name, part in parts.items()}
     found = duplicates(identities)
     if not found.within and not found.across:
         return "no input stands twice"

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ensuite.core.table import Table
     from ensuite.predictor import Predictor
 
+MOST_ROWS = 200
+"""Rows of answers that are printed."""
+
 
 def command(
     run: words.Run,
@@ -63,7 +66,9 @@ def command(
     elif json:
         words.print_json(rows)
     else:
-        show(predictor, examples, predictions, top)
+        show_rows(rows) if predictor.task.several_rows else show(
+            predictor, examples, predictions, top
+        )
 
 
 def require_writable(out: str, file: str | None) -> None:
@@ -188,6 +193,8 @@ def records(
 ) -> list[dict[str, Any]]:
     """Return a row for each example: its input, and the answer as the task tells it.
 
+    Answers that are tables of their own are put one below the other, without the input.
+
     Args:
         predictor: Whose answers they are.
         examples: What was asked.
@@ -198,6 +205,7 @@ def records(
     rows = []
     for number, (example, prediction) in enumerate(zip(examples, predictions, strict=True)):
         asked = dict(kept[number]) if kept else {"input": predictor.task.show(example)}
+        asked = {} if predictor.task.several_rows else asked
         for answer in predictor.task.records(example, prediction):
             if possible := ranked(predictor, prediction, top):
                 answer["probabilities"] = dict(possible)
@@ -235,6 +243,27 @@ def show(
         sureness = "" if sure is None else f"{sure:.2f}   "
         shown = " ".join(predictor.task.show(example).split())
         print(f"{word:{width}s}  {sureness}{printable(shown[:200])}")
+
+
+def show_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Print rows as a table with headings, numbers to the right."""
+    shown = rows[:MOST_ROWS]
+    columns = [(name, [cell(row[name]) for row in shown]) for name in (rows[0] if rows else ())]
+    widths = [max(map(len, (name, *cells))) for name, cells in columns]
+    numeric = [isinstance(rows[0][name], float) for name, _ in columns]
+    for line in zip(*((name, *cells) for name, cells in columns), strict=True):
+        padded = [
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, numeric, strict=True)
+        ]
+        print("  ".join(padded).rstrip())
+    if len(rows) > len(shown):
+        print(f"... {len(rows) - len(shown):,} more rows; --out FILE.csv writes all")
+
+
+def cell(value: Any) -> str:
+    """Write a number with six digits, anything else as it is."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -43,6 +43,7 @@ def command(
     )
     from ensuite.api import train_model
     from ensuite.cli.progress import TerminalProgress
+    from ensuite.comparison.insight import remarks
 
     callback = TerminalProgress(quiet=json)
     try:
@@ -66,5 +67,7 @@ def command(
         callback.say(
             f"{words.metric_line(name, value)}   on {len(problem.parts['test']):,} test rows"
         )
+    for sentence in remarks(problem, trial):
+        callback.say(sentence)
     callback.say(f"\nRun      {trial.folder}          {problem.task.usage(str(trial.folder))}")
     callback.say(f"Report   {trial.folder}/report.html")

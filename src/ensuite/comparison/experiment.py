@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ensuite.candidates import Candidate, Trained
 from ensuite.comparison.board import Result, leaderboard
 from ensuite.comparison.folds import Folds
+from ensuite.comparison.insight import remarks
 from ensuite.comparison.jobs import run_jobs
 from ensuite.comparison.measure import measure_latency
 from ensuite.comparison.plan import (
@@ -190,6 +191,8 @@ def run_comparison(
             left_out=left_out,
         )
         words = tuple(verdict(board, len(problems[0].parts["test"]), problem.unit))
+        for best in (each for each in results if each.entrant.name == board.winner):
+            words += remarks(problems[0], best.trials[0])
         write_json(folder / LEADERBOARD, board.to_json())
         keep_best(board, results, trials, folds, callback)
         record.plan.elapsed = before + clock() - start

@@ -326,6 +326,14 @@ def curve_metric(problem: Problem, ranking: str | None) -> str:
     return ranking or problem.task.selects
 
 
+def remarks(problem: Problem, trial: Trial) -> tuple[str, ...]:
+    """Return what the task says of the predictions of a trial for the test examples."""
+    if type(problem.task).remarks is Presentation.remarks:
+        return ()
+    predictor, test = trial.predictor, problem.parts["test"]
+    return tuple(predictor.task.remarks(predictor.name, predictor.predict_examples(test), test))
+
+
 def figures(problem: Problem, trial: Trial) -> list[Figure]:
     """Return the task's own figures of a trial; its test examples are answered for them."""
     if type(problem.task).figures is Presentation.figures:

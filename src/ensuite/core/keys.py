@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -37,15 +38,18 @@ class Split:
     Args:
         kind: ``random``, ``time`` (the earliest examples are for training) or ``group``.
         column: The column of the times or groups; None for the one with the usual name.
-        dates: First date of the validation part, and first date of the test part.
+        dates: First date of the validation part, first date of the test part and, if it does not
+            reach to the end of the data, the first date after the test part.
         values: The cells of that column, one for each example of the training file; None if there
             is no such column.
+        chosen: Whether the user asked for it; False: it is the default.
     """
 
     kind: Literal["random", "time", "group"] = "random"
     column: str | None = None
-    dates: tuple[datetime, datetime] | None = None
+    dates: tuple[datetime, ...] | None = None
     values: Sequence[Any] | None = None
+    chosen: bool = False
 
     @classmethod
     def parse(cls, typed: str | None) -> Self:
@@ -61,25 +65,28 @@ class Split:
             return cls()
         kind, _, rest = typed.partition(":")
         if kind == "time" and ("," in rest or as_date(rest)):
-            return cls(kind="time", dates=_parse_dates(typed, rest.split(",")))
+            return cls(kind="time", dates=_parse_dates(typed, rest.split(",")), chosen=True)
         if kind == "time":
-            return cls(kind="time", column=rest or None)
+            return cls(kind="time", column=rest or None, chosen=True)
         if kind == "group":
-            return cls(kind="group", column=rest or None)
+            return cls(kind="group", column=rest or None, chosen=True)
         if typed != "random":
             raise UsageError(
                 f"--split {typed}: choose random, time, time:DATE,DATE or group:COLUMN."
             )
-        return cls()
+        return cls(chosen=True)
 
 
-def _parse_dates(typed: str, words: Sequence[str]) -> tuple[datetime, datetime]:
-    dates = [as_date(word) for word in words]
-    if len(dates) == 2 and dates[0] and dates[1] and dates[0] < dates[1]:
-        return dates[0], dates[1]
+def _parse_dates(typed: str, words: Sequence[str]) -> tuple[datetime, ...]:
+    found = [as_date(word) for word in words]
+    dates = tuple(date for date in found if date is not None)
+    in_order = all(one < next_ for one, next_ in pairwise(dates))
+    if len(dates) == len(found) and len(dates) in (2, 3) and in_order:
+        return dates
     raise UsageError(
         f"--split {typed}: give the first date of the validation part and the first date of the "
-        "test part, which is later, as in time:2025-01-01,2025-05-01."
+        "test part, which is later, as in time:2025-01-01,2025-05-01; a third date ends the test "
+        "part."
     )
 
 

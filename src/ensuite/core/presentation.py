@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 Example = TypeVar("Example")
 Prediction = TypeVar("Prediction")
@@ -62,9 +62,11 @@ class Presentation(Generic[Example, Prediction]):
 
     Attributes:
         processor: Turns the raw input of an example into tensors; None for a task without one.
+        several_rows: Whether an answer is a table of its own, whose rows :meth:`records` returns.
     """
 
     processor: Any = None
+    several_rows: ClassVar[bool] = False
 
     def raw(self, example: Example) -> Any:
         """Return the input of an example as the processor reads it: by default its first field."""
@@ -161,6 +163,16 @@ class Presentation(Generic[Example, Prediction]):
             return Ledger()
         cut: Ledger = self.processor.ledger(self.raws(examples))
         return cut
+
+    def remarks(
+        self, name: str, predictions: Sequence[Prediction], examples: Sequence[Example]
+    ) -> list[str]:
+        """Return sentences on the predictions of the model of a name for the test examples.
+
+        They are printed below the scores of a run, and below the verdict of a comparison for the
+        model that it recommends.
+        """
+        return []
 
     def figures(
         self, predictions: Sequence[Prediction], examples: Sequence[Example]

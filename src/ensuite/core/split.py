@@ -173,20 +173,20 @@ def _label_by_date(
     labels: list[str],
     rows: Sequence[int],
     units: Sequence[Any],
-    dates: tuple[datetime, datetime],
+    dates: tuple[datetime, ...],
     missing: Sequence[str],
 ) -> None:
     """Assign rows to the training, validation and test part by the two dates.
 
-    Rows of a part that has a file of its own are left out.
+    Those from a third date on are left out, and those of a part with a file of its own.
     """
     for row in rows:
-        part = PARTS[sum(units[row] >= each for each in dates)]
+        part = (*PARTS, "")[sum(units[row] >= each for each in dates)]
         labels[row] = part if part in ("train", *missing) else ""
     if empty := [part for part in ("train", *missing) if part not in labels]:
-        first, second = (each.date().isoformat() for each in dates)
+        typed = ",".join(each.date().isoformat() for each in dates)
         raise DataError(
-            f"--split time:{first},{second} leaves the {empty[0]} part empty: the data go from "
+            f"--split time:{typed} leaves the {empty[0]} part empty: the data go from "
             f"{min(units).date()} to {max(units).date()}; give other dates."
         )
 

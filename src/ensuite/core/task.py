@@ -6,7 +6,7 @@ what the loss counts, and how outputs become predictions. It knows no backbone.
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
@@ -67,7 +67,7 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
     @abstractmethod
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
-    ) -> tuple[Self, list[Example]]:
+    ) -> tuple[Self, Sequence[Example]]:
         """Make examples of a table, and settle what its columns decide (text or numbers, ...).
 
         Args:
@@ -88,6 +88,10 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
         raw = self.raw(example)
         return Keys(repr(raw) if self.processor is None else self.processor.key(raw))
 
+    def identities(self, examples: Sequence[Example]) -> Sequence[Hashable]:
+        """Return what is equal for equal inputs; none if inputs of the task cannot be equal."""
+        return [self.keys(example).identity for example in examples]
+
     def verify(self, example: Example) -> None:
         """Refuse an example that ``prepare`` did not prepare for, for example an unknown label.
 
@@ -97,7 +101,7 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
 
     def divide(
         self, parts: Mapping[str, Sequence[Example]], how: Split
-    ) -> tuple[dict[str, list[Example]], str]:
+    ) -> tuple[Mapping[str, Sequence[Example]], str]:
         """Return the training, validation and test parts, and how they were made.
 
         The default divides by :meth:`keys`. A task may override it, for example to let the test

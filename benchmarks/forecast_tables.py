@@ -1,0 +1,327 @@
+"""Tables of forecasts on public data, beside published results and simple methods.
+
+    python -m benchmarks.forecast_tables etth1 m4 look-back exogenous walk coverage [--budget 60s]
+
+The data lie in the folder ``$ENSUITE_DATA``: ``ett/ETTh1.csv.gz`` (Zhou et al. 2021) and
+``m4/Hourly-train.csv.gz`` with ``m4/Hourly-test.csv.gz`` (Makridakis et al. 2020). Finished
+comparisons are kept in ``--out`` and not repeated. Each table is printed as Markdown.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ensuite.api import compare_models
+from ensuite.comparison.experiment import Comparison
+from ensuite.data import readers
+from ensuite.data.panel import read_panel
+from ensuite.data.series import Series
+from ensuite.problem import Problem
+
+Numbers = NDArray[np.float64]
+
+ETT_SPLIT = "time:2017-06-26,2017-10-24,2018-02-21"
+"""12, 4 and 4 months of 30 days each, as in all published tables."""
+
+PUBLISHED = {
+    96: {"SegRNN": (0.368, 0.395), "PatchTST": (0.414, 0.419), "DLinear": (0.386, 0.400)},
+    192: {"SegRNN": (0.408, 0.419), "PatchTST": (0.460, 0.445), "DLinear": (0.437, 0.432)},
+    336: {"SegRNN": (0.444, 0.440), "PatchTST": (0.501, 0.466), "DLinear": (0.481, 0.459)},
+    720: {"SegRNN": (0.446, 0.457), "PatchTST": (0.500, 0.488), "DLinear": (0.519, 0.516)},
+}
+"""MSE and MAE on ETTh1 at look-back 96, z-scored on the training part.
+
+Sources: Lin et al. (2023), https://arxiv.org/abs/2308.11200; PatchTST and DLinear as measured at
+look-back 96 by Liu et al. (2024), https://arxiv.org/abs/2310.06625, appendix.
+"""
+
+SEGMENTS = {"look_back": "96", "segment": "24", "decode": "positions"}
+"""Segments of steps as one position, and one position of the forecast at a time, as in SegRNN."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is run, and how long.
+
+    Args:
+        budget: Of each model and seed.
+        seeds: Runs of each model.
+        out: Where comparisons are kept.
+        ett: The file of ETTh1.
+        m4: Training and test file of M4 hourly.
+        horizons: On ETTh1.
+        look_backs: On M4 hourly.
+        m4_horizon: Steps of the test part of each M4 series.
+        split: Of ETTh1.
+        steps: Of a generated series.
+        width: Of each network.
+    """
+
+    budget: str
+    seeds: int
+    out: Path
+    ett: Path
+    m4: tuple[Path, Path]
+    horizons: Sequence[int] = (96, 192, 336, 720)
+    look_backs: Sequence[int] = (12, 24, 48, 168)
+    m4_horizon: int = 48
+    split: str = ETT_SPLIT
+    steps: int = 3000
+    width: int = 64
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in Markdown."""
+
+    title: str
+    headings: Sequence[str]
+    rows: list[Sequence[str | float | None]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Format it, numbers with three decimals."""
+        lines = [list(self.headings), ["---"] * len(self.headings)]
+        lines += [[_cell(cell) for cell in row] for row in self.rows]
+        return f"### {self.title}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(cell: str | float | None) -> str:
+    return "" if cell is None else cell if isinstance(cell, str) else f"{cell:.3f}"
+
+
+def run(
+    size: Size, name: str, data: Any, models: Sequence[str], settings: dict[str, Any], **how: Any
+) -> tuple[Comparison, Problem]:
+    """Compare models with the baselines, or open the comparison that is kept under a name."""
+    return compare_models(
+        "forecast", data, models=models, seeds=size.seeds, budget=size.budget,
+        settings=settings, out=size.out / name, **how,
+    )  # fmt: skip
+
+
+def cells(size: Size) -> list[str]:
+    """Return a network of each kind of cell."""
+    return [f"{cell}:width={size.width}" for cell in ("rnn", "lstm", "gru")]
+
+
+# The tables
+
+
+def etth1(size: Size) -> Table:
+    """Compare a GRU on segments with the published models, at each horizon."""
+    table = Table(
+        "ETTh1, all seven columns, look-back 96", ("horizon", "model", "MSE", "MAE", "published")
+    )
+    for horizon in size.horizons:
+        found, _ = run(
+            size, f"etth1-{horizon}", str(size.ett), [f"gru:width={size.width},dropout=0"],
+            {**SEGMENTS, "horizon": horizon}, how=size.split, metric="scaled_mse",
+        )  # fmt: skip
+        for row in found.leaderboard.rows:
+            scores = row.metrics["scaled_mse"], row.metrics["scaled_mae"]
+            table.rows.append((str(horizon), row.name, *scores, "no"))
+        for name, (squared, absolute) in PUBLISHED.get(horizon, {}).items():
+            table.rows.append((str(horizon), name, squared, absolute, "yes"))
+    return table
+
+
+def m4(size: Size) -> Table:
+    """Compare networks on M4 hourly with Naive2, by which the competition scaled its results."""
+    found, _ = run(
+        size, "m4", str(size.m4[0]), cells(size),
+        {"horizon": size.m4_horizon, "look_back": 168, "season": 24, "criterion": "absolute"},
+        test=str(size.m4[1]),
+    )  # fmt: skip
+    smape, mase = score_naive2(size)
+    table = Table("M4 hourly", ("model", "sMAPE", "MASE", "OWA"))
+    for row in found.leaderboard.rows:
+        mine = row.metrics["smape"], row.metrics["mase"]
+        table.rows.append((row.name, *mine, (mine[0] / smape + mine[1] / mase) / 2))
+    table.rows.append(("Naive2", smape, mase, 1.0))
+    return table
+
+
+def look_back(size: Size) -> Table:
+    """Show what a window shorter than the season costs each kind of cell."""
+    table = Table("M4 hourly by look-back", ("look-back", "model", "MASE", "sMAPE"))
+    for steps in size.look_backs:
+        found, _ = run(
+            size, f"look-back-{steps}", str(size.m4[0]),
+            cells(size),
+            {"horizon": size.m4_horizon, "look_back": steps, "season": 24, "criterion": "absolute"},
+            test=str(size.m4[1]),
+        )  # fmt: skip
+        for row in found.leaderboard.rows:
+            if row.kind == "trained":
+                scores = row.metrics["mase"], row.metrics["smape"]
+                table.rows.append((str(steps), row.name, *scores))
+    return table
+
+
+def exogenous(size: Size) -> Table:
+    """Compare a GRU with and without the columns beside the values."""
+    table = Table("With and without other columns", ("data", "columns beside", "model", "MASE"))
+    ett = {"horizon": 24, "look_back": 96}
+    loads = "HUFL,HULL,MUFL,MULL,LUFL,LULL"
+    promoted = {"horizon": 24, "look_back": 48}
+    cases: list[tuple[str, Any, str, dict[str, Any], dict[str, str], str | None]] = [
+        ("ETTh1, oil temperature", str(size.ett), "none", ett, {"value": "OT"}, size.split),
+        ("ETTh1, oil temperature", str(size.ett), "loads, past only",
+         {**ett, "past": loads}, {"value": "OT"}, size.split),
+        ("ETTh1, oil temperature", str(size.ett), "calendar",
+         {**ett, "calendar": "true"}, {"value": "OT"}, size.split),
+        ("generated sales", sales(size.steps), "none", promoted, {"value": "sales"}, None),
+        ("generated sales", sales(size.steps), "promotion, known ahead",
+         {**promoted, "future": "promotion"}, {"value": "sales"}, None),
+    ]  # fmt: skip
+    for number, (name, data, beside, settings, given, how) in enumerate(cases):
+        found, _ = run(
+            size, f"exogenous-{number}", data, [f"gru:width={size.width}"], settings, given=given,
+            how=how,
+        )  # fmt: skip
+        for row in found.leaderboard.rows:
+            if row.kind == "trained" or beside == "none":
+                table.rows.append((name, beside, row.name, row.metrics["mase"]))
+    return table
+
+
+def walk(size: Size) -> Table:
+    """Show that nothing beats the last value on a random walk, as stock prices nearly are."""
+    steps = np.cumsum(np.random.default_rng(0).normal(0, 0.02, size.steps))
+    found, _ = run(
+        size, "walk", {"close": (100 * np.exp(steps)).tolist()},
+        cells(size),
+        {"horizon": 5, "look_back": 60},
+    )  # fmt: skip
+    table = Table("A generated stock price (geometric random walk)", ("model", "MASE", "group"))
+    table.rows.extend((r.name, r.metrics["mase"], r.tie_group) for r in found.leaderboard.rows)
+    return table
+
+
+def coverage(size: Size) -> Table:
+    """Show what the intervals hold on three test parts, at the first, middle and last step."""
+    table = Table(
+        "Coverage of the intervals of a GRU, in per cent",
+        ("data", "95 %", "80 %", "95 % by horizon"),
+    )
+    horizon = size.horizons[0]
+    cases: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
+        ("ETTh1", str(size.ett), {"horizon": horizon, "look_back": horizon}, {"how": size.split}),
+        ("M4 hourly", str(size.m4[0]),
+         {"horizon": size.m4_horizon, "look_back": 168, "season": 24}, {"test": str(size.m4[1])}),
+        ("generated sales", sales(size.steps),
+         {"horizon": 24, "look_back": 48, "future": "promotion"}, {"given": {"value": "sales"}}),
+    ]  # fmt: skip
+    for name, data, settings, how in cases:
+        found, _ = run(
+            size, f"coverage-{name.split()[0].lower()}", data, [f"gru:width={size.width}"],
+            settings, **how,
+        )  # fmt: skip
+        (row,) = (each for each in found.leaderboard.rows if each.kind == "trained")
+        by = [f"{100 * v:.0f}" for k, v in row.metrics.items() if k.startswith("coverage_95_h")]
+        held = [f"{100 * row.metrics[key]:.1f}" for key in ("coverage_95", "coverage_80")]
+        table.rows.append((name, *held, ", ".join(by)))
+    return table
+
+
+def sales(steps: int) -> dict[str, Any]:
+    """Return hourly sales with a daily season, lifted by promotions that are known ahead."""
+    random = np.random.default_rng(0)
+    start = np.datetime64("2024-01-01T00", "h") + np.arange(steps)
+    promotion = (random.random(steps) < 0.1).astype(int)
+    daily = 20 * np.sin(2 * np.pi * np.arange(steps) / 24)
+    values = 100 + daily + 25 * promotion + random.normal(0, 4, steps)
+    times = [f"{str(time).replace('T', ' ')}:00" for time in start]
+    return {"time": times, "sales": values.tolist(), "promotion": promotion.tolist()}
+
+
+# Naive2, the reference of the M4 competition
+
+
+def score_naive2(size: Size) -> tuple[float, float]:
+    """Return sMAPE and MASE of Naive2, averaged over the series."""
+    train, test = (read_panel(readers.read(str(path)), {}).series for path in size.m4)
+    errors = [_naive2_errors(*pair) for pair in zip(train, test, strict=True)]
+    smape, mase = np.mean(errors, axis=0)
+    return float(smape), float(mase)
+
+
+def _naive2_errors(train: Series, test: Series, season: int = 24) -> tuple[float, float]:
+    past, truth = train.values[:, 0], test.values[:, 0]
+    found = naive2(past, season, len(truth))
+    smape = np.mean(200 * np.abs(found - truth) / (np.abs(found) + np.abs(truth)))
+    unit = np.mean(np.abs(past[season:] - past[:-season]))
+    return float(smape), float(np.mean(np.abs(found - truth)) / unit)
+
+
+def naive2(values: Numbers, season: int, horizon: int) -> Numbers:
+    """Repeat the last value of the seasonally adjusted series, if a season can be shown.
+
+    Source:
+        The competition's R code, https://github.com/Mcompetitions/M4-methods, Benchmarks and
+        Evaluation.R
+    """
+    if not is_seasonal(values, season):
+        return np.full(horizon, values[-1])
+    index = seasonal_index(values, season)
+    places = np.arange(len(values), len(values) + horizon) % season
+    last: float = values[-1] / index[(len(values) - 1) % season]
+    found: Numbers = last * index[places]
+    return found
+
+
+def is_seasonal(values: Numbers, season: int) -> bool:
+    """Test the autocorrelation at one season at 90 %."""
+    if len(values) < 3 * season:
+        return False
+    centred = values - values.mean()
+    total = (centred**2).sum()
+    lags = [(centred[lag:] * centred[:-lag]).sum() / total for lag in range(1, season + 1)]
+    limit = 1.645 * np.sqrt((1 + 2 * np.sum(np.square(lags[:-1]))) / len(values))
+    return bool(abs(lags[-1]) > limit)
+
+
+def seasonal_index(values: Numbers, season: int) -> Numbers:
+    """Return the multiplicative seasonal index of each place in a season (classical)."""
+    weights = np.ones(season + 1 if season % 2 == 0 else season)
+    if season % 2 == 0:
+        weights[[0, -1]] = 0.5
+    trend = np.convolve(values, weights / season, mode="valid")
+    first = len(weights) // 2
+    ratio = values[first : first + len(trend)] / trend
+    places = np.arange(first, first + len(trend)) % season
+    index = np.array([ratio[places == place].mean() for place in range(season)])
+    scaled: Numbers = index / index.mean()
+    return scaled
+
+
+TABLES: dict[str, Callable[[Size], Table]] = {
+    "etth1": etth1, "m4": m4, "look-back": look_back, "exogenous": exogenous, "walk": walk,
+    "coverage": coverage,
+}  # fmt: skip
+
+
+def main() -> None:
+    """Print the tables that are asked for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("tables", nargs="+", choices=TABLES)
+    parser.add_argument("--budget", default="60s")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("runs/forecast-tables"))
+    asked = parser.parse_args()
+    data = Path(os.environ["ENSUITE_DATA"])
+    hourly = data / "m4/Hourly-train.csv.gz", data / "m4/Hourly-test.csv.gz"
+    size = Size(asked.budget, asked.seeds, asked.out, data / "ett/ETTh1.csv.gz", hourly)
+    for name in asked.tables:
+        print(TABLES[name](size), flush=True)
+        print(f"\n`python -m benchmarks.forecast_tables {name} --budget {asked.budget}`\n")
+
+
+if __name__ == "__main__":
+    main()
