@@ -204,7 +204,7 @@ def test_dates_divide_months() -> None:
         ("time:2025-05-01,2025-01-01", UsageError, "which is later"),
         ("time:2025-05-01", UsageError, "give the first date of the validation part"),
         ("time:may,june", UsageError, "give the first date of the validation part"),
-        ("time:2025-01-01,2025-02-01,2025-03-01", UsageError, "give the first date"),
+        ("time:2025-01-01,2025-02-01,2025-03-01,2025-04-01", UsageError, "give the first date"),
         ("time:2024-01-01,2025-02-01", DataError, "leaves the train part empty"),
         ("time:2025-02-01,2026-02-01", DataError, "leaves the test part empty"),
     ],

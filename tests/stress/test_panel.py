@@ -164,7 +164,7 @@ def test_a_file_of_test_rows_continues_the_series():
 def test_it_is_compared_saved_and_asked(tmp_path):
     how = {"seeds": 1, "budget": "300steps", "out": tmp_path / "out"}
     comparison, problem = compare_models(
-        "panel", rows(range(2022, 2026)), models=["mlp:width=16"], how=SPLIT, **how
+        "panel", rows(range(2022, 2026)), models=["mlp:width=16"], split=SPLIT, **how
     )
     scores = {row.name: row.score for row in comparison.leaderboard.rows}
     assert comparison.leaderboard.winner == "mlp"

@@ -1,7 +1,7 @@
 """What a split may know of an example, and how the user asks for the split."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, Self
@@ -49,7 +49,7 @@ class Split:
     column: str | None = None
     dates: tuple[datetime, ...] | None = None
     values: Sequence[Any] | None = None
-    chosen: bool = False
+    chosen: bool = field(default=False, compare=False)
 
     @classmethod
     def parse(cls, typed: str | None) -> Self:
