@@ -159,7 +159,7 @@ CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]]
     "forecast-known": (
         "forecast",
         lambda: steps("y", future=True),
-        SMALL | {"future": "holiday", "static": "size"},
+        SMALL | {"future": "holiday", "static": "size", "criterion": "squared"},
     ),
 }
 """Eight rows for each task and kind of input; a new task adds its own."""
