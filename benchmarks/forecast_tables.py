@@ -121,7 +121,7 @@ def etth1(size: Size) -> Table:
     for horizon in size.horizons:
         found, _ = run(
             size, f"etth1-{horizon}", str(size.ett), [f"gru:width={size.width},dropout=0"],
-            {**SEGMENTS, "horizon": horizon}, how=size.split, metric="scaled_mse",
+            {**SEGMENTS, "horizon": horizon}, split=size.split, metric="scaled_mse",
         )  # fmt: skip
         for row in found.leaderboard.rows:
             scores = row.metrics["scaled_mse"], row.metrics["scaled_mae"]
@@ -182,8 +182,8 @@ def exogenous(size: Size) -> Table:
     ]  # fmt: skip
     for number, (name, data, beside, settings, given, how) in enumerate(cases):
         found, _ = run(
-            size, f"exogenous-{number}", data, [f"gru:width={size.width}"], settings, given=given,
-            how=how,
+            size, f"exogenous-{number}", data, [f"gru:width={size.width}"], settings,
+            columns=given, split=how,
         )  # fmt: skip
         for row in found.leaderboard.rows:
             if row.kind == "trained" or beside == "none":

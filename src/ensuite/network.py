@@ -47,8 +47,7 @@ class Network(FittedModel):
     @classmethod
     def load(cls, folder: Path, config: Mapping[str, Any], task: Task[Any, Any, Any]) -> Self:
         options = saved_options(config)
-        backbone = options.build(task.inputs)
-        model = Model(backbone, task.head(backbone))
+        model = Model.build(options, task)
         model.load_state_dict(options.adopt(read_tensors(folder / WEIGHTS)))
         return cls(model.eval(), options)
 

@@ -12,6 +12,7 @@ from ensuite.core.model import Model
 from ensuite.data.series import TIMELESS, Series
 from ensuite.data.windows import Window
 from ensuite.models.recurrent import RecurrentOptions
+from ensuite.network import Network
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
 from ensuite.tasks.forecast_stream import ForecastStream
@@ -29,7 +30,7 @@ def opened(columns: str = "a,b", **settings: Any) -> Problem:
 def network(problem: Problem, options: RecurrentOptions = GRU) -> Predictor:
     torch.manual_seed(0)
     model = Model.build(options, problem.task).eval()
-    return Predictor("gru", "forecast", problem.task, model, options)
+    return Predictor("gru", "forecast", problem.task, Network(model, options))
 
 
 def batch(predictor: Predictor, steps: int, name: str = "") -> Any:
