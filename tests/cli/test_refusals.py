@@ -140,7 +140,6 @@ WORDS = {
     "compare classify reviews.csv --folds 1": (2, "--folds 1: give 2 or more"),
     "compare classify reviews.csv --folds 99": (1, "60 different inputs", "fewer --folds"),
     "compare classify reviews.csv --folds 3 --test reviews.csv": (2, "leave out --folds"),
-    "compare classify reviews.csv --folds 3 --split time:2025-01-01,2025-02-01": (2, "--split"),
     "compare classify reviews.csv --models lstm,lstm": (2, "lstm is named twice"),
     "compare classify reviews.csv --models emptyfolder": (1, "emptyfolder is not a run"),
     "predict nowhere x": (1, "no run at nowhere", "ensuite train"),
