@@ -19,7 +19,7 @@ from ensuite.report.marks import advice, mark
 from ensuite.report.table import columns, facts, metrics_first
 from ensuite.report.values import ComparisonPage, Leaderboard, Row, RunPage
 
-MOST_FACTS = 6
+MOST_FACTS = 5
 """Number of the winner's figures that are shown above a comparison's table."""
 
 
@@ -117,6 +117,7 @@ def _render(page: ComparisonPage | RunPage, figures: Sequence[Figure | None], **
             classes=page.classes,
             reliability=reliable,
             outputs=page.outputs,
+            places=words.decimals(each.score for out in page.outputs for each in out.answers),
             mistakes=page.mistakes,
             check=page.check,
             ledger=ledger(more["rows"], page.unit),
@@ -145,7 +146,7 @@ def _templates() -> Environment:
         "counted": words.counted,
         "plural": words.plural,
         "embedded": _embedded,
-        "figure": _figure,
+        "score": words.score,
         "opinions": _opinions,
         "typed": _typed,
     }
@@ -176,17 +177,6 @@ def _terms(board: Leaderboard) -> str:
 def _cut(row: Row, unit: str) -> str:
     tokens = f", {words.counted(row.truncated_tokens, 'token')}" if row.truncated_tokens else ""
     return f"{words.counted(row.truncated_rows or 0, unit)}{tokens} not read"
-
-
-def _figure(value: float | None) -> str:
-    """Write a score of one class or of one example.
-
-    >>> _figure(0.5), _figure(None), _figure(23.41), _figure(1.0)
-    ('0.500', '-', '23.41', '1.000')
-    """
-    if value is None:
-        return words.NONE
-    return words.score(value, 3 if abs(value) <= 1 else words.decimals([value]))
 
 
 def _embedded(picture: bytes) -> str:

@@ -19,7 +19,7 @@ FOLDS = 5
 SEEDS = 3
 """Seeds that are recommended where there was one."""
 
-TELLING = 10.0
+TELLING = 2.0
 """A limit above this multiple of the whole range of scores tells nothing but that seeds or test
 examples are too few."""
 
