@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from ensuite.cli.predict import records
 from ensuite.core.presentation import Presentation
 from ensuite.data.sets import SETS
 from ensuite.laws import Verdict
+from ensuite.problem import open_problem
 
 from .conftest import Command
 
@@ -85,6 +87,24 @@ def test_evaluate_writes_answers_beside_truths(
     assert document["metrics"]["accuracy"] == right
     head = (tmp_path / "answers.csv").read_text(encoding="utf-8").splitlines()[0]
     assert head.startswith("input,truth,answer")
+
+
+def test_evaluate_says_which_rows_the_run_was_trained_on(
+    run: str, reviews: Path, tmp_path: Path, works: Command
+) -> None:
+    count = len(open_problem("classify", str(reviews)).parts["train"])
+    done = works("evaluate run reviews.csv --json")
+    assert f"{count} of the 60 rows were trained on" in done.err
+    lines = [f"another film {n},{'positive' if n % 2 else 'negative'}" for n in range(4)]
+    (tmp_path / "new.csv").write_text("\n".join(["text,label", *lines]), encoding="utf-8")
+    assert "trained on" not in works("evaluate run new.csv --json").err
+
+
+def test_evaluate_writes_no_file_of_another_kind(
+    run: str, reviews: Path, refused: Callable[..., None]
+) -> None:
+    refused("evaluate run reviews.csv --out a.txt", 2, "end its name in .csv or .jsonl")
+    refused("evaluate run reviews.csv --out reviews.csv", 2, "is the input")
 
 
 def test_evaluate_tells_short_inputs_from_long_ones(run: str, works: Command) -> None:

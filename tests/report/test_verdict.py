@@ -142,8 +142,10 @@ def test_few_test_rows_make_no_groups_and_name_folds():
     (sentence,) = verdict(replace(few, folds=5), 3, "text")
     assert "12 texts are too few" in sentence
     assert "--folds" not in sentence
+    (sentence,) = verdict(replace(few, items=1), 7, "window")
+    assert "7 windows, which count as 1 independent one, are too few" in sentence
     (sentence,) = verdict(few, 480, "text")
-    assert "480 texts that count as 12 independent ones are too few" in sentence
+    assert "480 texts, which count as 12 independent ones, are too few" in sentence
 
 
 def test_blocks_are_told():

@@ -9,6 +9,8 @@ import typer
 
 from ensuite.cli import early
 from ensuite.cli import options as words
+from ensuite.cli.predict import records, require_writable, write
+from ensuite.core.printable import printable
 from ensuite.report.words import counted
 
 if TYPE_CHECKING:
@@ -39,10 +41,15 @@ def command(
     given = words.pairs(column, "--column")
     early.check_run(run)
     early.check_data(data)
+    if out is not None:
+        require_writable(out, data)
+    from ensuite.comparison.trial import trained_on
     from ensuite.predictor import Predictor
 
     predictor = Predictor.load(run)
     examples = predictor.read(data, given, asking=False)
+    if predictor.folder and (known := trained_on(predictor.folder, examples, predictor.task)):
+        warn_of_known(known, len(examples))
     if by_length:
         show_by_length(predictor, examples, by_length, data, json=json)
         return
@@ -60,12 +67,19 @@ def command(
         print(words.metric_line(name, value))
 
 
+def warn_of_known(known: int, count: int) -> None:
+    """Say that a run was trained on rows that it is evaluated on."""
+    which = "All rows" if known == count else f"{known:,} of the {counted(count, 'row')}"
+    print(
+        f"{which} were trained on: these scores are higher than on rows that the run has not seen.",
+        file=sys.stderr,
+    )
+
+
 def write_answers(
     predictor: "Predictor", examples: Sequence[Any], predictions: Sequence[Any], out: str
 ) -> None:
     """Write each answer beside its input and the truth, as CSV or JSON lines."""
-    from ensuite.cli.predict import records, write
-
     truths = [{"truth": predictor.task.truth(example)} for example in examples]
     rows = [
         {"input": row.pop("input")} | truth | row
@@ -73,7 +87,7 @@ def write_answers(
         for row in records(predictor, [example], [prediction])
     ]
     write(Path(out), rows)
-    print(f"{counted(len(rows), 'answer')} in {out}", file=sys.stderr)
+    print(f"{counted(len(rows), 'answer')} in {printable(out)}", file=sys.stderr)
 
 
 def show_by_length(

@@ -284,10 +284,10 @@ def _run(
         if trial is None:  # it ended in another process
             trial = trials.run(job, Callback())
             seconds, epochs = (trial.figures.get(key) or 0 for key in ("train_seconds", "epochs"))
-            callback.say(f"{name:12s} seed {trial.seed + 1}: {seconds:.0f} s, {epochs:.1f} epochs")
+            callback.say(f"{name:12s} seed {trial.seed}: {seconds:.0f} s, {epochs:.1f} epochs")
         progress.trials.setdefault(job.candidate, {})[job.round] = trial
         if trial.failed:
-            callback.say(f"{name:12s} seed {trial.seed + 1} failed: {trial.failed}")
+            callback.say(f"{name:12s} seed {trial.seed} failed: {trial.failed}")
         record.plan.elapsed = elapsed()
         record.save()
 

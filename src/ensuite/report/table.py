@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
+from ensuite.core.printable import printable
 from ensuite.report import words
 from ensuite.report.marks import mark
 from ensuite.report.values import Leaderboard, Row
@@ -85,7 +86,7 @@ def columns(leaderboard: Leaderboard, unit: str) -> tuple[Column, ...]:
     return tuple(
         column
         for column in (
-            _words("model", [" ".join(row.name.split()) for row in rows]),
+            _words("model", [" ".join(printable(row.name).split()) for row in rows]),
             *_scores(leaderboard),
             *(_metric(leaderboard, key, kept=True) for key in beside),
             _words("group", [row.tie_group or words.NONE for row in rows]),
@@ -142,28 +143,33 @@ def terminal_table(leaderboard: Leaderboard, unit: str, width: int = WIDTH) -> T
 def _layout(leaderboard: Leaderboard, unit: str, width: int) -> tuple[str, list[list[str]]]:
     """Return the line of the headings, and the lines of each row.
 
-    A note that is too long for a column stands on a line below its row. Where the columns that are
-    always kept are too wide, the names are cut.
+    A note that is too long for a column, or has no room, stands on a line below its row. Where the
+    columns that are always kept are too wide, the names are cut.
     """
     table = list(columns(leaderboard, unit))
-    notes = table.pop() if table[-1].title == "note" else _words("note", [""] * len(table[0].cells))
-    short = ["" if cell_len(note) > LONGEST_NOTE else note for note in notes.cells]
-    table = list(fitting([*table, _words("", short)] if any(short) else table, width))
-    names, excess = table[0], max(0, _total(table) - width)
-    room = max(SHORTEST_NAME, names.width - excess)
-    table[0] = _words(names.title, [_cut(cell, room) for cell in names.cells])
+    notes = table.pop().cells if table[-1].title == "note" else ("",) * len(leaderboard.rows)
+    beside = ["" if cell_len(note) > LONGEST_NOTE else note for note in notes]
+    kept = fitting([*table, _words("", beside)], width) if any(beside) else fitting(table, width)
+    if any(beside) and _narrowest(kept) > width:
+        beside, kept = [""] * len(notes), fitting(table, width)
+    names, *others = kept
+    room = max(SHORTEST_NAME, names.width - max(0, _total(kept) - width))
+    cut = [_words(names.title, [_cut(cell, room) for cell in names.cells]), *others]
     below = [
         [] if note in ("", shown) else [_cut(f"{GAP}{note}", width)]
-        for note, shown in zip(notes.cells, short, strict=True)
+        for note, shown in zip(notes, beside, strict=True)
     ]
     headings, *bodies = [
-        GAP.join(column.line(cell) for column, cell in zip(table, row, strict=True)).rstrip()
-        for row in (
-            [column.title for column in table],
-            *zip(*(c.cells for c in table), strict=True),
-        )
+        _cut(GAP.join(column.line(cell) for column, cell in zip(cut, row, strict=True)), width)
+        for row in ([column.title for column in cut], *zip(*(c.cells for c in cut), strict=True))
     ]
-    return headings, [[line, *note] for line, note in zip(bodies, below, strict=True)]
+    lines_of = zip(bodies, below, strict=True)
+    return headings.rstrip(), [[line.rstrip(), *note] for line, note in lines_of]
+
+
+def _narrowest(table: Sequence[Column]) -> int:
+    """Return the width of a table whose names are cut as far as they may be."""
+    return _total(table) - max(0, table[0].width - SHORTEST_NAME)
 
 
 def _cut(name: str, width: int) -> str:

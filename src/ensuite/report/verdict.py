@@ -98,11 +98,9 @@ def _too_few(leaderboard: Leaderboard, test_examples: int, unit: str) -> str:
     reason = "no score is better" if tied > 1 else "its score is the best"
     count = leaderboard.items if leaderboard.folds and leaderboard.items else test_examples
     few = f"{words.counted(count, unit)} {'is' if count == 1 else 'are'} too few"
-    if leaderboard.items not in (None, count):
-        few = (
-            f"{words.counted(count, unit)} that count as {leaderboard.items:,} independent "
-            f"{'one is' if leaderboard.items == 1 else 'ones are'} too few"
-        )
+    if leaderboard.items is not None and leaderboard.items != count:
+        independent = words.counted(leaderboard.items, "independent one")
+        few = f"{words.counted(count, unit)}, which count as {independent}, are too few"
     hint = f"--folds {FOLDS} tests on every {unit}"
     if leaderboard.folds:
         hint = f"collect more {words.plural(unit)}"
