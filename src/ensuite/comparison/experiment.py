@@ -189,8 +189,7 @@ def run_comparison(
             folds=len(problems) if folds else None,
             left_out=left_out,
         )
-        tested = sum(len(each.parts["test"]) for each in problems)
-        words = tuple(verdict(board, tested, problem.unit))
+        words = tuple(verdict(board, len(problems[0].parts["test"]), problem.unit))
         write_json(folder / LEADERBOARD, board.to_json())
         keep_best(board, results, trials, folds, callback)
         record.plan.elapsed = before + clock() - start
