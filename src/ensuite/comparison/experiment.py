@@ -190,8 +190,7 @@ def run_comparison(
             folds=len(problems) if folds else None,
             left_out=left_out,
         )
-        tested = sum(len(each.parts["test"]) for each in problems)
-        words = tuple(verdict(board, tested, problem.unit))
+        words = tuple(verdict(board, len(problems[0].parts["test"]), problem.unit))
         for best in (each for each in results if each.entrant.name == board.winner):
             words += remarks(problems[0], best.trials[0])
         write_json(folder / LEADERBOARD, board.to_json())
