@@ -212,11 +212,11 @@ def coverage(size: Size) -> Table:
     )
     horizon = size.horizons[0]
     cases: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
-        ("ETTh1", str(size.ett), {"horizon": horizon, "look_back": horizon}, {"how": size.split}),
+        ("ETTh1", str(size.ett), {"horizon": horizon, "look_back": horizon}, {"split": size.split}),
         ("M4 hourly", str(size.m4[0]),
          {"horizon": size.m4_horizon, "look_back": 168, "season": 24}, {"test": str(size.m4[1])}),
         ("generated sales", sales(size.steps),
-         {"horizon": 24, "look_back": 48, "future": "promotion"}, {"given": {"value": "sales"}}),
+         {"horizon": 24, "look_back": 48, "future": "promotion"}, {"columns": {"value": "sales"}}),
     ]  # fmt: skip
     for name, data, settings, how in cases:
         found, _ = run(

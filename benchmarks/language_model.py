@@ -144,7 +144,8 @@ def of_a_length(length: int, size: Size) -> Kept:
     training = begin(size, invent(size, length), lanes=1)
     batches = [training.next_batches()[0] for _ in range(min(3, len(training.order)))]
     most = max(saved(training, batch) for batch in batches)
-    row = training.items.stream  # type: ignore[attr-defined]
+    stream = training.items.stream  # type: ignore[attr-defined]
+    row = stream.read(0, len(stream))
     return Kept(length, most, saved(training, training.task.collate([row])))
 
 

@@ -179,10 +179,13 @@ class Trained:
         seed: int,
         checkpoints: Path | None = None,
         callback: Callback | None = None,
+        *,
+        timed_only: bool = False,
     ) -> Training:
         """Return the training at the newest checkpoint below a folder, or before its first update.
 
-        The weights that it starts from are read only where there is no checkpoint yet.
+        The weights that it starts from are read only where there is no checkpoint yet, and not
+        where its updates are only timed, since their time does not depend on them.
         """
         callback = callback or Callback()
         training = Training.start(
@@ -191,6 +194,8 @@ class Trained:
         )  # fmt: skip
         training.say = callback.say
         if checkpoints is not None and training.resume(checkpoints):
+            return training
+        if timed_only:
             return training
         if self.start:
             self.start.initialise(training)

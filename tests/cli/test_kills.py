@@ -107,7 +107,7 @@ def test_an_interrupted_comparison_goes_on(
     again = run(COMPARE + given)
     assert again.returncode == 0, again.stderr
     step = 7 if how == "SIGINT" else 6  # Ctrl-C still saves the update it came in
-    assert f"gru seed 1 resumes from step {step}" in again.stdout
+    assert f"gru seed 0 resumes from step {step}" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
     assert outcome(out) == outcome(whole / "out")
     weights = "trials/*/*/model.safetensors"
@@ -126,7 +126,7 @@ def test_an_interrupted_run_ends_in_the_same_weights(
         assert "To resume, add --resume" in stopped.stderr
     again = run(f"{TRAIN} --out run --resume")
     step = update if how == "SIGINT" else update - 1
-    assert f"lstm seed 1 resumes from step {step}" in again.stdout
+    assert f"lstm seed 0 resumes from step {step}" in again.stdout
     for name in ("model.safetensors", "task.json", "config.json"):
         assert (tmp_path / "run" / name).read_bytes() == (whole / "run" / name).read_bytes()
 

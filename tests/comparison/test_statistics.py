@@ -102,6 +102,17 @@ def test_metrics_of_rows_are_judged_like_those_of_sums(metric):
     assert 0.005 < found.smallest_difference([("good", "as good")]) < 0.1
 
 
+def test_two_seeds_of_rows_far_apart_are_told_apart():
+    # What is left of two seeds' variance, chance taken off, is known by less than one degree of
+    # freedom; t would find no difference whatever.
+    generator = np.random.default_rng(4)
+    rows = {
+        "poor": [right(generator, 0.494, 90) for _ in range(2)],
+        "good": [right(generator, 0.944, 90) for _ in range(2)],
+    }
+    assert groups(rows) == {"good": "A", "poor": "B"}
+
+
 def test_seeds_that_disagree_prove_nothing():
     generator = np.random.default_rng(0)
     steady = [right(generator, 0.80, 5000) for _ in range(3)]

@@ -252,7 +252,9 @@ def measure_cost(
         PaddingLeakError: If it depends on padding.
     """
     began = clock()
-    training = candidate.begin(problem, Budget(1e9, "steps", patience=None), seed=0)
+    training = candidate.begin(
+        problem, Budget(1e9, "steps", patience=None), seed=0, timed_only=True
+    )
     require_independent_rows(training)
     made = clock() - began
     training.model.train()
@@ -345,7 +347,7 @@ def best_threads(candidate: Candidate, problem: Problem) -> int | None:
     if not isinstance(candidate, Trained):
         return None
     endless = Budget(1e9, "steps", patience=None)
-    return choose_threads(lambda: candidate.begin(problem, endless, seed=0))
+    return choose_threads(lambda: candidate.begin(problem, endless, seed=0, timed_only=True))
 
 
 def _divide_total(terms: Terms, costs: Mapping[str, Cost], rounds: int, elapsed: float) -> Budget:

@@ -30,7 +30,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -127,10 +127,7 @@ def judge(
         values = [np.array([score.value for score in scores]) for scores in rows.values()]
         means = [float(each.mean()) for each in values]
         by_items = _item_variances(resampled, items)
-        by_seeds, shares = _seed_variances(values, resampled, seeded)
-        variance = by_items + by_seeds[:, None] + by_seeds
-        share = by_items**2 / max(1, items - 1) + shares[:, None] + shares
-        freedom = np.where(share > 0, variance**2 / np.where(share > 0, share, 1), np.inf)
+        variance, freedom = _combine(by_items, _seed_variances(values, resampled, seeded), items)
     return _judge(
         list(rows),
         _signed(means, rows),
@@ -344,19 +341,51 @@ def _item_variances(resampled: Sequence[Numbers], items: int) -> Numbers:
     return np.stack(variances) * items / max(1, items - 1)
 
 
+class SeedVariances(NamedTuple):
+    """The variance of each row's mean over its runs, each field (rows,).
+
+    Attributes:
+        beyond: What the seeds cause; 0 for a row that no seed changes.
+        shown: What the runs show: chance in the items is included.
+        freedom: Degrees of freedom by which ``shown`` is known.
+    """
+
+    beyond: Numbers
+    shown: Numbers
+    freedom: Numbers
+
+
+def _combine(by_items: Numbers, seeds: SeedVariances, items: int) -> tuple[Numbers, Numbers]:
+    """Return the variance of each difference and its degrees of freedom, both (rows, rows).
+
+    The freedom is that of Satterthwaite for a sum of estimated variances. ``beyond`` is what the
+    runs show less the chance in the items; where little is left of it, the freedom of the sum
+    falls below that of its parts, and t has no meaning. There the chance is not taken off: the
+    variance is then too large rather than too small.
+    """
+    share = seeds.shown**2 / seeds.freedom
+    shares = by_items**2 / max(1, items - 1) + share[:, None] + share
+
+    def freedom(variance: Numbers) -> Numbers:
+        return np.where(shares > 0, variance**2 / np.where(shares > 0, shares, 1), np.inf)
+
+    known = np.where(seeds.shown > 0, seeds.freedom, np.inf)
+    least = np.minimum(np.minimum(known[:, None], known), max(1, items - 1))
+    variance = by_items + seeds.beyond[:, None] + seeds.beyond
+    careful = by_items + seeds.shown[:, None] + seeds.shown
+    chosen = np.where(freedom(variance) < least, careful, variance)
+    return chosen, freedom(chosen)
+
+
 def _seed_variances(
     values: Sequence[Numbers], resampled: Sequence[Numbers], seeded: Numbers
-) -> tuple[Numbers, Numbers]:
+) -> SeedVariances:
     """Return the variance of each row's score that its seeds cause.
 
     Args:
         values: (runs,) of each row.
         resampled: (draws, runs) of each row.
         seeded: (rows,) whether a row varies with its seed.
-
-    Returns:
-        The variances, (rows,), and (rows,) for the degrees of freedom: the square of the variance
-        that the runs would show, chance in the items included, over the freedom it is known by.
     """
     runs = np.array([len(each) for each in values])
     repeated = seeded & (runs > 1) & [bool(np.isfinite(each).all()) for each in values]
@@ -371,7 +400,7 @@ def _seed_variances(
     variance = np.where(seeded, np.maximum(beyond, average), 0.0)
     own = repeated & (beyond >= average * (1 - ROUNDING))
     known_by = np.where(own, freedom, max(1, freedom.sum()))
-    return variance / runs, ((variance + chance) / runs) ** 2 / known_by
+    return SeedVariances(variance / runs, (variance + chance) / runs, known_by)
 
 
 def _fold_variances(values: Numbers) -> Numbers:

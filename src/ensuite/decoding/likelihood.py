@@ -64,14 +64,14 @@ def follow(
         carry: The state before it.
         continuations: One for each row.
     """
-    lengths = torch.tensor([len(each) for each in continuations], device=logits.device)
+    lengths = torch.tensor([len(each) for each in continuations])
     words = torch.zeros(len(continuations), int(lengths.max()), dtype=torch.long)
     for row, tokens in enumerate(continuations):
         words[row, : len(tokens)] = torch.tensor(list(tokens))
-    total = torch.zeros(len(continuations), dtype=torch.float64, device=logits.device)
-    for place, now in enumerate(words.to(logits.device).unbind(1)):
+    total = torch.zeros(len(continuations), dtype=torch.float64)  # on the CPU: mps has no float64
+    for place, now in enumerate(words.unbind(1)):
         if place:
             logits, carry = model.step({TOKENS: words[:, place - 1].to(logits.device)}, carry)
-        scores = logits.double().log_softmax(-1).gather(1, now[:, None])[:, 0]
+        scores = logits.cpu().double().log_softmax(-1).gather(1, now[:, None])[:, 0]
         total += torch.where(place < lengths, scores, 0.0)
     return total

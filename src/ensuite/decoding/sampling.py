@@ -74,9 +74,9 @@ class Sampling:
             logits: (batch, vocabulary).
             seen: (batch, vocabulary), True for tokens of the prompt and those written.
         """
-        logits = logits.double()
+        logits = logits.cpu().double()  # mps has no float64
         if seen is not None:
-            logits = penalise(logits, seen, self.repetition_penalty)
+            logits = penalise(logits, seen.cpu(), self.repetition_penalty)
         if self.temperature == 0:
             return torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1.0)
         logits = logits / self.temperature

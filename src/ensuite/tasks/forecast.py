@@ -372,7 +372,7 @@ class Forecast(Task[Window, Row, Prediction]):
 
     def predict(self, model: Model, batch: Batch) -> list[Numbers]:
         values = model(batch).values if self.decode != "recursive" else self._recur(model, batch)
-        return list(values.double().cpu().numpy())
+        return list(values.cpu().double().numpy())
 
     def _recur(self, model: Model, batch: Batch) -> Tensor:
         """Forecast a segment, read its median as if it had come, and go on to the horizon."""

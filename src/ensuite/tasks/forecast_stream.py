@@ -176,7 +176,7 @@ class _State:
     @torch.inference_mode()
     def forecast(self, task: Forecast) -> Prediction:
         """Return the forecast of the head."""
-        values = self.model.head(self.states, Batch(inputs={})).double().cpu().numpy()
+        values = self.model.head(self.states, Batch(inputs={})).cpu().double().numpy()
         last = _window(task, np.zeros((1, len(task.columns))))
         (found,) = task.merge([last], task.items([last]), list(values))
         return found

@@ -244,7 +244,9 @@ class Tag(Task[Example, Item, Prediction]):
         tags, shares = self.decode(values, mask)
         probabilities = shares.gather(1, tags[:, None])[:, 0]
         ends = np.cumsum(mask.sum(1).tolist())[:-1]
-        each = (np.split(tensor.cpu().numpy(), ends) for tensor in (tags, probabilities.double()))
+        each = (
+            np.split(tensor.numpy(), ends) for tensor in (tags.cpu(), probabilities.cpu().double())
+        )
         return [Piece(*pair) for pair in zip(*each, strict=True)]
 
     def decode(self, values: Any, mask: Tensor) -> tuple[Tensor, Tensor]:

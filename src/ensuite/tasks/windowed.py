@@ -92,7 +92,7 @@ class Windowed(Task[Example, Item, Prediction], ABC):
         """Turn the values of the head into what is averaged over windows, (batch, output)."""
 
     def predict(self, model: Model, batch: Batch) -> list[Piece]:
-        values = self.activate(model(batch).values.double()).cpu().numpy()
+        values = self.activate(model(batch).values.cpu().double()).numpy()
         weights = [1] * len(batch) if batch.mask is None else batch.mask.sum(1).tolist()
         return [Piece(*pair) for pair in zip(values, weights, strict=True)]
 
