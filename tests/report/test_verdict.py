@@ -214,6 +214,9 @@ def test_a_limit_wider_than_all_scores_asks_for_seeds_or_rows() -> None:
     assert "--seeds 4 or more test rows would show smaller ones" in sentences[1]
     sentences = said(*rows, limits=limits_of(*rows, limit=1e9), seeds=2)
     assert sentences[1].endswith("apart on 692 texts: give --seeds 4 or more test rows.")
+    rows = SETTLED, replace(GRU, score=0.1)
+    sentences = said(*rows, limits=limits_of(*rows, limit=1.05), seeds=2)
+    assert sentences[1].endswith("apart on 692 texts: give --seeds 4 or more test rows.")
 
 
 @st.composite

@@ -23,6 +23,9 @@ TELLING = 2.0
 """A limit above this multiple of the whole range of scores tells nothing but that seeds or test
 examples are too few."""
 
+ALL_POINTS = 100
+"""The range of a metric that is told in points."""
+
 MOST_CLASSES = 3
 """Classes that a sentence names."""
 
@@ -161,7 +164,8 @@ def _hidden_limit(leaderboard: Leaderboard, rows: Sequence[Row]) -> str:
         return f": a difference of {text} would have shown"
     seeds = SEEDS if leaderboard.one_seed else 2 * leaderboard.seeds
     more = "more test rows" if leaderboard.folds else f"--seeds {seeds} or more test rows"
-    if limit > TELLING * spanned:
+    impossible = _display(leaderboard).points * limit > ALL_POINTS
+    if impossible or limit > TELLING * spanned:
         return f": give {more}"
     return f": only a difference of {text} would have shown, and {more} would show smaller ones"
 
