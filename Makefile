@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: demo test bench lint format types clean
 
 demo: .venv/demo
-	$(BIN)/ensuite compare classify memory --models rnn,lstm,gru --total 3m --seeds 3
+	$(BIN)/ensuite compare classify memory --models rnn,lstm,gru --budget 12s --total 4m --seeds 3
 
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2  # a thread each: two processes share two cores

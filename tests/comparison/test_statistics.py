@@ -187,6 +187,13 @@ def test_a_noisy_row_is_no_nearer_for_its_noise():
     assert found.take == "best"
 
 
+def test_rows_that_answer_alike_have_no_limit():
+    everything = score(np.ones(400))
+    found = judged({"one": [everything] * 3, "other": [everything] * 3})
+    assert found.groups == {"one": "A", "other": "A"}
+    assert not found.limits
+
+
 def test_of_equal_costs_the_better_is_taken():
     generator = np.random.default_rng(1)
     rows = {str(number): [right(generator, 0.8)] for number in range(4)}

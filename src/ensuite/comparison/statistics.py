@@ -250,19 +250,21 @@ def _test_pairs(
     """Return of each pair with finite scores whether it is told apart, and its limit if it has one.
 
     Both follow from the same standard error and the same level, so that a pair is told apart where
-    its difference reaches its limit, and nowhere else.
+    its difference reaches its limit, and nowhere else. A pair whose runs answer every item alike
+    shows no error, and so has no limit.
     """
     pairs = list(combinations(np.flatnonzero(np.isfinite(scores)).tolist(), 2))
     if not pairs:
         return {}, {}
     one, other = np.array(pairs).T
     rounding = ROUNDING * np.maximum(abs(scores[one]), abs(scores[other]))
-    error = np.maximum(errors.all[one, other], rounding)
+    measured = errors.all[one, other]
+    error = np.maximum(measured, rounding)
     freedom = errors.freedom[one, other]
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is NaN, which shows nothing
         p_values = 2 * stdtr(freedom, -abs(scores[one] - scores[other]) / error)
         levels = _levels(p_values)
-        limits = stdtrit(freedom, 1 - levels / 2) * error
+        limits = np.where(measured > rounding, stdtrit(freedom, 1 - levels / 2) * error, np.nan)
     known = zip(pairs, limits.tolist(), strict=True)
     return (
         dict(zip(pairs, (p_values <= levels).tolist(), strict=True)),
