@@ -50,12 +50,8 @@ class Loss:
 
     def __truediv__(self, counts: Mapping[str, int]) -> "Loss":
         """Divide each part by its count; penalties, which have none, by the number of rows."""
-        return Loss(
-            {
-                name: part._replace(total=part.total / _count(name, counts))
-                for name, part in self.parts.items()
-            }
-        )
+        divided = {name: part.total / _count(name, counts) for name, part in self.parts.items()}
+        return Loss({name: Part(divided[name], part.weight) for name, part in self.parts.items()})
 
     def backward(self, counts: Mapping[str, int]) -> None:
         """Add the gradients of the value of the loss divided by ``counts``.

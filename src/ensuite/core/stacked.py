@@ -1,19 +1,27 @@
 """Named tuples whose fields have one shape throughout, kept as one array for each field."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, cast, overload, runtime_checkable
+from typing import Any, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 Row = TypeVar("Row")
-Row_co = TypeVar("Row_co", covariant=True)
 
 MOST_BYTES = 2**30
 """Largest field that is copied into one array."""
 
 
-class Stacked(Sequence[Row]):
+class Selectable(Sequence[Row]):
+    """Rows that are held together, so that some are selected at once."""
+
+    @abstractmethod
+    def take(self, numbers: Sequence[int]) -> Sequence[Row]:
+        """Return the rows with these numbers."""
+
+
+class Stacked(Selectable[Row]):
     """A sequence of named tuples, kept as one array for each field.
 
     A batch is then one selection of rows from each array, and no list of objects.
@@ -68,19 +76,10 @@ def stack(rows: Sequence[Row]) -> Sequence[Row]:
     return Stacked(make, fields)
 
 
-@runtime_checkable
-class Selectable(Protocol[Row_co]):
-    """Rows that are held together, so that some are selected at once."""
-
-    def take(self, numbers: Sequence[int]) -> Sequence[Row_co]:
-        """Return the rows of these numbers."""
-        ...
-
-
 def take(rows: Sequence[Row], numbers: Sequence[int]) -> Sequence[Row]:
     """Return the rows with these numbers."""
     if isinstance(rows, Selectable):
-        return cast("Selectable[Row]", rows).take(numbers)
+        return rows.take(numbers)
     return [rows[number] for number in numbers]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ensuite.core.batch import Inputs, Values
 from ensuite.core.errors import DataError
+from ensuite.core.stacked import Selectable
 from ensuite.data.series import Series
 from ensuite.data.windows import Windows
 
@@ -35,7 +36,7 @@ class Row(NamedTuple):
     column: int
 
 
-class Rows(Sequence[Row]):
+class Rows(Selectable[Row]):
     """The rows of a batch, or of a whole part: numbers of windows and columns, no values.
 
     Args:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -71,16 +72,22 @@ class Scaled(Processor):
                 )
         return [[array] for array in arrays]
 
-    def scale(self, window: Window) -> Window:
-        """Return numbers, (..., columns), at mean 0 and deviation 1, as float32."""
+    @cached_property
+    def _moments(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Mean and deviation, (columns,) each, in the precision that scaling needs."""
         mean, deviation = np.array(self.mean), np.array(self.deviation)
         # Times and other large numbers lose their digits in float32 before the mean is taken off.
         fine = (np.abs(mean) <= FAR * deviation) & (deviation > NARROW[0]) & (deviation < NARROW[1])
         kind = np.float32 if fine.all() else np.float64
+        with np.errstate(over="ignore"):  # numbers that are scaled by it are refused
+            return mean.astype(kind), deviation.astype(kind)
+
+    def scale(self, window: Window) -> Window:
+        """Return numbers, (..., columns), at mean 0 and deviation 1, as float32."""
+        mean, deviation = self._moments
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
-            scaled: NDArray[Any] = np.array(window, dtype=kind)
-            np.subtract(scaled, mean.astype(kind), out=scaled)
-            np.divide(scaled, deviation.astype(kind), out=scaled)
+            scaled = np.subtract(window, mean, dtype=mean.dtype, casting="unsafe")
+            np.divide(scaled, deviation, out=scaled)
             narrow: Window = scaled.astype(np.float32, copy=False)
         if not np.isfinite(narrow).all():
             raise DataError(
