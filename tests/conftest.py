@@ -15,8 +15,10 @@ install_import_hook(["ensuite.nn", "ensuite.models"], "beartype.beartype")
 
 pytest.register_assert_rewrite("stress.harness")  # asserts there tell as much as in a test
 
-# On a shared machine, the time of an example is not meaningful.
-hypothesis.settings.register_profile("ensuite", deadline=None)
+# On a shared machine, the time of an example is not meaningful. The same commit tries the same
+# examples everywhere; `pytest --hypothesis-profile explore` looks for new ones.
+hypothesis.settings.register_profile("ensuite", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("explore", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ensuite")
 
 
