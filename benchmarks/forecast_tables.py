@@ -1,10 +1,11 @@
 """Tables of forecasts on public data, beside published results and simple methods.
 
-    python -m benchmarks.forecast_tables etth1 m4 look-back exogenous walk coverage [--budget 60s]
+    python -m benchmarks.forecast_tables etth1 m4 look-back exogenous stocks walk coverage
 
 The data lie in the folder ``$ENSUITE_DATA``: ``ett/ETTh1.csv.gz`` (Zhou et al. 2021) and
-``m4/Hourly-train.csv.gz`` with ``m4/Hourly-test.csv.gz`` (Makridakis et al. 2020). Finished
-comparisons are kept in ``--out`` and not repeated. Each table is printed as Markdown.
+``m4/Hourly-train.csv.gz`` with ``m4/Hourly-test.csv.gz`` (Makridakis et al. 2020). Stock prices
+are those that plotly comes with. Finished comparisons are kept in ``--out`` and not repeated. Each
+table is printed as Markdown.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import plotly
 from numpy.typing import NDArray
 
 from ensuite.api import compare_models
@@ -55,6 +57,7 @@ class Size:
         out: Where comparisons are kept.
         ett: The file of ETTh1.
         m4: Training and test file of M4 hourly.
+        stocks: Weekly prices of six companies.
         horizons: On ETTh1.
         look_backs: On M4 hourly.
         m4_horizon: Steps of the test part of each M4 series.
@@ -68,6 +71,7 @@ class Size:
     out: Path
     ett: Path
     m4: tuple[Path, Path]
+    stocks: Path
     horizons: Sequence[int] = (96, 192, 336, 720)
     look_backs: Sequence[int] = (12, 24, 48, 168)
     m4_horizon: int = 48
@@ -191,6 +195,16 @@ def exogenous(size: Size) -> Table:
     return table
 
 
+def stocks(size: Size) -> Table:
+    """Show that the last value is hard to beat on prices, in a backtest of several folds."""
+    found, _ = run(
+        size, "stocks", str(size.stocks), cells(size), {"horizon": 4, "look_back": 12}, folds=4
+    )
+    table = Table("Weekly prices of six companies, 2018 and 2019", ("model", "MASE", "group"))
+    table.rows.extend((r.name, r.metrics["mase"], r.tie_group) for r in found.leaderboard.rows)
+    return table
+
+
 def walk(size: Size) -> Table:
     """Show that nothing beats the last value on a random walk, as stock prices nearly are."""
     steps = np.cumsum(np.random.default_rng(0).normal(0, 0.02, size.steps))
@@ -302,8 +316,8 @@ def seasonal_index(values: Numbers, season: int) -> Numbers:
 
 
 TABLES: dict[str, Callable[[Size], Table]] = {
-    "etth1": etth1, "m4": m4, "look-back": look_back, "exogenous": exogenous, "walk": walk,
-    "coverage": coverage,
+    "etth1": etth1, "m4": m4, "look-back": look_back, "exogenous": exogenous, "stocks": stocks,
+    "walk": walk, "coverage": coverage,
 }  # fmt: skip
 
 
@@ -317,10 +331,13 @@ def main() -> None:
     asked = parser.parse_args()
     data = Path(os.environ["ENSUITE_DATA"])
     hourly = data / "m4/Hourly-train.csv.gz", data / "m4/Hourly-test.csv.gz"
-    size = Size(asked.budget, asked.seeds, asked.out, data / "ett/ETTh1.csv.gz", hourly)
+    prices = Path(plotly.__file__).parent / "package_data/datasets/stocks.csv.gz"
+    ett = data / "ett/ETTh1.csv.gz"
+    size = Size(asked.budget, asked.seeds, asked.out, ett, hourly, prices)
     for name in asked.tables:
         print(TABLES[name](size), flush=True)
-        print(f"\n`python -m benchmarks.forecast_tables {name} --budget {asked.budget}`\n")
+        how = f"--budget {asked.budget} --seeds {asked.seeds}"
+        print(f"\n`python -m benchmarks.forecast_tables {name} {how}`\n")
 
 
 if __name__ == "__main__":

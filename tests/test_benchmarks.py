@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from benchmarks import (
     dense,
+    forecast,
     language_model,
     layers,
     opening,
@@ -148,7 +149,15 @@ def test_a_readme_without_the_markers_is_refused():
 
 def test_the_readme_has_a_place_for_every_benchmark():
     text = protocol.README.read_text(encoding="utf-8")
-    for name in ("dense", "language_model", "layers", "opening", "opening_memory", "train"):
+    for name in (
+        "dense",
+        "forecast",
+        "language_model",
+        "layers",
+        "opening",
+        "opening_memory",
+        "train",
+    ):
         assert protocol.between(text, name, "table").count("table") >= 1
 
 
@@ -319,3 +328,45 @@ def test_a_process_that_fails_is_told():
     process = opening.Process("train", ["no such file.txt"])
     assert process.once().failed.endswith("There is no file no such file.txt.")
     assert "failed: " in opening.say("train", process)
+
+
+TINY_SERIES = forecast.Size(width=4, look_back=6, horizon=3, batch=8, series=3, steps=60, asked=12)
+
+
+def test_forecasting_is_measured():
+    found = forecast.measure(TINY_SERIES, QUICK)
+    jobs = {"gru of 4 units, 6 steps read, 3 forecast, an update", "12 series in one call"}
+    check(found.rows, jobs)
+    assert [row.amount for row in found.rows] == [8, 8, 12, 12]
+
+
+def test_the_plain_forecaster_computes_what_ours_does():
+    import torch
+
+    training = forecast.begin(TINY_SERIES)
+    batch, peer = training.next_batches()[0], forecast.plain(training)
+    expected = training.model.eval()(batch).values[..., 0, 0]
+    torch.testing.assert_close(peer(batch.inputs["values"][..., 0]), expected)
+
+
+def test_the_plain_loops_see_the_windows_that_ours_does():
+    training = forecast.begin(TINY_SERIES)
+    data = forecast.scaled(training.task, training.items)
+    cut = data[:, : int(training.items.windows.origins.max()) + TINY_SERIES.horizon]
+    batches = [batch for _ in training.order for batch in training.next_batches()]
+    ours = np.concatenate([batch.inputs["values"][..., 0].numpy() for batch in batches])
+    cuts = forecast.Cuts(cut, TINY_SERIES)
+    theirs = np.stack([cuts[number][0].numpy() for number in range(len(cuts))])
+    apart = np.abs(ours[:, None] - theirs).max(2)
+    assert len(ours) == len(theirs)
+    assert max(apart.min(0).max(), apart.min(1).max()) < 1e-4
+    read, ahead = next(forecast.viewed(cut, TINY_SERIES))
+    assert (read.shape, ahead.shape) == ((8, 6), (8, 3))
+    assert np.abs(theirs - read[0].numpy()).max(1).min() < 1e-4
+
+
+def test_windows_are_held_as_numbers():
+    few, many = forecast.held((50, 500), TINY_SERIES)
+    assert (few.windows, few.numbers, few.copies) == (50, 50 * 32, 50 * 4 * 9)
+    assert many.numbers == 500 * 32
+    assert many.batch < 1.2 * few.batch

@@ -25,9 +25,13 @@ def size(tmp_path_factory: pytest.TempPathFactory) -> Size:
         rows = [f"H{n},{','.join(str(v + n) for v in day)}" for n in range(3)]
         (folder / f"{part}.csv").write_text("\n".join([heading, *rows]))
     hourly = folder / "train.csv", folder / "test.csv"
+    prices = np.exp(np.cumsum(np.random.default_rng(2).normal(0, 0.02, size=(60, 2)), axis=0))
+    weeks = (np.datetime64("2018-01-01") + 7 * np.arange(60)).astype(str)
+    lines = [f"{week},{a},{b}" for week, (a, b) in zip(weeks, prices.tolist(), strict=True)]
+    (folder / "stocks.csv").write_text("\n".join(["date,GOOG,AAPL", *lines]))
     return Size(
-        "2steps", 1, folder / "out", folder / "ett.csv", hourly, horizons=(48,), look_backs=(12,),
-        split="time:2016-07-07,2016-07-12", steps=400, width=4,
+        "2steps", 1, folder / "out", folder / "ett.csv", hourly, folder / "stocks.csv",
+        horizons=(48,), look_backs=(12,), split="time:2016-07-07,2016-07-12", steps=400, width=4,
     )  # fmt: skip
 
 
@@ -49,12 +53,12 @@ def test_naive2_by_hand() -> None:
 
 def test_naive2_is_that_of_the_competition(data_folder: Path) -> None:
     files = data_folder / "m4/Hourly-train.csv.gz", data_folder / "m4/Hourly-test.csv.gz"
-    made = Size("1s", 1, Path(), Path(), files)
+    made = Size("1s", 1, Path(), Path(), files, Path())
     smape, mase = score_naive2(made)
     assert (round(smape, 3), round(mase, 3)) == (18.383, 2.395)
 
 
 def test_published_results_are_there_for_each_horizon() -> None:
     assert set(forecast_tables.PUBLISHED) == set(
-        Size("", 1, Path(), Path(), (Path(), Path())).horizons
+        Size("", 1, Path(), Path(), (Path(), Path()), Path()).horizons
     )

@@ -103,6 +103,7 @@ TASKS: dict[str, Row] = {
             "ensuite.baselines.forecast:LastValue",
             "ensuite.baselines.forecast:SeasonalNaive",
             "ensuite.baselines.forecast:Drift",
+            "ensuite.baselines.theta:Theta",
             "ensuite.baselines.forecast:LinearLayer",
         ),
     ),

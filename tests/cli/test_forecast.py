@@ -78,6 +78,16 @@ def test_a_comparison_reports_errors_and_coverage_by_horizon(
     assert "<south>" not in page.replace('"<south>"', "")
 
 
+def test_folds_are_a_backtest(sales: Path, tmp_path: Path, works: Command) -> None:
+    done = works(f"compare forecast sales.csv {COLUMNS} --model {MODEL} --folds 2 --out o")
+    printed = done.out + done.err
+    assert "fold 1 of 2" in printed
+    assert "test at 2024-03-05" in printed
+    assert "of all folds" in printed or "are too few" in printed
+    assert "lower_80" in works("predict o --file sales.csv").out
+    assert len(list((tmp_path / "o").glob("**/fold-*/run.json"))) == 2 * 6
+
+
 def test_the_data_check(sales: Path, works: Command) -> None:
     said = works(f"data sales.csv --task forecast {COLUMNS}").out
     assert "2 series of 80 steps, daily: sold; known in the future: open" in said

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ensuite.baselines.forecast import SeasonalNaive
+from ensuite.comparison.folds import Folds, open_folds
 from ensuite.core.errors import DataError, EnsuiteError, UsageError
 from ensuite.core.model import Model
 from ensuite.core.options import set_options
@@ -18,8 +19,10 @@ from ensuite.data.seasonal import seasonal_error
 from ensuite.data.windows import Window, Windows, gather
 from ensuite.models.mlp import MLPOptions
 from ensuite.models.recurrent import RecurrentOptions
-from ensuite.problem import Problem, open_problem
-from ensuite.tasks.forecast import Forecast, Prediction
+from ensuite.problem import Problem, open_problem, open_source
+from ensuite.tasks.forecast import Forecast
+from ensuite.tasks.forecast_answers import Prediction
+from ensuite.tasks.forecast_scores import naive_errors
 from ensuite.training.evaluate import predict
 
 HOURS = 24 * 20
@@ -104,6 +107,47 @@ def test_scales_are_learned_from_the_training_part_alone() -> None:
 def test_a_split_that_is_not_by_time_is_refused(how: str) -> None:
     with pytest.raises(UsageError, match="would let a model see the future"):
         opened(wave(shop=["a", "b"] * (HOURS // 2)), how)
+
+
+def backtest(cells: Mapping[str, Any], count: int, how: str | None = None) -> Folds:
+    settings = {"horizon": "6", "look_back": "24"}
+    return open_folds(open_source("forecast", dict(cells), how=how, settings=settings), count)
+
+
+def test_scales_are_refit_in_every_fold() -> None:
+    cells = wave()
+    cells["y"] = (np.array(cells["y"]) * np.linspace(1, 5, HOURS)).tolist()
+    found = backtest(cells, 3)
+    deviations = [each.task.history.deviation[0][0] for each in (*found.each, found.whole)]
+    assert deviations == sorted(set(deviations))
+    for each in found.each:
+        end = gather(each.parts["train"]).origins.max() + 6
+        assert each.task.history.mean[0][0] == pytest.approx(np.mean(cells["y"][:end]))
+        later = dict(cells, y=[*cells["y"][:end], *np.full(HOURS - end, 1e6)])
+        number = found.each.index(each)
+        other = backtest(later, 3).each[number]
+        assert other.task.history == each.task.history
+    assert len({each.fingerprint for each in (*found.each, found.whole)}) == 4
+
+
+def test_a_backtest_says_where_its_folds_begin() -> None:
+    sentences = [each.findings[-1].sentence for each in backtest(wave(), 2).each]
+    assert sentences[0].startswith("fold 1 of 2: ")
+    assert ["test at 2024-01-17" in sentences[0], "test at 2024-01-19" in sentences[1]] == [
+        True
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("how", "problem"),
+    [
+        ("random", "would let a model see the future"),
+        ("time:2024-01-10,2024-01-15", "names a single test part"),
+    ],
+)
+def test_folds_are_by_time_alone(how: str, problem: str) -> None:
+    with pytest.raises(UsageError, match=problem):
+        backtest(wave(), 3, how)
 
 
 # What goes in and comes out
@@ -231,7 +275,7 @@ def test_the_unit_of_mase_is_the_seasonal_naive_error_before_the_forecast() -> N
     problem = opened(wave())
     first = problem.parts["test"][0]
     expected = seasonal_error(first.series.values[: first.origin], 24)
-    assert (problem.task.naive_errors(problem.parts["test"]) == expected).all()
+    assert (naive_errors(problem.parts["test"], 24) == expected).all()
 
 
 def test_overlapping_windows_are_of_one_block() -> None:
@@ -346,6 +390,17 @@ def test_a_time_zone_that_changes_is_said() -> None:
     assert found.task.clock.write(found.parts["test"][0].series.start, np.array([23])) == [
         "2024-03-31 23:00:00+01:00"
     ]
+
+
+def test_a_run_remembers_whether_the_day_comes_first() -> None:
+    days = [f"{day:02d}/0{month}/2024" for month in (1, 2) for day in range(1, 29)]
+    days = [*days[:28], "29/01/2024", "30/01/2024", "31/01/2024", *days[28:]]
+    problem = opened({"date": days, "y": np.sin(np.arange(59.0)).tolist()})
+    task, _ = network(problem)
+    assert task.dates == "day-first"
+    few = {"date": days[-28:-20], "y": np.arange(8.0).tolist()}
+    _, asked = task.read(readers.read(few), {}, asking=True)
+    assert task.clock.write(asked[0].series.start, np.array([8])) == ["2024-02-09"]
 
 
 def test_files_of_another_frequency_are_refused_and_short_ones_are_not() -> None:

@@ -9,7 +9,8 @@ import pytest
 from ensuite.baselines.forecast import SeasonalNaive
 from ensuite.problem import open_problem
 from ensuite.tasks import forecast_figures as figures
-from ensuite.tasks.forecast import Forecast, Prediction
+from ensuite.tasks.forecast import Forecast
+from ensuite.tasks.forecast_answers import Prediction
 
 HOURS = 24 * 30
 

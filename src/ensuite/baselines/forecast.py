@@ -12,7 +12,8 @@ from ensuite.core.baseline import Baseline
 from ensuite.data.processors.history import Flat, Rows
 from ensuite.data.seasonal import seasonal_naive
 from ensuite.data.windows import Window, Windows, gather
-from ensuite.tasks.forecast import Forecast, Prediction
+from ensuite.tasks.forecast import Forecast
+from ensuite.tasks.forecast_answers import Prediction
 
 Numbers = NDArray[np.float64]
 

@@ -17,6 +17,9 @@ from ensuite.problem import Problem, Source
 NEVER_TESTED = -1
 """The fold of an example that every fold trains on: the only one of its class."""
 
+ALL = "all rows"
+"""Name of the problem that the model to keep is trained on."""
+
 
 @dataclass(frozen=True)
 class Folds:
@@ -37,7 +40,8 @@ def open_folds(source: Source, count: int) -> Folds:
 
     Groups and equal inputs stay in one fold, and each class is in as many folds as it can be. Where
     the examples are in order, every fold is tested on examples that are later than all it is
-    trained on (rolling origin): the file is cut into one part more than there are folds.
+    trained on (rolling origin): the file is cut into one part more than there are folds. A task may
+    make folds of its own (:meth:`ensuite.core.task.Task.folds`).
 
     Args:
         source: What was read.
@@ -45,7 +49,7 @@ def open_folds(source: Source, count: int) -> Folds:
 
     Raises:
         UsageError: If a test part is given, fewer than two folds are asked for, or the task divides
-            its data in a way of its own.
+            its data in a way of its own and has no folds.
         DataError: If there are too few examples.
 
     Source:
@@ -53,6 +57,14 @@ def open_folds(source: Source, count: int) -> Folds:
     """
     refuse(source, count)
     examples = source.examples["train"]
+    own = source.reader.folds(examples, source.split, count)
+    if own is not None:
+        names = [f"fold {fold} of {count}" for fold in range(1, count + 1)]
+        *each, whole = [
+            _name(source.problem(parts, f"{name}: {said}"), name)
+            for name, (parts, said) in zip([*names, ALL], own, strict=True)
+        ]
+        return Folds(each, whole)
     keys = [source.reader.keys(example) for example in examples]
     how, units = split_units(keys, source.split)
     if how == "time":
@@ -69,7 +81,7 @@ def open_folds(source: Source, count: int) -> Folds:
         for fold, (train, test) in enumerate(zip(trains, tests, strict=True), 1)
     ]
     everything = np.ones(len(examples), bool)
-    return Folds(problems, _problem(source, everything, tests[-1], "all rows"))
+    return Folds(problems, _problem(source, everything, tests[-1], ALL))
 
 
 def refuse(source: Source, count: int) -> None:
@@ -81,7 +93,8 @@ def refuse(source: Source, count: int) -> None:
             f"--folds {count} draws every test part from the training rows, and there is a test "
             "part here already: leave out --folds, or --test."
         )
-    if type(source.reader).divide is not Task.divide:
+    kind = type(source.reader)
+    if kind.divide is not Task.divide and kind.folds is Task.folds:
         raise UsageError(
             f"--folds {count}: {source.name} divides its data in a way of its own, and has no "
             "folds yet; leave out --folds."
@@ -184,7 +197,7 @@ def _too_few(there: int, count: int, noun: str) -> None:
 def _problem(
     source: Source, train: NDArray[np.bool_], test: NDArray[np.bool_], name: str
 ) -> Problem:
-    """Return the problem of one fold; its fingerprint is its own."""
+    """Return the problem of one fold."""
     examples = source.examples["train"]
     parts = {
         **source.examples,
@@ -192,7 +205,11 @@ def _problem(
         "test": [examples[place] for place in np.flatnonzero(test).tolist()],
     }
     divided, said = source.reader.divide(parts, _of_rows(source.split, train))
-    problem = source.problem(divided, f"{name}: {said}")
+    return _name(source.problem(divided, f"{name}: {said}"), name)
+
+
+def _name(problem: Problem, name: str) -> Problem:
+    """Return the problem of one fold with a fingerprint of its own."""
     digest = hashlib.sha256(f"{problem.fingerprint} {name}".encode()).hexdigest()
     return replace(problem, fingerprint=digest)
 

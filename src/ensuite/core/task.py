@@ -122,6 +122,30 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
         """
         return split.divide(parts, self.keys, how, self.calibration_share)
 
+    def folds(
+        self, examples: Sequence[Example], how: Split, count: int
+    ) -> Sequence[tuple[Mapping[str, Sequence[Example]], str]] | None:
+        """Return the parts of each fold of a cross-validation, and how they were made.
+
+        By default None: folds are made by :meth:`keys`. A task that divides its data in a way of
+        its own has no folds unless it overrides this method too.
+
+        Args:
+            examples: Those of the training file.
+            how: The split that the user asked for.
+            count: Number of folds.
+
+        Returns:
+            Training, validation and test part of each fold, with a sentence; and last those for the
+            model that is kept, which is trained on all examples. It is never scored on its test
+            part, which is that of the last fold.
+
+        Raises:
+            DataError: If the examples are too few.
+            UsageError: If the examples cannot be divided in that way.
+        """
+        return None
+
     def prepare(
         self,
         examples: Sequence[Example],

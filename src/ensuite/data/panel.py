@@ -33,6 +33,7 @@ class Panel:
         clock: How their steps become time stamps.
         roles: Where each column was read from.
         notes: What a user should know of how they were read, one sentence each.
+        dates: Whether day or month comes first in the time stamps; auto: it is written.
     """
 
     series: tuple[Series, ...]
@@ -40,6 +41,7 @@ class Panel:
     clock: Clock
     roles: Roles = field(default_factory=Roles)
     notes: tuple[str, ...] = ()
+    dates: DateOrder = "auto"
 
 
 def read_panel(
@@ -89,7 +91,7 @@ def read_panel(
     read = GridReader(table, roles, stamps.times, frequency)
     series = tuple(read.series(name, rows) for name, rows in groups.items())
     said = (*stamps.notes, *read.notes(), *unread(table, roles))
-    return Panel(series, roles.values, clock, roles, said)
+    return Panel(series, roles.values, clock, roles, said, stamps.order)
 
 
 # Known features that the file does not hold

@@ -38,6 +38,15 @@ class Series:
         """Return the number of steps that have values."""
         return len(self.values)
 
+    @property
+    def is_steady(self) -> bool:
+        """Whether none of its columns ever changes."""
+        lowest, highest = (
+            fill.reduce(np.where(np.isnan(self.values), other, self.values), axis=0)
+            for fill, other in ((np.minimum, np.inf), (np.maximum, -np.inf))
+        )
+        return bool((lowest >= highest).all())
+
     @classmethod
     def plain(cls, name: str, start: int, values: Numbers) -> "Series":
         """Return a series of values alone, (steps, columns)."""

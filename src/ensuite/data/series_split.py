@@ -1,7 +1,7 @@
 """Split series by time: targets stay in their part, the look-back may reach over its border."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -15,49 +15,130 @@ from ensuite.data.windows import Windows
 SHARE = 0.1
 """Share of a series that is its validation part, and its test part, if no part is given."""
 
+Parts = Mapping[str, Windows]
 
-def divide(
-    parts: Mapping[str, Sequence[Series]],
-    how: Split,
-    *,
-    horizon: int,
-    look_back: int,
-    stride: int,
-    clock: Clock,
-) -> tuple[Mapping[str, Windows], str]:
+Borders = tuple[int, int, int]
+"""Where validation begins, where test begins, and where test ends, in steps of a series."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut:
+    """How windows are cut out of series.
+
+    Args:
+        horizon: Steps that a window forecasts.
+        look_back: Steps that it reads.
+        stride: Steps between two windows that are scored.
+        clock: Of the series, to find dates and to write them.
+    """
+
+    horizon: int
+    look_back: int
+    stride: int
+    clock: Clock
+
+    def windows(self, series: Sequence[Series], borders: Sequence[Borders]) -> dict[str, Windows]:
+        """Return the training, validation and test windows."""
+        valid, test, end = (list(each) for each in zip(*borders, strict=True))
+        between, horizon = Windows.between, self.horizon
+        return {
+            "train": between(series, [self._first(each) for each in valid], valid, horizon),
+            "valid": between(series, valid, test, horizon, self.stride),
+            "test": between(series, test, end, horizon, self.stride),
+        }
+
+    def _first(self, border: int) -> int:
+        """Return the first step that training forecasts: after a whole look-back if it fits."""
+        if border >= self.look_back + self.horizon:
+            return self.look_back
+        return max(1, (border - self.horizon) // 2)
+
+
+def divide(parts: Mapping[str, Sequence[Series]], how: Split, cut: Cut) -> tuple[Parts, str]:
     """Return the windows of each part, and a sentence on how they were made.
 
     Args:
         parts: Series of the training file, and of the files that continue it.
         how: By time, or by the dates at which validation and test begin.
-        horizon: Steps that a window forecasts.
-        look_back: Steps that it reads.
-        stride: Steps between two windows that are scored.
-        clock: Of the series, to find dates and to write them.
+        cut: How windows are cut.
 
     Raises:
         UsageError: For a split that is not by time, or one that contradicts the given files.
         DataError: If no series is long enough, or a part does not continue the training file.
     """
     _refuse_other_splits(parts, how)
-    series, borders = _join(parts, clock)
-    chosen = [
-        _borders(each, given, how, horizon, clock)
-        for each, given in zip(series, borders, strict=True)
-    ]
-    windows = _windows(series, chosen, horizon, look_back, stride)
+    series, begins = _join(parts, cut.clock)
+    borders = [_borders(each, given, how, cut) for each, given in zip(series, begins, strict=True)]
+    windows = cut.windows(series, borders)
     for part, found in windows.items():
         if not len(found):
-            raise DataError(_why_empty(part, series, how, clock, horizon))
-    return windows, _describe(series, chosen, windows, clock, horizon)
+            raise DataError(_why_empty(part, series, how, cut))
+    return windows, _describe(series, borders, windows, cut)
 
 
-def _why_empty(part: str, series: Sequence[Series], how: Split, clock: Clock, horizon: int) -> str:
+def folds(series: Sequence[Series], how: Split, count: int, cut: Cut) -> list[tuple[Parts, str]]:
+    """Return the windows of each fold of a backtest, and a sentence on each (rolling origin).
+
+    The test parts lie one after another at the end of each series; that of the last fold is the
+    test part of :func:`divide`, unless so many folds need shorter ones. Each fold is trained on all
+    that comes before its validation part, which lies directly before its test part.
+
+    Args:
+        series: Those of the training file.
+        how: By time.
+        count: Number of folds.
+        cut: How windows are cut.
+
+    Returns:
+        Parts and sentence of each fold; last those for a model that is trained on all steps: its
+        validation part is at the end, and its test part that of the last fold.
+
+    Raises:
+        UsageError: For a split that is not by time.
+        DataError: If no series is long enough for the first fold.
+
+    Source:
+        Tashman (2000), International Journal of Forecasting 16(4):437-450
+    """
+    _refuse_other_splits({"train": series}, how)
+    sizes = [
+        max(cut.horizon, min(round(SHARE * len(each)), len(each) // (count + 2))) for each in series
+    ]
+    found = list[tuple[Parts, str]]()
+    for left in reversed(range(count)):
+        pairs = zip(series, sizes, strict=True)
+        borders = [_backwards(len(each) - left * size, size) for each, size in pairs]
+        windows = cut.windows(series, borders)
+        if not all(map(len, windows.values())):
+            raise DataError(_why_too_many(count, series, cut.horizon))
+        found.append((windows, _describe(series, borders, windows, cut)))
+    pairs = zip(series, sizes, strict=True)
+    whole = cut.windows(series, [(max(0, len(s) - size), len(s), len(s)) for s, size in pairs])
+    said = f"{len(whole['train']):,} train, {len(whole['valid']):,} valid windows, up to the end"
+    return [*found, ({**whole, "test": found[-1][0]["test"]}, said)]
+
+
+def _backwards(end: int, size: int) -> Borders:
+    """Return the borders of parts of one size that lie before a step."""
+    return max(0, end - 2 * size), max(0, end - size), max(0, end)
+
+
+def _why_too_many(count: int, series: Sequence[Series], horizon: int) -> str:
+    longest = max(map(len, series))
+    return (
+        f"The series are too short for {count} folds: the longest has {longest:,} steps, and "
+        f"training, validation and {count} test parts need {(count + 2) * horizon + 1:,} to "
+        f"forecast {horizon:,} of them each. Give fewer --folds, a smaller horizon (--set "
+        "horizon=...), or longer series."
+    )
+
+
+def _why_empty(part: str, series: Sequence[Series], how: Split, cut: Cut) -> str:
     """Say why a part has no window, and what to do."""
-    longest = max(series, key=len)
+    longest, horizon = max(series, key=len), cut.horizon
     if how.dates:
         typed = ",".join(each.date().isoformat() for each in how.dates)
-        first, last = clock.write(longest.start, np.array([0, len(longest) - 1]))
+        first, last = cut.clock.write(longest.start, np.array([0, len(longest) - 1]))
         return (
             f"--split time:{typed} leaves the {part} part without {horizon:,} steps to forecast: "
             f"the data go from {first} to {last}; give other dates, or a smaller horizon."
@@ -162,19 +243,14 @@ def _pad(values: NDArray[np.float64], steps: int) -> NDArray[np.float64]:
     return np.concatenate([values, np.full((steps, values.shape[1]), np.nan)])
 
 
-Borders = tuple[int, int, int]
-"""Where validation begins, where test begins, and where test ends, in steps of a series."""
-
-
-def _borders(
-    series: Series, given: Mapping[str, int], how: Split, horizon: int, clock: Clock
-) -> Borders:
+def _borders(series: Series, given: Mapping[str, int], how: Split, cut: Cut) -> Borders:
     """Return where the parts of one series begin."""
     length = len(series)
     if how.dates:
-        return _at_dates(series, how.dates, clock)
-    test = given.get("test", length - max(horizon, round(SHARE * length)))
-    valid = given.get("valid", test - max(horizon, round(SHARE * length)))
+        return _at_dates(series, how.dates, cut.clock)
+    size = max(cut.horizon, round(SHARE * length))
+    test = given.get("test", length - size)
+    valid = given.get("valid", test - size)
     return max(0, valid), max(0, test), length
 
 
@@ -190,41 +266,17 @@ def _at_dates(series: Series, dates: Sequence[datetime], clock: Clock) -> Border
     return places[0], places[1], places[2] if len(places) > 2 else len(series)
 
 
-def _windows(
-    series: Sequence[Series], borders: Sequence[Borders], horizon: int, look_back: int, stride: int
-) -> dict[str, Windows]:
-    valid, test, end = (list(each) for each in zip(*borders, strict=True))
-    first = [_first(border, horizon, look_back) for border in valid]
-    between = Windows.between
-    return {
-        "train": between(series, first, valid, horizon),
-        "valid": between(series, valid, test, horizon, stride),
-        "test": between(series, test, end, horizon, stride),
-    }
-
-
-def _first(border: int, horizon: int, look_back: int) -> int:
-    """Return the first step that training forecasts: after a whole look-back if there is room."""
-    if border >= look_back + horizon:
-        return look_back
-    return max(1, (border - horizon) // 2)
-
-
 def _describe(
-    series: Sequence[Series],
-    borders: Sequence[Borders],
-    windows: Mapping[str, Windows],
-    clock: Clock,
-    horizon: int,
+    series: Sequence[Series], borders: Sequence[Borders], windows: Parts, cut: Cut
 ) -> str:
     counts = ", ".join(f"{len(windows[part]):,} {part}" for part in windows)
     (valid, test, _), one = borders[0], series[0]
-    begin = clock.write(one.start, np.array([valid, test]))
+    begin = cut.clock.write(one.start, np.array([valid, test]))
     first = f"of {one.name} " if len(series) > 1 else ""
-    short = sum(border < horizon + 1 for border, _, _ in borders)
+    short = sum(border < cut.horizon + 1 for border, _, _ in borders)
     left = f"; {short:,} series are too short to learn from" if short else ""
     return (
-        f"{counts} windows of {horizon:,} steps, by time within each series: validation {first}"
-        f"begins at {begin[0]}, test at {begin[1]}; the look-back may reach over these borders"
-        f"{left}"
+        f"{counts} windows of {cut.horizon:,} steps, by time within each series: validation "
+        f"{first}begins at {begin[0]}, test at {begin[1]}; the look-back may reach over these "
+        f"borders{left}"
     )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,12 +59,14 @@ class Stamps:
         dated: Whether they are times; False: a count of steps.
         zone: Offset from UTC in which they were written, "" where none was.
         notes: What a user should know of how they were read, a sentence each.
+        order: Whether day or month comes first; auto: the way they are written says it.
     """
 
     times: Times
     dated: bool = True
     zone: str = ""
     notes: tuple[str, ...] = ()
+    order: DateOrder = "auto"
 
 
 def read_stamps(table: Table, column: str, order: DateOrder = "auto") -> Stamps:
@@ -156,7 +158,8 @@ def _from_texts(table: Table, column: str, texts: Sequence[str], order: DateOrde
             return Stamps(times - offsets, zone=zone, notes=notes)
     read = _slashed(table, column, plain, order)
     if read is not None:
-        return Stamps(read - offsets, zone=zone, notes=notes)
+        times, order = read
+        return Stamps(times - offsets, zone=zone, notes=notes, order=order)
     row = next((r for r, text in enumerate(plain) if not _readable(text)), _odd_one(plain))
     raise DataError(
         f'{table.where(row)}: "{texts[row][:40]}" in the column {column} is no time stamp written '
@@ -255,8 +258,13 @@ def _read(texts: Sequence[str], form: str) -> Times | None:
     return times if ((times >= EARLIEST) & (times <= LATEST)).all() else None
 
 
-def _slashed(table: Table, column: str, texts: Sequence[str], order: DateOrder) -> Times | None:
+def _slashed(
+    table: Table, column: str, texts: Sequence[str], order: DateOrder
+) -> tuple[Times, DateOrder] | None:
     """Read dates such as 31/01/2024 or 01/31/2024, where one of the two readings holds throughout.
+
+    Returns:
+        The times, and which reading holds; None if there are no such dates.
 
     Raises:
         DataError: If both do.
@@ -270,8 +278,12 @@ def _slashed(table: Table, column: str, texts: Sequence[str], order: DateOrder) 
                 second = _parse(texts, f"%m{separator}%d{separator}{year}{clock}")
                 if first is None and second is None:
                     continue
-                if first is None or second is None or (first == second).all():
-                    return first if first is not None else second
+                if second is None:
+                    return cast(Times, first), "day-first"
+                if first is None:
+                    return second, "month-first"
+                if (first == second).all():
+                    return first, "auto"
                 if order == "auto":
                     row = int((first != second).argmax())
                     raise DataError(
@@ -279,7 +291,7 @@ def _slashed(table: Table, column: str, texts: Sequence[str], order: DateOrder) 
                         f"two ways ({_day(first[row])} or {_day(second[row])}); say which: --set "
                         "dates=day-first or --set dates=month-first."
                     )
-                return first if order == "day-first" else second
+                return (first if order == "day-first" else second), order
     return None
 
 

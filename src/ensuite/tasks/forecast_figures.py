@@ -12,7 +12,8 @@ from ensuite.data.seasonal import seasonal_naive
 from ensuite.data.windows import Window, Windows
 
 if TYPE_CHECKING:
-    from ensuite.tasks.forecast import Forecast, Prediction
+    from ensuite.tasks.forecast import Forecast
+    from ensuite.tasks.forecast_answers import Prediction
 
 Numbers = NDArray[np.float64]
 

@@ -22,7 +22,8 @@ from ensuite.core.model import Model
 from ensuite.data.series import TIMELESS, Series
 from ensuite.data.windows import Window
 from ensuite.metrics import conformal
-from ensuite.tasks.forecast import INTERVALS, Forecast, Prediction
+from ensuite.tasks.forecast import Forecast
+from ensuite.tasks.forecast_answers import INTERVALS, Prediction
 
 Numbers = NDArray[np.float64]
 
