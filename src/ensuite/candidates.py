@@ -658,7 +658,7 @@ def fitting(task: Task[Any, Any, Any], *, by_default: bool = False) -> list[str]
     """
     rows = catalog.backbones.matching(
         lambda row: (
-            (row.default or not by_default)
+            (row.is_default(task.needs) or not by_default)
             and why_not(task, set(row.traits), set(row.reads)) is None
         )
     )

@@ -65,6 +65,15 @@ BACKBONES: dict[str, Row] = {
         paper="Vaswani et al., NeurIPS",
         year=2017,
     ),
+    "autoencoder": Row(
+        target="ensuite.models.autoencoder:AutoencoderOptions",
+        caption="dense layers to a short code and back",
+        traits=("codes",),
+        reads=("row", "image", "values"),
+        default_for=("codes",),
+        paper="Bourlard & Kamp, Biological Cybernetics 59",
+        year=1988,
+    ),
 }
 
 TASKS: dict[str, Row] = {
@@ -131,6 +140,13 @@ TASKS: dict[str, Row] = {
         reads=("image",),
         baselines=("ensuite.baselines.caption:MostFrequentCaption",),
     ),
+    "reduce": Row(
+        target="ensuite.tasks.reduce:Reduce",
+        caption="autoencoding: a short code for a row, image or series, and its reconstruction",
+        traits=("codes",),
+        reads=("row", "image", "values"),
+        baselines=("ensuite.baselines.principal:Principal",),
+    ),
 }
 
 ELSEWHERE: dict[str, str] = {
@@ -159,6 +175,9 @@ ELSEWHERE: dict[str, str] = {
     "image-captioning": "caption",
     "image-to-text": "caption",
     "captioning": "caption",
+    "dimensionality-reduction": "reduce",
+    "dimension-reduction": "reduce",
+    "autoencoding": "reduce",
     "translation": "translate",
     "summarization": "translate",
     "text2text-generation": "translate",

@@ -128,7 +128,7 @@ def open_source(
 ) -> Source:
     """Read the data of a task; see :func:`open_problem` for the arguments."""
     given, empty, split = given or {}, find_task(task), Split.parse(how)
-    settings = {**(sets.settings(data) if sets.is_set(data) else {}), **(settings or {})}
+    settings = {**(sets.settings(data, task) if sets.is_set(data) else {}), **(settings or {})}
     tables = open_tables(data, test=test, valid=valid)
     named = {**given, "split": split.column} if split.column else given
     tables = {part: header.settle(table, named) for part, table in tables.items()}

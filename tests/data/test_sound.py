@@ -49,7 +49,7 @@ def test_numbers_whose_square_overflows_are_told_with_row_and_column(value: floa
 
 def test_a_number_far_from_those_of_training_is_told() -> None:
     with pytest.raises(DataError, match="far larger than any"):
-        Columns(mean=(0.0,), deviation=(1.0,)).scale(np.array([1e100]))
+        Columns(mean=(0.0,), deviation=(1.0,)).normalise(np.array([1e100]))
 
 
 @pytest.mark.parametrize("digits", [401, 5000])

@@ -38,6 +38,8 @@ WRITTEN = {"tokens": "translate", "image": "caption"}
 def task_of(name: str, kind: str) -> str:
     """Return the task that a backbone is trained on with one kind of input."""
     traits = BACKBONES[name].traits
+    if "codes" in traits:
+        return "reduce"
     only_writes = "decodes" in traits and "sequence" not in traits
     return WRITTEN[kind] if only_writes else TASKS.get(kind, "classify")
 

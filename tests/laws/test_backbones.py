@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ensuite.catalog import backbones
-from ensuite.core.backbone import Backbone, BackboneOptions, Steps, Trait
+from ensuite.core.backbone import Backbone, BackboneOptions, Codes, Samples, Steps, Trait
 from ensuite.core.batch import (
     DECODER,
     Batch,
@@ -169,6 +169,25 @@ def goes_by_steps(options: BackboneOptions, inputs: Inputs) -> bool:
     return Trait.STEPS in options.traits and timed(options, inputs)
 
 
+def has_codes(options: BackboneOptions, inputs: Inputs) -> bool:
+    return Trait.CODES in options.traits
+
+
+def has_series_of_codes(options: BackboneOptions, inputs: Inputs) -> bool:
+    return has_codes(options, inputs) and timed(options, inputs)
+
+
+def has_prior(options: BackboneOptions, inputs: Inputs) -> bool:
+    return Trait.SAMPLES in options.traits
+
+
+def decoded(backbone: Backbone, batch: Batch) -> Tensor:
+    """Return the reconstruction of each row."""
+    assert isinstance(backbone, Codes)
+    with torch.no_grad():
+        return backbone.decode(backbone.encode(batch), batch)
+
+
 def carries(options: BackboneOptions, inputs: Inputs) -> bool:
     return Trait.CARRIES in options.traits and timed(options, inputs)
 
@@ -273,6 +292,11 @@ class TestLaws:
         total = states.summary.square().sum()
         if states.sequence is not None:
             total = total + states.sequence.square().sum()
+        if isinstance(backbone, Codes):
+            assert states.code is not None
+            total = total + backbone.decode(states.code, batch).square().sum()
+            total = total + sum(each.sum() for each in states.penalties.values())
+            total = total + (0 if states.log_variance is None else states.log_variance)
         total.backward()
         without = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.any()]
         assert not without
@@ -355,6 +379,58 @@ class TestLaws:
         whole = run(backbone, Batch(inputs=batch.inputs)).sequence
         joined = torch.cat([first.sequence, second.sequence], 1)  # type: ignore[list-item]
         torch.testing.assert_close(joined, whole, rtol=0, atol=CLOSE)
+
+    @law(has_codes)
+    def test_codes_are_decoded_in_the_shape_of_the_field(
+        self, options: BackboneOptions, inputs: Inputs, batch: Batch
+    ) -> None:
+        backbone = build(options, inputs)
+        assert isinstance(backbone, Codes)
+        states = run(backbone, batch)
+        assert torch.equal(backbone.encode(batch), states.summary)
+        assert states.code is not None
+        assert states.code.shape == (5, options.code_size(inputs))
+        assert decoded(backbone, batch).shape == batch.inputs[backbone.field].shape
+        for penalty in states.penalties.values():
+            assert penalty.shape == (5,)
+        whole = replace(batch, mask=None)
+        alone = torch.cat([decoded(backbone, row) for row in rows_of(whole)])
+        torch.testing.assert_close(alone, decoded(backbone, whole), rtol=0, atol=CLOSE)
+
+    @law(has_codes)
+    def test_a_decoder_sees_the_code_alone(
+        self, options: BackboneOptions, inputs: Inputs, batch: Batch
+    ) -> None:
+        backbone = build(options, inputs)
+        assert isinstance(backbone, Codes)
+        code, empty = backbone.encode(batch), torch.zeros_like(batch.inputs[backbone.field])
+        without = replace(batch, inputs={**batch.inputs, backbone.field: empty})
+        assert torch.equal(backbone.decode(code, without), backbone.decode(code, batch))
+
+    @law(has_series_of_codes)
+    def test_padding_changes_no_reconstruction(
+        self, options: BackboneOptions, inputs: Inputs, batch: Batch
+    ) -> None:
+        backbone = build(options, inputs)
+        before = decoded(backbone, batch)[batch.mask]
+        for left, right in ((3, 0), (0, 3)):
+            padded = pad(batch, left, right)
+            after = decoded(backbone, padded)[padded.mask]
+            torch.testing.assert_close(after, before, rtol=0, atol=CLOSE)
+
+    @law(has_prior)
+    def test_the_posterior_has_the_code_as_its_mean(
+        self, options: BackboneOptions, inputs: Inputs, batch: Batch
+    ) -> None:
+        backbone = build(options, inputs)
+        assert isinstance(backbone, Samples)
+        with torch.no_grad():
+            mean, log_variance = backbone.posterior(batch)
+            assert torch.equal(mean, backbone.encode(batch))
+        assert mean.shape == log_variance.shape == (5, options.code_size(inputs))
+        one, two = (backbone.prior(3, torch.Generator().manual_seed(s)) for s in (1, 1))
+        assert torch.equal(one, two)
+        assert one.shape == (3, options.code_size(inputs))
 
     @law()
     def test_finite_in_bfloat16(

@@ -113,6 +113,23 @@ def steps(*columns: str, future: bool = False) -> list[dict[str, Any]]:
     return [row | {"holiday": n % 4 // 2, "size": 3} for n, row in enumerate(made)]
 
 
+def on_a_curve(labelled: bool = False) -> list[dict[str, Any]]:
+    """Return rows on a curve that one number tells the place on."""
+    places = np.linspace(-1, 1, 8)
+    rows = [{"a": 2 * place, "b": -place, "c": 5 + 3 * place} for place in places.tolist()]
+    labels = ["low", "high"] if labelled else []
+    return [{**row, **({"label": labels[row["a"] > 0]} if labels else {})} for row in rows]
+
+
+def waves() -> list[dict[str, Any]]:
+    """Return series of several lengths that one number tells apart."""
+    heights = np.linspace(-1, 1, 8)
+    return [
+        {"series": [[h * x, h] for x in np.linspace(0, 1, 4 + n % 3).tolist()]}
+        for n, h in enumerate(heights.tolist())
+    ]
+
+
 SMALL = {"horizon": 2, "season": 2}
 
 CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]] = {
@@ -161,6 +178,11 @@ CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]]
         lambda: steps("y", future=True),
         SMALL | {"future": "holiday", "static": "size", "criterion": "squared"},
     ),
+    "reduce-row": ("reduce", on_a_curve, {}),
+    "reduce-labelled": ("reduce", lambda: on_a_curve(labelled=True), {}),
+    "reduce-binary": ("reduce", on_a_curve, {"criterion": "binary", "scale": "minmax"}),
+    "reduce-image": ("reduce", pictures, {}),
+    "reduce-series": ("reduce", waves, {}),
 }
 """Eight rows for each task and kind of input; a new task adds its own."""
 

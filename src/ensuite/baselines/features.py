@@ -196,7 +196,7 @@ class OnNumbers(Linear):
 
 def _arrays(processor: Processor, raws: Sequence[Any]) -> list[Numbers]:
     """Return each whole input, scaled and checked by the processor."""
-    return [processor.scale(np.concatenate(windows)) for windows in processor.windows(raws)]
+    return [processor.normalise(np.concatenate(windows)) for windows in processor.windows(raws)]
 
 
 def _describe(array: Numbers, flat: bool) -> Numbers:

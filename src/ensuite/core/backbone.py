@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, Self, cast, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from ensuite.core.batch import Batch, Carry, Inputs, States
+from ensuite.core.batch import Batch, Carry, Inputs, States, read_by
 from ensuite.core.errors import UsageError
 from ensuite.core.recipe import Recipe
 
@@ -75,6 +75,14 @@ class Backbone(nn.Module, ABC):
         """
         return 0
 
+    def rate(self, name: str) -> float:
+        """Return the learning rate of a parameter as a multiple of the recipe's; by default 1.
+
+        Args:
+            name: Of the parameter, as ``named_parameters`` of this module gives it.
+        """
+        return 1.0
+
     @abstractmethod
     def forward(self, batch: Batch) -> States: ...
 
@@ -108,6 +116,10 @@ class BackboneOptions(ABC):
         """Most positions that a backbone of these options reads at once; None: any number."""
         pretrained = self.pretrained()
         return None if pretrained is None else pretrained.length
+
+    def code_size(self, inputs: Inputs) -> int | None:
+        """Return the size of the code of an autoencoder for these inputs; None of others."""
+        return None
 
     def recipe(self) -> Recipe:
         """Return the hyper-parameters of training that the papers of the family use."""
@@ -199,12 +211,59 @@ class ReadsByStep:
 
 @runtime_checkable
 class Codes(Protocol):
-    """What autoencoders offer."""
+    """What a backbone with the trait CODES offers: it encodes one input field and decodes it.
+
+    Its ``forward`` encodes alone: the summary is the code without noise, so that a task that only
+    reads the summary, such as classification, pays for no decoder. ``code`` in its states is what
+    is decoded: the same, or while a variational autoencoder is trained, a sample.
+
+    Attributes:
+        field: Name of the input field that is encoded and decoded.
+    """
+
+    field: str
 
     def encode(self, batch: Batch) -> Tensor:
-        """Return the codes, (batch, code)."""
+        """Return the codes without noise, (batch, code)."""
         ...
 
-    def decode(self, code: Tensor, inputs: Mapping[str, Tensor]) -> States:
-        """Return states to be read as the reconstruction of ``inputs``."""
+    def decode(self, code: Tensor, batch: Batch) -> Tensor:
+        """Return the reconstruction of the field, in its shape.
+
+        Args:
+            code: (batch, code).
+            batch: Which positions are real, and the fields that the decoder alone reads. A decoder
+                must not look at the field that it reconstructs.
+
+        Returns:
+            Numbers without bounds: the values themselves, or under a binary cross-entropy their
+            log-odds.
+        """
         ...
+
+
+@runtime_checkable
+class Samples(Codes, Protocol):
+    """What a backbone with the trait SAMPLES offers: its codes have a distribution."""
+
+    def posterior(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the mean and the log variance of each code, (batch, code) each."""
+        ...
+
+    def prior(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw codes, (count, code), on the CPU."""
+        ...
+
+
+def the_field(inputs: Inputs) -> str:
+    """Return the name of the one input field that an autoencoder encodes and decodes.
+
+    Raises:
+        UsageError: If there are several.
+    """
+    names = list(read_by(inputs, "backbone"))
+    if len(names) != 1:
+        raise UsageError(
+            f"An autoencoder reads one input field, and these are {len(names)}: {', '.join(names)}."
+        )
+    return names[0]

@@ -190,9 +190,12 @@ class States(NamedTuple):
     Attributes:
         summary: (batch, width), the whole row in one vector.
         sequence: (batch, time, width), the state at each position; None of a backbone without.
-        code: (batch, code), the code of an autoencoder.
+        code: (batch, code), the code of an autoencoder that is to be decoded.
         penalties: (batch,) by name, a penalty of each row (KL, sparsity): added to the loss.
         carry: State that the next batch of the same lanes starts from.
+        decoded: What the code was decoded to, if the backbone has done so already.
+        log_variance: (), of the Gaussian around what is decoded; None: no distribution is meant,
+            and errors are squared and summed, which is a log variance of log 1/2.
     """
 
     summary: Tensor
@@ -200,6 +203,8 @@ class States(NamedTuple):
     code: Tensor | None = None
     penalties: Mapping[str, Tensor] = NOTHING
     carry: Carry | None = None
+    decoded: Tensor | None = None
+    log_variance: Tensor | None = None
 
 
 class Outputs(NamedTuple):

@@ -24,6 +24,7 @@ class Row:
         paper: Where it was published.
         year: When.
         default: Whether a comparison without ``--models`` takes part with it, where it fits.
+        default_for: Traits; where there are any, only for the sake of tasks that need one of them.
         model_types: The values of ``model_type`` in the ``config.json`` of published checkpoints
             that this backbone opens.
     """
@@ -37,7 +38,12 @@ class Row:
     paper: str = ""
     year: int | None = None
     default: bool = True
+    default_for: tuple[str, ...] = ()
     model_types: tuple[str, ...] = ()
+
+    def is_default(self, needs: Set[str]) -> bool:
+        """Say whether a comparison without ``--models`` takes part with it, for a task's needs."""
+        return self.default and (not self.default_for or bool(needs & set(self.default_for)))
 
     def load(self) -> Any:
         """Import the target."""

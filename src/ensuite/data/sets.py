@@ -29,7 +29,8 @@ class BuiltIn:
         licence: Under which terms.
         make: Returns its columns, or those of each part by its name (train, test); its arguments,
             all whole numbers, are the options.
-        settings: Options of the task it is read with, where the user sets no other.
+        settings: Options of the task it is read with, where the user sets no other; those of one
+            task alone are written TASK.OPTION.
     """
 
     name: str
@@ -85,6 +86,7 @@ SETS = {
             "scikit-learn; Alpaydin & Kaynak (1998), UCI, https://doi.org/10.24432/C50P49",
             "CC BY 4.0",
             built_in.digits,
+            {"reduce.input": "image", "denoise.input": "image", "detect.input": "image"},
         ),
         BuiltIn(
             "iris",
@@ -195,10 +197,12 @@ def require(spec: str) -> None:
         )
 
 
-def settings(spec: str) -> Mapping[str, str]:
-    """Return the options of the task that a set is read with; none where it is no set."""
+def settings(spec: str, task: str) -> Mapping[str, str]:
+    """Return the options of a task that a set is read with; none where it is no set."""
     found = SETS.get(spec.partition(":")[0])
-    return found.settings if found else {}
+    named = {} if found is None else dict(found.settings)
+    own = {key.partition(".")[2]: v for key, v in named.items() if key.startswith(f"{task}.")}
+    return {key: value for key, value in named.items() if "." not in key} | own
 
 
 def load(spec: str) -> dict[str, Table]:

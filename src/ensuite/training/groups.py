@@ -99,10 +99,17 @@ def embeddings(model: nn.Module) -> Iterator[nn.Parameter]:
 
 
 def layer_rates(model: Model, layer_decay: float) -> dict[str, float]:
-    """Return the learning rate of each parameter of the backbone, as a multiple of the head's."""
+    """Return the learning rate of each parameter of the backbone, as a multiple of the head's.
+
+    It is that of its layer times that of the parameter itself.
+    """
+    backbone = model.backbone
+    names = [name for name, _ in backbone.named_parameters()]
+    rates = {f"backbone.{name}": backbone.rate(name) for name in names}
     if layer_decay == 1:
-        return {}
-    names = [name for name, _ in model.backbone.named_parameters()]
-    depths = {name: model.backbone.depth(name) for name in names}
+        return rates
+    depths = {name: backbone.depth(name) for name in names}
     top = 1 + max(depths.values(), default=0)
-    return {f"backbone.{name}": layer_decay ** (top - depth) for name, depth in depths.items()}
+    for name, depth in depths.items():
+        rates[f"backbone.{name}"] *= layer_decay ** (top - depth)
+    return rates

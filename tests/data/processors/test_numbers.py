@@ -18,7 +18,7 @@ FINITE = some.floats(-1e6, 1e6)
 def test_training_columns_have_mean_0_and_deviation_1(rows: list[tuple[float, float]]) -> None:
     raws = [np.array(row) for row in rows]
     columns = Columns().prepare(raws)
-    scaled = columns.scale(np.stack([window for (window,) in columns.windows(raws)]))
+    scaled = columns.normalise(np.stack([window for (window,) in columns.windows(raws)]))
     assert np.isfinite(scaled).all()
     for column, given_ in zip(scaled.T, np.stack(raws).T, strict=True):
         assert column.mean() == pytest.approx(0, abs=1e-3)
@@ -67,7 +67,7 @@ def test_numbers_stay_as_they_are_until_a_batch_needs_them(kind: type) -> None:
 
 def test_times_keep_their_digits() -> None:
     rows = [np.array([1.7e9 + second]) for second in range(4)]
-    scaled = Columns().prepare(rows).scale(np.stack(rows))
+    scaled = Columns().prepare(rows).normalise(np.stack(rows))
     assert np.diff(scaled[:, 0]).tolist() == pytest.approx([1 / np.std([0, 1, 2, 3])] * 3)
 
 

@@ -87,6 +87,15 @@ class Image(Processor):
         image = pixels.view(len(windows), *self.shape).permute(0, 3, 1, 2).contiguous()
         return Batch(inputs={"image": image})
 
+    def restore(self, values: Window) -> Window:
+        """Return images, (..., channels, height, width), as (..., height, width, channels).
+
+        Their numbers lie between ``smallest`` and ``largest``, as those of the input do.
+        """
+        pixels = np.moveaxis(values, -3, -1).clip(0, 1)
+        restored: Window = pixels * (self.largest - self.smallest) + self.smallest
+        return restored
+
     def key(self, raw: Any) -> Hashable:
         return sha256(read_bytes(Path(raw))).digest() if _is_file(raw) else super().key(raw)
 

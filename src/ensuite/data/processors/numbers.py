@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -37,23 +37,27 @@ MOST_NAMES = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Scaled(Processor):
-    """What series and rows share: every column is brought to mean 0 and deviation 1.
+    """What series and rows share: every column is scaled by what the training rows have.
 
     Numbers stay in the type of the file, and in the file where that is mapped into memory, until
     a batch needs them.
 
     Args:
-        mean: Of each column over the training rows, learned.
-        deviation: Likewise; 1 for a column that never changes.
+        scale: How each column is scaled: ``standard`` to mean 0 and deviation 1, ``minmax`` to
+            the range from 0 to 1, ``none`` not at all.
+        mean: What is subtracted from each column, learned: its mean, its smallest number, or 0.
+        deviation: What it is then divided by: its deviation, its range, or 1; 1 for a column that
+            never changes.
         names: Of the columns they were read from, in order, where those have names.
     """
 
+    scale: Literal["standard", "minmax", "none"] = "standard"
     names: tuple[str, ...] = field(default=(), metadata=LEARNED)
     mean: tuple[float, ...] = field(default=(), metadata=LEARNED)
     deviation: tuple[float, ...] = field(default=(), metadata=LEARNED)
 
     def prepare(self, raws: Sequence[Numbers], pretrained: Pretrained | None = None) -> Self:
-        mean, deviation = moments(raws)
+        mean, deviation = SCALES[self.scale](raws)
         deviation[deviation < STEADY * np.maximum(1, np.abs(mean))] = 1.0
         return replace(self, mean=tuple(mean.tolist()), deviation=tuple(deviation.tolist()))
 
@@ -82,8 +86,8 @@ class Scaled(Processor):
         with np.errstate(over="ignore"):  # numbers that are scaled by it are refused
             return mean.astype(kind), deviation.astype(kind)
 
-    def scale(self, window: Window) -> Window:
-        """Return numbers, (..., columns), at mean 0 and deviation 1, as float32."""
+    def normalise(self, window: Window) -> Window:
+        """Return scaled numbers, (..., columns), as float32."""
         mean, deviation = self._moments
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
             scaled = np.subtract(window, mean, dtype=mean.dtype, casting="unsafe")
@@ -95,6 +99,11 @@ class Scaled(Processor):
                 "trained on; correct it."
             )
         return narrow
+
+    def restore(self, values: Window) -> Window:
+        """Return scaled numbers, (..., columns), in the units of the input."""
+        restored: Window = values * np.array(self.deviation) + np.array(self.mean)
+        return restored
 
     def show(self, raw: Numbers) -> str:
         flat = np.asarray(raw).reshape(-1)
@@ -123,13 +132,13 @@ class Series(Scaled):
 
     def collate(self, windows: Sequence[Window]) -> Batch:
         if isinstance(windows, np.ndarray):  # all of one length
-            values = torch.from_numpy(self.scale(windows))
+            values = torch.from_numpy(self.normalise(windows))
             mask = torch.ones(values.shape[:2], dtype=torch.bool)
             return Batch(inputs={"values": values}, mask=mask)
         lengths = np.array([len(series) for series in windows])
         real = np.arange(lengths.max()) < lengths[:, None]
         padded = np.zeros((*real.shape, len(self.mean)), dtype=np.float32)
-        padded[real] = self.scale(np.concatenate(windows))
+        padded[real] = self.normalise(np.concatenate(windows))
         return Batch(inputs={"values": torch.from_numpy(padded)}, mask=torch.from_numpy(real))
 
     def check(self, raws: Sequence[Numbers]) -> list[Finding]:
@@ -152,7 +161,7 @@ class Columns(Scaled):
         return {"row": Row(len(self.mean))}
 
     def collate(self, windows: Sequence[Window]) -> Batch:
-        return Batch(inputs={"row": torch.from_numpy(self.scale(np.asarray(windows)))})
+        return Batch(inputs={"row": torch.from_numpy(self.normalise(np.asarray(windows)))})
 
     def check(self, raws: Sequence[Numbers]) -> list[Finding]:
         shown = ", ".join(self.names[:MOST_NAMES])
@@ -176,6 +185,25 @@ def moments(raws: Sequence[Numbers]) -> tuple[NDArray[np.float64], NDArray[np.fl
         mean = own if not rows else mean + away * (count / (rows + count))
         rows += count
     return mean, np.sqrt(squares / max(1, rows))
+
+
+def extremes(raws: Sequence[Numbers]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the smallest number and the range of each column over all rows, block by block."""
+    lowest, highest = np.array(np.inf), np.array(-np.inf)
+    for block in blocks(raws):
+        lowest = np.minimum(lowest, block.min(0))
+        highest = np.maximum(highest, block.max(0))
+    return np.atleast_1d(lowest), np.atleast_1d(highest - lowest)
+
+
+def unscaled(raws: Sequence[Numbers]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return 0 and 1 for each column."""
+    columns = np.shape(raws[0])[-1]
+    return np.zeros(columns), np.ones(columns)
+
+
+SCALES = {"standard": moments, "minmax": extremes, "none": unscaled}
+"""What is subtracted from each column, and what it is divided by, for each way of scaling."""
 
 
 def blocks(raws: Sequence[Numbers]) -> Iterator[NDArray[np.float64]]:

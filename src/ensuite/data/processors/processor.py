@@ -45,9 +45,13 @@ class Processor(ABC):
         Windows of one shape may come as one array.
         """
 
-    def scale(self, window: Window) -> Window:
+    def normalise(self, window: Window) -> Window:
         """Return a window as a backbone reads it: by default as it is."""
         return window
+
+    def restore(self, values: Window) -> Window:
+        """Return values that a backbone computed in the units of the input; see ``normalise``."""
+        return values
 
     def key(self, raw: Any) -> Hashable:
         """Return a hashable value that is equal for equal inputs."""

@@ -1,0 +1,424 @@
+"""Autoencoder: dense layers from a row, an image or a series to a short code, and back."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ensuite.core.backbone import Backbone, BackboneOptions, Trait, the_field
+from ensuite.core.batch import Batch, Image, Inputs, Kind, Row, States, Values, read_by
+from ensuite.core.errors import UsageError
+from ensuite.core.recipe import Recipe
+from ensuite.models.mlp import flatten, size, steps_of
+from ensuite.nn.sparsity import TargetRate, keep_largest
+
+Activation = Literal["relu", "tanh", "sigmoid", "gelu", "linear"]
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "gelu": F.gelu,
+    "linear": lambda values: values,
+}
+
+LARGEST_CODE = 2**16
+"""Largest code that can be asked for."""
+
+FEW, MANY = 2, 64
+"""Smallest and largest code where its size is left open."""
+
+UNKNOWN_STEPS = 16
+"""Steps that a series of unknown length is taken to have where a code's size is chosen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeOptions(BackboneOptions):
+    """What all autoencoders without noise have in common: the code and its sparsity.
+
+    Args:
+        code: Number of units of the code. none: a quarter of the numbers of a row, from 2 to 64.
+        code_activation: Activation function of the code.
+        sparsity: How codes are made sparse: not at all (none), a penalty on their absolute values
+            (l1), the largest ones alone (top-k), or a penalty on units whose mean activation is not
+            ``rate`` (kl); the code then passes through a sigmoid.
+        penalty: Weight of the penalty of l1 or kl.
+        rate: The mean activation that a unit should have, with kl.
+        active: Number of units that are not zero, with top-k. none: a quarter of the code.
+
+    Sources:
+        KL: Ng (2011), CS294A lecture notes, "Sparse autoencoder", section 3
+        Top-k: Makhzani & Frey (2014), https://arxiv.org/abs/1312.5663
+    """
+
+    code: int | None = None
+    code_activation: Activation = "linear"
+    sparsity: Literal["none", "l1", "kl", "top-k"] = "none"
+    penalty: float = 1e-3
+    rate: float = 0.05
+    active: int | None = None
+
+    def __post_init__(self) -> None:
+        check_code(self.code)
+        if not self.penalty >= 0 or not 0 < self.rate < 1:
+            raise ValueError("penalty must be 0 or more, rate between 0 and 1")
+        if self.active is not None and not 1 <= self.active <= (self.code or LARGEST_CODE):
+            raise ValueError("active must be from 1 to the size of the code")
+        if self.sparsity == "kl" and self.code_activation not in ("linear", "sigmoid"):
+            raise ValueError("sparsity=kl needs activations from 0 to 1: code_activation=sigmoid")
+
+    @property
+    def traits(self) -> frozenset[Trait]:
+        return frozenset({Trait.CODES})
+
+    def code_size(self, inputs: Inputs) -> int:
+        return self.code or usual_code(inputs)
+
+    @abstractmethod
+    def coders(self, inputs: Inputs) -> "tuple[nn.Module, nn.Module]":
+        """Return an encoder, ``encoder(batch) -> code``, and ``decoder(code, batch) -> field``.
+
+        The decoder is given the code with the fields beside it; see :func:`decoded_size`.
+        """
+
+    def build(self, inputs: Inputs) -> "Autoencoder":
+        return Autoencoder(self, inputs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderOptions(CodeOptions):
+    """Dense layers to a code, and dense layers back from it, as many and as wide.
+
+    A code that is smaller than the input (under-complete) has to leave something out. One that is
+    not can be learned as a copy, unless its numbers are made sparse. Without hidden layers, and
+    with a linear code, it finds the subspace of the principal components.
+
+    Args:
+        width: Number of units of each hidden layer.
+        layers: Number of hidden layers on either side of the code. 0: none.
+        activation: Activation function of the hidden layers.
+        tied: Whether the matrices of the decoder are those of the encoder, transposed.
+        steps: Number of steps of a series that are read, counted back from its last one; earlier
+            ones are ignored. none: as many as the longest training series has.
+
+    Sources:
+        Rumelhart, Hinton & Williams (1986), https://doi.org/10.1038/323533a0
+        Principal components: Bourlard & Kamp (1988), https://doi.org/10.1007/BF00332918
+        Deep: Hinton & Salakhutdinov (2006), https://doi.org/10.1126/science.1127647
+    """
+
+    width: int = 256
+    layers: int = 1
+    activation: Activation = "relu"
+    tied: bool = False
+    steps: int | None = None
+
+    reads: ClassVar[frozenset[str]] = frozenset({"row", "image", "values"})
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_dense(self.width, self.layers, self.steps)
+
+    def coders(self, inputs: Inputs) -> tuple[nn.Module, nn.Module]:
+        encoder, decoder = dense_coders(
+            inputs,
+            self.code_size(inputs),
+            self.code_size(inputs),
+            width=self.width,
+            layers=self.layers,
+            activation=self.activation,
+            steps=self.steps,
+        )
+        if self.tied:
+            if decoded_size(inputs, 0):
+                raise UsageError("A decoder that reads a label cannot be tied: set tied=false.")
+            decoder.layers = nn.ModuleList(Transposed(each) for each in reversed(encoder.linear))
+        return encoder, decoder
+
+    def tiny(self) -> "AutoencoderOptions":
+        return replace(self, code=4, width=8)
+
+    def recipe(self) -> Recipe:
+        return Recipe(learning_rate=2e-3, batch_size=64)
+
+
+class Autoencoder(Backbone):
+    """An encoder and a decoder, with a code between them that may be sparse."""
+
+    def __init__(self, options: CodeOptions, inputs: Inputs) -> None:
+        super().__init__()
+        self.options, self.field = options, the_field(inputs)
+        self.beside = tuple(read_by(inputs, "decoder"))
+        self.width = options.code_size(inputs)
+        self.encoder, self.decoder = options.coders(inputs)
+        kl = options.sparsity == "kl"
+        self.activation = ACTIVATIONS["sigmoid" if kl else options.code_activation]
+        self.target_rate = TargetRate(self.width, options.rate) if kl else None
+
+    def forward(self, batch: Batch) -> States:
+        code = self.encode(batch)
+        return States(code, code=code, penalties=self.penalties(code))
+
+    def encode(self, batch: Batch) -> Float[Tensor, "batch code"]:
+        """Return the codes, (batch, code)."""
+        code: Tensor = self.activation(self.encoder(batch))
+        if self.options.sparsity != "top-k":
+            return code
+        active = self.options.active or max(1, self.width // 4)
+        return keep_largest(code, min(active, self.width))
+
+    def decode(self, code: Float[Tensor, "batch code"], batch: Batch) -> Float[Tensor, "batch ..."]:
+        """Return the reconstruction of the field, in its shape."""
+        decoded: Tensor = self.decoder(with_beside(code, batch, self.beside), batch)
+        return decoded
+
+    def penalties(self, code: Float[Tensor, "batch code"]) -> dict[str, Tensor]:
+        """Return the sparsity penalty of each row, (batch,), where there is one."""
+        if self.options.sparsity == "l1":
+            return {"sparsity": self.options.penalty * code.abs().sum(-1)}
+        if self.target_rate is not None:
+            return {"sparsity": self.options.penalty * self.target_rate(code)}
+        return {}
+
+
+# Dense layers
+
+
+class DenseEncoder(nn.Module):
+    """All numbers of a field as one vector, through dense layers.
+
+    Args:
+        field: Name of the field.
+        kind: Its kind.
+        outputs: Number of outputs, which have no activation function.
+        width: Number of units of each hidden layer.
+        layers: Number of hidden layers.
+        activation: Activation function of the hidden layers.
+        steps: Number of steps of a series that are read; None of a field without time.
+    """
+
+    def __init__(
+        self,
+        field: str,
+        kind: Kind,
+        outputs: int,
+        *,
+        width: int,
+        layers: int,
+        activation: Activation,
+        steps: int | None,
+    ) -> None:
+        super().__init__()
+        self.field, self.steps = field, steps
+        self.activation = ACTIVATIONS[activation]
+        self.layers = linear_layers([size(kind, steps), *[width] * layers, outputs])
+
+    @property
+    def linear(self) -> Sequence[nn.Linear]:
+        """The layers, from the input to the outputs."""
+        return cast(Sequence[nn.Linear], self.layers)
+
+    def forward(self, batch: Batch) -> Float[Tensor, "batch outputs"]:
+        """Return the outputs of each row."""
+        vector = flatten(batch.inputs[self.field], batch.mask, self.steps)
+        return through(self.layers, vector, self.activation)
+
+
+class DenseDecoder(nn.Module):
+    """A vector through dense layers to all numbers of a field, in its shape.
+
+    Args:
+        field: Name of the field.
+        kind: Its kind.
+        inputs: Size of the vector.
+        width: Number of units of each hidden layer.
+        layers: Number of hidden layers.
+        activation: Activation function of the hidden layers.
+        steps: Number of steps of a series that are written; None of a field without time.
+    """
+
+    def __init__(
+        self,
+        field: str,
+        kind: Kind,
+        inputs: int,
+        *,
+        width: int,
+        layers: int,
+        activation: Activation,
+        steps: int | None,
+    ) -> None:
+        super().__init__()
+        self.field, self.kind, self.steps = field, kind, steps
+        self.activation = ACTIVATIONS[activation]
+        self.layers = linear_layers([inputs, *[width] * layers, size(kind, steps)])
+
+    def forward(
+        self, code: Float[Tensor, "batch code"], batch: Batch
+    ) -> Float[Tensor, "batch ..."]:
+        """Return the field of each row."""
+        vector = through(self.layers, code, self.activation)
+        if self.steps is None:
+            return vector.unflatten(1, shape_of(self.kind))
+        real = real_positions(batch, self.field)
+        return spread(vector.unflatten(1, (self.steps, -1)), real)
+
+
+class Transposed(nn.Module):
+    """A linear layer whose matrix is that of another layer, transposed; the bias is its own.
+
+    Args:
+        layer: The other layer.
+    """
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        # In a tuple, so that it is not registered as a submodule a second time.
+        self.layer = (layer,)
+        self.bias = nn.Parameter(torch.zeros(layer.in_features))
+
+    def forward(self, inputs: Float[Tensor, "batch outputs"]) -> Float[Tensor, "batch inputs"]:
+        """Apply the transposed matrix, and add the bias."""
+        return F.linear(inputs, self.layer[0].weight.t(), self.bias)
+
+
+def dense_coders(
+    inputs: Inputs,
+    outputs: int,
+    code: int,
+    *,
+    width: int,
+    layers: int,
+    activation: Activation,
+    steps: int | None,
+) -> tuple[DenseEncoder, DenseDecoder]:
+    """Return a dense encoder with so many outputs, and a dense decoder of a code."""
+    field = the_field(inputs)
+    kind = inputs[field]
+    read = steps_of(kind, steps)
+    encoder = DenseEncoder(
+        field, kind, outputs, width=width, layers=layers, activation=activation, steps=read
+    )
+    size_in = decoded_size(inputs, code)
+    decoder = DenseDecoder(
+        field, kind, size_in, width=width, layers=layers, activation=activation, steps=read
+    )
+    return encoder, decoder
+
+
+def linear_layers(sizes: Sequence[int]) -> nn.ModuleList:
+    """Return linear layers between vectors of these sizes."""
+    return nn.ModuleList(nn.Linear(size_in, size_out) for size_in, size_out in pairwise(sizes))
+
+
+def through(
+    layers: nn.ModuleList, vector: Float[Tensor, "batch inputs"], activation: Callable[..., Tensor]
+) -> Float[Tensor, "batch outputs"]:
+    """Apply layers with an activation function between them, but not after the last."""
+    for layer in layers[:-1]:
+        vector = activation(layer(vector))
+    outputs: Tensor = layers[-1](vector)
+    return outputs
+
+
+# What decoders share
+
+
+def decoded_size(inputs: Inputs, code: int) -> int:
+    """Return the size of what a decoder reads: the code, and the rows that it alone reads.
+
+    Raises:
+        UsageError: If it would have to read something else than rows of numbers.
+    """
+    total = code
+    for name, kind in read_by(inputs, "decoder").items():
+        if not isinstance(kind, Row):
+            raise UsageError(f"The decoder of an autoencoder cannot read {name}, which is no row.")
+        total += kind.features
+    return total
+
+
+def with_beside(
+    code: Float[Tensor, "batch code"], batch: Batch, beside: Sequence[str]
+) -> Float[Tensor, "batch inputs"]:
+    """Return the code with the fields that the decoder alone reads."""
+    return torch.cat([code, *(batch.inputs[name] for name in beside)], -1) if beside else code
+
+
+def real_positions(batch: Batch, field: str) -> Bool[Tensor, "batch time"]:
+    """Return True at the real positions of a series, of which only the shape is looked at."""
+    if batch.mask is not None:
+        return batch.mask
+    series = batch.inputs[field]
+    return torch.ones(series.shape[:2], dtype=torch.bool, device=series.device)
+
+
+def spread(
+    steps: Float[Tensor, "batch steps features"], real: Bool[Tensor, "batch time"]
+) -> Float[Tensor, "batch time features"]:
+    """Put the last steps of each row at its last real positions; zeros elsewhere.
+
+    It reverses :func:`ensuite.models.mlp.last_steps`.
+    """
+    count = steps.shape[1]
+    left = real.flip(1).cumsum(1).flip(1)  # real positions from each on
+    places = (count - left).clamp(0, count - 1)
+    series = steps.gather(1, places[..., None].expand(-1, -1, steps.shape[2]))
+    return series.masked_fill((~real | (left > count))[..., None], 0.0)
+
+
+def shape_of(kind: Kind) -> tuple[int, ...]:
+    """Return the shape of a field without time, but for the batch.
+
+    Raises:
+        TypeError: For a kind of input that is no row and no image.
+    """
+    match kind:
+        case Row():
+            return (kind.features,)
+        case Image():
+            return kind.channels, kind.height, kind.width
+    raise TypeError(f"{kind} has no fixed shape")
+
+
+# The size of a code
+
+
+def usual_code(inputs: Inputs) -> int:
+    """Return a quarter of the numbers of a row, from 2 to 64 and fewer than there are.
+
+    >>> [usual_code({"row": Row(features)}) for features in (1, 2, 4, 64, 784)]
+    [1, 1, 2, 16, 64]
+    """
+    kind = inputs[the_field(inputs)]
+    steps = kind.steps or UNKNOWN_STEPS if isinstance(kind, Values) else None
+    numbers = size(kind, steps)
+    return max(1, min(MANY, max(FEW, numbers // 4), numbers - 1))
+
+
+def check_code(code: int | None) -> None:
+    """Refuse a size that no code can have.
+
+    Raises:
+        ValueError: Says which it can have.
+    """
+    if code is not None and not 1 <= code <= LARGEST_CODE:
+        raise ValueError(f"code must be from 1 to {LARGEST_CODE:,} units, or none")
+
+
+def check_dense(width: int, layers: int, steps: int | None) -> None:
+    """Refuse sizes that no dense layers can have.
+
+    Raises:
+        ValueError: Says which they can have.
+    """
+    if width < 1 or layers < 0:
+        raise ValueError("width must be 1 or more, layers 0 or more")
+    if steps is not None and steps < 1:
+        raise ValueError("steps must be 1 or more, or none")
