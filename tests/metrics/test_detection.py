@@ -37,7 +37,9 @@ def test_to_flag_everything_or_nothing_does_not_pay() -> None:
     truths = np.zeros(1000, dtype=int)
     truths[100:130] = truths[500:520] = 1
     places = np.arange(1000)
-    assert detection.event_f1(np.ones(1000), truths, places).value == pytest.approx(0.0952, abs=1e-3)
+    assert detection.event_f1(np.ones(1000), truths, places).value == pytest.approx(
+        0.0952, abs=1e-3
+    )
     assert detection.event_f1(np.zeros(1000), truths, places).value == 0
     assert detection.event_f1(truths, truths, places).value == 1
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.baselines.forest import Forest
+from ensuite.baselines.principal import Principal, arrays_of, flat
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Arrays, Baseline, Variant
 from ensuite.core.stacked import take
@@ -20,82 +21,24 @@ Numbers = NDArray[Any]
 ROWS_AT_ONCE = 1024
 """Rows that are made into numbers together; more need more memory, not less time."""
 
-USUAL_SIZE = 4
-"""Share of the numbers of an input that are components, where no code size says how many."""
 
-
-@dataclass(frozen=True, eq=False)
-class Principal(Baseline):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Residual(Principal):
     """The distance of an input to the subspace of the principal components of normal inputs.
-
-    Args:
-        mean: (numbers,), of the training inputs, as networks read them.
-        components: (components, numbers).
 
     Source:
         Jackson & Mudholkar (1979), https://doi.org/10.1080/00401706.1979.10489779
     """
 
-    mean: Numbers
-    components: Numbers
-
-    name: ClassVar[str] = "PCA"
-
     @classmethod
-    def fits(cls, task: Detect) -> bool:
-        return True
-
-    @classmethod
-    def variants(cls, task: Detect, options: Sequence[BackboneOptions]) -> list[Variant]:
-        """Return one row for each size of a code, or one where no model has a code."""
-        codes = {each.code_size(task.inputs) for each in options} - {None}
-        sizes = sorted(size for size in codes if size is not None)
+    def variants(cls, task: Any, options: Sequence[BackboneOptions]) -> list[Variant]:
+        """Return one row for each size of a code, as far as it leaves something out."""
+        most = max(1, task.blank(1).inputs[task.field_name].numel() - 1)
+        codes = {each.code_size(task.inputs) for each in options}
+        sizes = sorted({min(size, most) for size in codes if size is not None})
         return [Variant(name=f"PCA {n}", method=cls, settings={"size": n}) for n in sizes] or [
-            Variant(name=cls.name, method=cls)
+            Variant(name=cls.name, method=cls, settings={"size": max(1, most // 4)})
         ]
-
-    @classmethod
-    def fit(
-        cls,
-        task: Detect,
-        train: Sequence[Any],
-        valid: Sequence[Any],
-        seed: int,
-        *,
-        size: int | None = None,
-    ) -> Self:
-        """Learn the components; as many as a code has units, but fewer than there are numbers."""
-        from sklearn.decomposition import PCA  # here, since importing it takes a while
-
-        rows = np.concatenate([rows for rows, _ in numbers(task, task.items(train))])
-        most = min(rows.shape[1] - 1, len(rows) - 1)
-        size = max(0, min(size or max(1, rows.shape[1] // USUAL_SIZE), most))
-        if not size:
-            return cls(rows.mean(0), np.zeros((0, rows.shape[1])))
-        fitted = PCA(size, random_state=seed).fit(rows)
-        return cls(fitted.mean_.astype(float), np.ascontiguousarray(fitted.components_, float))
-
-    def predict(self, task: Detect, examples: Sequence[Any]) -> list[Prediction]:
-        items = task.items(examples, asking=True)
-        return task.merge(examples, items, [e for each in self._errors(task, items) for e in each])
-
-    def _errors(self, task: Detect, items: Sequence[Any]) -> Iterator[list[Numbers]]:
-        """Yield the squared errors of some items at a time, each in the shape of its input.
-
-        What a series has beyond the longest training series is reconstructed as the mean, 0.
-        """
-        for rows, arrays in numbers(task, items, len(self.mean)):
-            away = rows - self.mean
-            errors = np.square(away - (away @ self.components.T) @ self.components)
-            found = [np.square(array, dtype=np.float32) for array in arrays]
-            for whole, error in zip(found, errors, strict=True):
-                flat = whole.reshape(-1)
-                flat[: len(error)] = error[: len(flat)]
-            yield found
-
-    @property
-    def parameters(self) -> int:
-        return self.mean.size + self.components.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,14 +47,12 @@ class IsolationForest(Baseline):
 
     Args:
         forest: Its trees.
-        size: Numbers of an input.
 
     Source:
         Liu, Ting & Zhou (2008), https://doi.org/10.1109/ICDM.2008.17
     """
 
     forest: Forest
-    size: int
 
     name: ClassVar[str] = "isolation forest"
 
@@ -121,13 +62,12 @@ class IsolationForest(Baseline):
 
     @classmethod
     def fit(cls, task: Detect, train: Sequence[Any], valid: Sequence[Any], seed: int) -> Self:
-        rows = np.concatenate([rows for rows, _ in numbers(task, task.items(train))])
-        return cls(Forest.grow(rows, seed), rows.shape[1])
+        return cls(Forest.grow(np.concatenate(list(numbers(task, task.items(train)))), seed))
 
     def predict(self, task: Detect, examples: Sequence[Any]) -> list[Prediction]:
         items = task.items(examples, asking=True)
-        parts = [self.forest.score(rows) for rows, _ in numbers(task, items, self.size)]
-        return task.merge_scores(examples, items, np.concatenate(parts))
+        parts = [self.forest.score(rows) for rows in numbers(task, items)]
+        return task.merge_scores(examples, items, np.concatenate([np.zeros(0), *parts]))
 
     @property
     def parameters(self) -> int:
@@ -138,11 +78,11 @@ class IsolationForest(Baseline):
         return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
     def settings(self) -> dict[str, Any]:
-        return {"usual": self.forest.usual, "size": self.size}
+        return {"usual": self.forest.usual}
 
     @classmethod
     def restore(cls, arrays: Arrays, settings: Mapping[str, Any]) -> Self:
-        return cls(Forest(**arrays, usual=settings["usual"]), settings["size"])
+        return cls(Forest(**arrays, usual=settings["usual"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,29 +151,13 @@ class Position(Blind):
         return np.array([task.keys(example).time for example in examples], dtype=float)
 
 
-def numbers(
-    task: Detect, items: Sequence[Any], size: int | None = None
-) -> Iterator[tuple[Numbers, list[Numbers]]]:
-    """Yield some items at a time, as networks read them: as rows of numbers, and in their shapes.
+def numbers(task: Detect, items: Sequence[Any]) -> Iterator[Numbers]:
+    """Yield some items at a time as rows, (rows, numbers), as networks read them.
 
-    Series are flattened without padding, shorter ones filled up with zeros, which is the mean of
-    each column, and longer ones cut off.
-
-    Args:
-        task: Prepared.
-        items: Of any number of examples.
-        size: Numbers of a row; None: those of the longest input that was prepared for.
+    Of series the last steps, as many as the longest training series has, are read, with zeros, the
+    mean, before a shorter one.
     """
-    if size is None:
-        size = task.blank(1).inputs[task.field].numel()
+    steps = getattr(task.processor, "steps", 0)
     for start in range(0, len(items), ROWS_AT_ONCE):
         some = take(items, range(start, min(start + ROWS_AT_ONCE, len(items))))
-        batch = task.collate(some)
-        field = batch.inputs[task.field]
-        real = [slice(None)] * len(field) if batch.mask is None else list(batch.mask)
-        arrays = [array[at].numpy() for array, at in zip(field, real, strict=True)]
-        rows = np.zeros((len(arrays), size))
-        for row, array in zip(rows, arrays, strict=True):
-            flat = array.reshape(-1)[:size]
-            row[: len(flat)] = flat
-        yield rows, arrays
+        yield np.stack([flat(array, steps) for array in arrays_of(task, some)])

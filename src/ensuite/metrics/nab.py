@@ -155,9 +155,7 @@ def best(series: Sequence[Series], profile: Profile = STANDARD) -> Result:
     return Result(float(thresholds[place]), normalise(float(totals[place]), windows, profile))
 
 
-def _gains(
-    weights: Numbers, numbers: NDArray[np.int64], windows: int, profile: Profile
-) -> Numbers:
+def _gains(weights: Numbers, numbers: NDArray[np.int64], windows: int, profile: Profile) -> Numbers:
     """Return by how much each alarm changes the score, in the order of falling thresholds.
 
     Outside the windows it is its weight; of a window, the best alarm so far counts.

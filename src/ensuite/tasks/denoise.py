@@ -116,7 +116,7 @@ class Denoise(Reconstruction[Example, Prediction]):
     roles: ClassVar[tuple[str, ...]] = ("image", "series", "clean")
 
     def __post_init__(self) -> None:
-        if not 0 < self.strength or (self.noise != "gaussian" and self.strength >= 1):
+        if not self.strength > 0 or (self.noise != "gaussian" and self.strength >= 1):
             raise ValueError(
                 "strength must be more than 0, and less than 1 where it is a share of the numbers"
             )
@@ -197,12 +197,12 @@ class Denoise(Reconstruction[Example, Prediction]):
 
     def collate(self, items: Sequence[Any], generator: torch.Generator | None = None) -> Batch:
         batch = self.processor.collate(column(items, "window"))
-        clean = self.processor.collate(column(items, "clean")).inputs[self.field]
+        clean = self.processor.collate(column(items, "clean")).inputs[self.field_name]
         seeds = [int(seed) for seed in column(items, "seed")]
-        noisy = self.add_noise(batch.inputs[self.field], seeds, generator)
+        noisy = self.add_noise(batch.inputs[self.field_name], seeds, generator)
         if batch.mask is not None:
             noisy = noisy.masked_fill(~batch.mask[..., None], 0.0)
-        batch = replace(batch, inputs={**batch.inputs, self.field: noisy})
+        batch = replace(batch, inputs={**batch.inputs, self.field_name: noisy})
         return self.with_targets(batch, clean)
 
     def add_noise(
@@ -221,9 +221,7 @@ class Denoise(Reconstruction[Example, Prediction]):
         bounds = (0.0, 1.0) if isinstance(self.processor, Image) else None
         noisy = values.clone()
         if generator is not None:
-            noisy[rows] = corrupt(
-                values[rows], self.noise, self.strength, generator, bounds=bounds
-            )
+            noisy[rows] = corrupt(values[rows], self.noise, self.strength, generator, bounds=bounds)
             return noisy
         for row in rows:
             own = torch.Generator().manual_seed(seeds[row])
@@ -236,7 +234,9 @@ class Denoise(Reconstruction[Example, Prediction]):
     def predict(self, model: Model, batch: Batch) -> list[Piece]:
         """Return what comes out for each row, and the codes of the noisy and the clean input."""
         pieces = self.pieces(model(batch), batch)
-        original = replace(batch, inputs={**batch.inputs, self.field: batch.targets[self.field]})
+        original = replace(
+            batch, inputs={**batch.inputs, self.field_name: batch.targets[self.field_name]}
+        )
         codes = cast(Codes, model.backbone).encode(original).double().cpu().numpy()
         return [Piece(p.values, p.code, code) for p, code in zip(pieces, codes, strict=True)]
 
@@ -244,8 +244,7 @@ class Denoise(Reconstruction[Example, Prediction]):
         self, examples: Sequence[Example], items: Sequence[Any], pieces: Sequence[Piece]
     ) -> list[Prediction]:
         return [
-            Prediction(self.restore(piece.values), piece.code, piece.clean_code)
-            for piece in pieces
+            Prediction(self.restore(piece.values), piece.code, piece.clean_code) for piece in pieces
         ]
 
     # Judgement
@@ -281,7 +280,7 @@ class Denoise(Reconstruction[Example, Prediction]):
         """Return what a model is given for each example, in the units of the input."""
         items = self.items(examples, asking=True)
         batch = self.collate(items)
-        values = batch.inputs[self.field].numpy()
+        values = batch.inputs[self.field_name].numpy()
         if batch.mask is None:
             return [self.restore(each) for each in values]
         pairs = zip(values, batch.mask.numpy(), strict=True)
@@ -302,11 +301,11 @@ class Denoise(Reconstruction[Example, Prediction]):
         return [{"answer": values.tolist()}]
 
     def error(self, prediction: Prediction, example: Example) -> float:
-        """Return the root mean squared distance to the original, in scaled numbers."""
+        """Return the mean squared distance to the original, of scaled numbers."""
         if example.clean is None:
             return 0.0
         away = self.scaled(prediction.values) - self.scaled(self.original(example))
-        return float(np.sqrt(np.square(away).mean()))
+        return float(np.square(away).mean())
 
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         paired = any(example.input is not None for example in parts["train"])

@@ -17,14 +17,14 @@ from ensuite.core.score import Score
 from ensuite.core.split import CALIBRATION
 from ensuite.core.table import Table
 from ensuite.core.task import LOSS
-from ensuite.data import normal
+from ensuite.data import anomaly
 from ensuite.data.processors.numbers import Scaled
 from ensuite.metrics import detection as metrics
 from ensuite.metrics import promise, ranking
 from ensuite.metrics.promise import Cost, HeldOut, Threshold
 from ensuite.tasks import detect_figures, detect_words
 from ensuite.tasks.detect_words import ANOMALY, NORMAL
-from ensuite.tasks.reconstruction import Item, Reconstruction
+from ensuite.tasks.reconstruction import Item, Piece, Reconstruction
 
 USUAL_RATE = 0.01
 """Rate of false alarms where none is asked for and enough normal examples are held out."""
@@ -77,7 +77,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Detect(Reconstruction[Example, Prediction]):
+class Detect(Reconstruction[Any, Prediction]):  # examples, or readings of a series
     """Find anomalies after training on normal data alone.
 
     The score of an input is its mean squared reconstruction error, each column divided by its mean
@@ -126,6 +126,7 @@ class Detect(Reconstruction[Example, Prediction]):
 
     roles: ClassVar[tuple[str, ...]] = ("label", "time", "series", "value", "image")
     calibration_share: ClassVar[float] = 0.25
+    label_names: ClassVar[tuple[str, ...]] = anomaly.NAMES
 
     def __post_init__(self) -> None:
         if self.false_alarms is not None and not 0 < self.false_alarms < 1:
@@ -141,8 +142,8 @@ class Detect(Reconstruction[Example, Prediction]):
             raise ValueError(detect_words.too_few(self.false_alarms, count))
         if self.decides_by_cost and not self.anomalies:
             raise ValueError(
-                "cost needs the scores of labelled anomalies, and this run has held none out; train "
-                "with --set cost=..., or ask for false_alarms"
+                "cost needs the scores of labelled anomalies, and this run has held none out; "
+                "train with --set cost=..., or ask for false_alarms"
             )
 
     @property
@@ -172,13 +173,13 @@ class Detect(Reconstruction[Example, Prediction]):
         Raises:
             DataError: If no training row is normal.
         """
-        column = normal.find(table, given, self.label_column)
+        column = anomaly.find(table, given, self.label_column, self.label_names)
         if column is None:
             return self, [None] * table.rows
-        anomalous = normal.read(table, column, self.normal)
+        anomalous = anomaly.read(table, column, self.normal)
         known = [each for each in anomalous if each is not None]
         if self.rate is None and not asking:  # the training file
-            normal.require_normal(table, column, anomalous)
+            anomaly.require_normal(table, column, anomalous)
             rate = sum(known) / max(1, len(known))
             return replace(self, label_column=column, rate=rate), anomalous
         return self, [None] * table.rows if asking else anomalous
@@ -188,12 +189,12 @@ class Detect(Reconstruction[Example, Prediction]):
 
         return raw if isinstance(raw, Example) else Example(inputs.ask(raw, self.processor))
 
-    def keys(self, example: Example) -> Keys:
+    def keys(self, example: Any) -> Keys:
         return super().keys(example)._replace(learn=example.anomalous is not True)
 
     def divide(
-        self, parts: Mapping[str, Sequence[Example]], how: Split
-    ) -> tuple[Mapping[str, Sequence[Example]], str]:
+        self, parts: Mapping[str, Sequence[Any]], how: Split
+    ) -> tuple[Mapping[str, Sequence[Any]], str]:
         """Divide the normal rows; anomalies are tested on, and held out where costs decide.
 
         Raises:
@@ -210,7 +211,7 @@ class Detect(Reconstruction[Example, Prediction]):
         return divided, said
 
     def _hold_out_anomalies(
-        self, parts: Mapping[str, Sequence[Example]], divided: Mapping[str, Sequence[Example]]
+        self, parts: Mapping[str, Sequence[Any]], divided: Mapping[str, Sequence[Any]]
     ) -> tuple[dict[str, Sequence[Example]], str]:
         """Move half of the anomalies of the training file to the calibration part.
 
@@ -249,11 +250,19 @@ class Detect(Reconstruction[Example, Prediction]):
 
     def predict(self, model: Model, batch: Batch) -> list[Any]:
         """Return the squared errors of each row, without padding."""
-        whole = replace(batch, targets={self.field: batch.inputs[self.field]})
-        return [np.square(p.values - p.targets) for p in self.pieces(model(batch), whole)]
+        whole = replace(batch, targets={self.field_name: batch.inputs[self.field_name]})
+        return self._errors(self.pieces(model(batch), whole))
+
+    def _errors(self, pieces: Sequence[Piece]) -> list[Numbers]:
+        return [np.square(p.values - p.targets, dtype=np.float32) for p in pieces]
+
+    def conclude(
+        self, examples: Sequence[Any], items: Sequence[Item], pieces: Sequence[Piece]
+    ) -> list[Prediction]:
+        return self.merge(examples, items, self._errors(pieces))
 
     def merge(
-        self, examples: Sequence[Any], items: Sequence[Item], pieces: Sequence[Numbers]
+        self, examples: Sequence[Any], items: Sequence[Item], pieces: Sequence[Any]
     ) -> list[Prediction]:
         return self.predictions(pieces)
 
@@ -429,14 +438,12 @@ class Detect(Reconstruction[Example, Prediction]):
             said.append(detect_words.say_suspicious(self.suspicious, self.held_out.count))
         return [*said, *detect_words.say_one_kind(truths)]
 
-    def figures(
-        self, predictions: Sequence[Prediction], examples: Sequence[Any]
-    ) -> list[Figure]:
+    def figures(self, predictions: Sequence[Prediction], examples: Sequence[Any]) -> list[Figure]:
         if not len(predictions):
             return []
         return [detect_figures.scores(self, predictions, self.truths(examples))]
 
 
-def count_normal(examples: Sequence[Example]) -> int:
+def count_normal(examples: Sequence[Any]) -> int:
     """Count the examples that are taken for normal."""
     return sum(example.anomalous is not True for example in examples)

@@ -152,8 +152,8 @@ def _time_line(
     drawn["shapes"] = [*_bands(stamps, marks), *_level(limit)]
     return Figure(
         title=f"Anomalies in {html.escape(name)}",
-        caption="The test part of the series above, its scores below. Shaded: steps that are marked "
-        "as anomalies. Points: alarms, above the dashed threshold.",
+        caption="The test part of the series above, its scores below. Shaded: steps that are "
+        "marked as anomalies. Points: alarms, above the dashed threshold.",
         words=tuple(_say_events(stamps, alarms, marks)),
         data=tuple(traces),
         layout=drawn,
@@ -226,9 +226,7 @@ def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(first), int(end) - 1) for first, end in edges.reshape(-1, 2)]
 
 
-def _say_events(
-    stamps: Numbers, alarms: NDArray[np.bool_], marks: NDArray[np.int64]
-) -> list[str]:
+def _say_events(stamps: Numbers, alarms: NDArray[np.bool_], marks: NDArray[np.int64]) -> list[str]:
     events, raised = runs(marks == 1), runs(alarms)
     found = [alarms[first : last + 1].any() for first, last in events]
     told = [

@@ -15,7 +15,7 @@ from ensuite.core.keys import Keys, Split
 from ensuite.core.presentation import Figure, Finding
 from ensuite.core.score import Score
 from ensuite.core.table import Table
-from ensuite.data import inputs, readings
+from ensuite.data import anomaly, inputs, readings
 from ensuite.data.panel import Panel, read_panel
 from ensuite.data.processors import Processor
 from ensuite.data.processors import Series as SeriesProcessor
@@ -58,6 +58,7 @@ class DetectSteps(Detect):
     )
 
     several_rows: ClassVar[bool] = True
+    label_names: ClassVar[tuple[str, ...]] = anomaly.PLAIN_NAMES
 
     @classmethod
     def of(cls, task: Detect) -> Self:
@@ -211,7 +212,8 @@ class DetectSteps(Detect):
         steps = len(series)
         if not how.dates:
             whole = steps / VALID if tested else steps
-            return tuple(min(steps, round(share * whole)) for share in (0, *SHARES)) + (steps,)
+            places = [min(steps, round(share * whole)) for share in SHARES]
+            return (0, *places, steps)
         if not self.clock.dated or self.clock.frequency is None:
             raise UsageError(
                 "--split time:DATE,DATE needs time stamps, and the rows have none; name their "
@@ -257,20 +259,20 @@ class DetectSteps(Detect):
         return self.window
 
     def collate(self, items: Sequence[Any], generator: torch.Generator | None = None) -> Batch:
-        stacked = items.values if isinstance(items, Windows) else [each.window for each in items]
-        return self.with_targets(self.processor.collate(np.asarray(stacked)))
+        rows = items.values if isinstance(items, Windows) else [each.window for each in items]
+        return self.with_targets(self.processor.collate(cast(Any, np.asarray(rows))))
 
     # Model and judgement
 
     def merge(
-        self, examples: Sequence[Any], items: Sequence[Any], pieces: Sequence[Numbers]
+        self, examples: Sequence[Any], items: Sequence[Any], pieces: Sequence[Any]
     ) -> list[Prediction]:
         """Average the errors of the windows that each step is in."""
         windows = cast(Windows, items)
         if not len(windows):
             return self.judge(np.full(len(examples), np.nan))
         found = readings.spread(gather(examples), windows, pieces, live=self.live)
-        return self.predictions(found.astype(np.float32))
+        return self.predictions(list(found.astype(np.float32)))
 
     def merge_scores(
         self, examples: Sequence[Any], items: Sequence[Any], scores: Numbers
@@ -353,9 +355,7 @@ class DetectSteps(Detect):
         )
         return [*said, detect_words.say_point_adjusted(name, f1, guess)]
 
-    def figures(
-        self, predictions: Sequence[Prediction], examples: Sequence[Any]
-    ) -> list[Figure]:
+    def figures(self, predictions: Sequence[Prediction], examples: Sequence[Any]) -> list[Figure]:
         if not len(predictions):
             return []
         return [

@@ -13,6 +13,8 @@ from ensuite.metrics.promise import HeldOut, Threshold
 ANOMALY, NORMAL = "anomaly", "normal"
 """The two answers."""
 
+ANOMALIES = "anomalies"
+
 Marks = NDArray[np.int64]
 """(examples,), 1 for an anomaly, 0 for a normal example, -1 where that is not known."""
 
@@ -30,8 +32,8 @@ def too_few(false_alarms: float, count: int) -> str:
     """Say that a promise needs more held-out normal examples, and what can be asked for."""
     return (
         f"false_alarms={false_alarms:g} can be promised from {promise.fewest(false_alarms):,} "
-        f"held-out normal rows, and there are {count:,}; ask for {ceil(promise.lowest(count)):g} or "
-        "more"
+        f"held-out normal rows, and there are {count:,}; ask for {ceil(promise.lowest(count)):g} "
+        "or more"
     )
 
 
@@ -58,8 +60,8 @@ def require_both(truths: Marks) -> None:
     plural = {ANOMALY: "anomalies", NORMAL: "normal"}
     raise DataError(
         f"The {len(known):,} labelled rows of the test part are all {plural[one]}, so that nothing "
-        f"can be ranked: give a test part that has {plural[other]} rows too (--test FILE), or leave "
-        "the labels out (--column ignore=NAME)."
+        f"can be ranked: give a test part that has {plural[other]} rows too (--test FILE), or "
+        "leave the labels out (--column ignore=NAME)."
     )
 
 
@@ -73,20 +75,18 @@ def say_labels(truths: Marks, column: str) -> str:
     odd, good, unknown = ((truths == value).sum() for value in (1, 0, -1))
     if not column:
         return (
-            "no column of labels: every row is taken for normal and nothing is ranked; name it with "
-            "--column label=NAME"
+            "no column of labels: every row is taken for normal and nothing is ranked; name it "
+            "with --column label=NAME"
         )
     rest = f", {unknown:,} without a label and taken for normal" if unknown else ""
-    return (
-        f"{column}: {good:,} normal, {odd:,} anomalies{rest}; anomalies are never trained on"
-    )
+    return f"{column}: {good:,} normal, {odd:,} anomalies{rest}; anomalies are never trained on"
 
 
 def say_promise(false_alarms: float, count: int) -> str:
     """Say how the threshold will be set."""
     return (
-        f"false alarms on {percent(false_alarms)} of normal rows, set on {count:,} normal rows that "
-        "choose no weights"
+        f"false alarms on {percent(false_alarms)} of normal rows, set on {count:,} normal rows "
+        "that choose no weights"
     )
 
 
@@ -95,14 +95,17 @@ def say_threshold(
 ) -> str:
     """Say what the threshold promises, and what it kept on the examples."""
     said = (
-        f"{name} raises an alarm above {threshold.value:.4g}: {percent(threshold.rate)} false alarms "
-        f"expected (95 % interval {percent(threshold.low)} to {percent(threshold.high)}), from "
-        f"{held_out.count:,} held-out normal rows"
+        f"{name} raises an alarm above {threshold.value:.4g}: {percent(threshold.rate)} false "
+        f"alarms expected (95 % interval {percent(threshold.low)} to {percent(threshold.high)}), "
+        f"from {held_out.count:,} held-out normal rows"
     )
+    kinds = [
+        (alarms[truths == value], noun) for value, noun in ((0, "normal rows"), (1, ANOMALIES))
+    ]
     kept = [
-        f"{percent(float(alarms[truths == value].mean()))} of {int((truths == value).sum()):,} {noun}"
-        for value, noun in ((0, "normal rows"), (1, "anomalies"))
-        if (truths == value).any()
+        f"{percent(float(some.mean()))} of {len(some):,} {noun}"
+        for some, noun in kinds
+        if len(some)
     ]
     if kept:
         return f"{said}; on these rows {' and '.join(kept)} raise one."
@@ -115,9 +118,9 @@ def say_suspicious(count: int, held_out: int) -> str:
     """Say that what was taken for normal may not be."""
     which = "1 has a score" if count == 1 else f"{count:,} have scores"
     return (
-        f"Of the {held_out:,} held-out rows that are taken for normal {which} far above the others: "
-        "the training data may hold anomalies that are not marked. They raise the threshold; mark "
-        "them, or take them out."
+        f"Of the {held_out:,} held-out rows that are taken for normal {which} far above the "
+        "others: the training data may hold anomalies that are not marked. They raise the "
+        "threshold; mark them, or take them out."
     )
 
 
@@ -125,7 +128,9 @@ def say_one_kind(truths: Marks) -> list[str]:
     """Say why some metrics are not known, where the labels are all the same."""
     known = truths[truths >= 0]
     if not len(known):
-        return ["No row has a label: scores and alarms are told, and how good they are is not known."]
+        return [
+            "No row has a label: scores and alarms are told, and how good they are is not known."
+        ]
     if len(np.unique(known)) == 2:
         return []
     kinds = ("normal", "anomalies") if not known[0] else ("anomalies", "normal rows")
@@ -138,6 +143,6 @@ def say_one_kind(truths: Marks) -> list[str]:
 def say_point_adjusted(name: str, f1: float, guess: float) -> str:
     """Say the point-adjusted F1 beside that of a random detector, without which it misleads."""
     return (
-        f"The point-adjusted F1 of {name} is {f1:.3f}; as many alarms at random are expected to have "
-        f"{guess:.3f}."
+        f"The point-adjusted F1 of {name} is {f1:.3f}; as many alarms at random are expected to "
+        f"have {guess:.3f}."
     )

@@ -8,11 +8,11 @@ from ensuite.core.table import Table
 from ensuite.data import columns
 from ensuite.data.labels import is_list, to_cells
 
-NAMES = (
-    "anomaly", "is_anomaly", "anomalous", "outlier", "is_outlier", "label", "class", "fraud", "y",
-    "target",
-)  # fmt: skip
-"""Usual names of the column that tells anomalies."""
+PLAIN_NAMES = ("anomaly", "is_anomaly", "anomalous", "outlier", "is_outlier", "label")
+"""Usual names of the column that tells anomalies, beside the values of a series too."""
+
+NAMES = (*PLAIN_NAMES, "class", "fraud", "y", "target")
+"""Usual names of that column beside the numbers of a row."""
 
 USUAL = ("0", "normal", "false", "no")
 """What a normal row is usually marked by."""
@@ -24,17 +24,20 @@ SHOWN = 6
 """Marks that a message shows."""
 
 
-def find(table: Table, given: Mapping[str, str], known: str = "") -> str | None:
+def find(
+    table: Table, given: Mapping[str, str], known: str = "", names: Sequence[str] = NAMES
+) -> str | None:
     """Return the column that marks anomalies, or None where there is none.
 
     Args:
         table: A file's columns.
         given: Column by role, where the user names them.
         known: The column of the training file.
+        names: Its usual names.
     """
     if "label" not in given and known in table.columns:
         return known
-    column = columns.find(table, "label", NAMES, given)
+    column = columns.find(table, "label", names, given)
     if column is None or "label" in given:
         return column
     cells = to_cells(table, column)
