@@ -184,6 +184,31 @@ TASKS: dict[str, Row] = {
         reads=("row", "image", "values"),
         baselines=("ensuite.baselines.principal:Principal",),
     ),
+    "denoise": Row(
+        target="ensuite.tasks.denoise:Denoise",
+        caption="denoising autoencoder: a row, image or series without its noise",
+        traits=("codes",),
+        reads=("row", "image", "values"),
+        baselines=(
+            "ensuite.baselines.denoise:Identity",
+            "ensuite.baselines.denoise:MedianFilter",
+            "ensuite.baselines.denoise:Projection",
+        ),
+    ),
+    "detect": Row(
+        # From the module that has both kinds, so that a run of either can be opened.
+        target="ensuite.tasks.detect_steps:Detect",
+        caption="anomaly detection: rows, series or steps unlike the normal ones",
+        traits=("codes",),
+        reads=("row", "image", "values"),
+        baselines=(
+            "ensuite.baselines.detect:Residual",
+            "ensuite.baselines.detect:IsolationForest",
+            "ensuite.baselines.detect:Position",
+            "ensuite.baselines.detect:Random",
+            "ensuite.baselines.detect:Constant",
+        ),
+    ),
 }
 
 ELSEWHERE: dict[str, str] = {
@@ -215,6 +240,10 @@ ELSEWHERE: dict[str, str] = {
     "dimensionality-reduction": "reduce",
     "dimension-reduction": "reduce",
     "autoencoding": "reduce",
+    "denoising": "denoise",
+    "anomaly-detection": "detect",
+    "outlier-detection": "detect",
+    "novelty-detection": "detect",
     "translation": "translate",
     "summarization": "translate",
     "text2text-generation": "translate",

@@ -130,7 +130,21 @@ def waves() -> list[dict[str, Any]]:
     ]
 
 
+def noisy_and_clean() -> list[dict[str, Any]]:
+    """Return rows on a curve, the noisy numbers beside the clean ones."""
+    return [
+        {name: number + 0.01 * n for name, number in row.items()}
+        | {f"clean_{place}": number for place, number in enumerate(row.values())}
+        for n, row in enumerate(on_a_curve())
+    ]
+
+
+def pictures_alone() -> list[dict[str, Any]]:
+    return [{"image": row["image"]} for row in pictures()]
+
+
 SMALL = {"horizon": 2, "season": 2}
+FAINT = {"strength": 0.001}
 
 CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]] = {
     "classify-text": ("classify", texts, {}),
@@ -183,6 +197,15 @@ CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]]
     "reduce-binary": ("reduce", on_a_curve, {"criterion": "binary", "scale": "minmax"}),
     "reduce-image": ("reduce", pictures, {}),
     "reduce-series": ("reduce", waves, {}),
+    "denoise-row": ("denoise", on_a_curve, FAINT),
+    "denoise-image": ("denoise", pictures, FAINT | {"noise": "salt-and-pepper"}),
+    "denoise-series": ("denoise", waves, FAINT | {"noise": "sensors"}),
+    "denoise-pairs": ("denoise", noisy_and_clean, {}),
+    "detect-row": ("detect", on_a_curve, {}),
+    "detect-image": ("detect", pictures_alone, {}),
+    "detect-series": ("detect", waves, {}),
+    "detect-steps": ("detect", lambda: steps("a", "b"), {"window": 6, "stride": 2}),
+    "detect-live": ("detect", lambda: steps("y"), {"window": 6, "live": True}),
 }
 """Eight rows for each task and kind of input; a new task adds its own."""
 
