@@ -100,6 +100,11 @@ def refrains() -> list[dict[str, Any]]:
     return [{"text": "ab" * 100} for _ in range(8)]
 
 
+def couples() -> list[dict[str, Any]]:
+    """Return texts of two lines, in which each word tells all others of its text."""
+    return [{"text": "\n".join([f"{letter} {letter} {letter}"] * 2)} for letter in "abcdefgh"]
+
+
 def steps(*columns: str, future: bool = False) -> list[dict[str, Any]]:
     """Return a series of which eight windows read four steps and forecast the next two."""
     levels = np.sin(np.pi / 2 * (np.arange(13)[:, None] + np.arange(len(columns))))
@@ -144,6 +149,13 @@ CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]]
     "regress-row": ("regress", lambda: numbered(rows, "target"), {}),
     "regress-several": ("regress", lambda: numbered(texts, "target_1", "target_2"), {}),
     "generate": ("generate", refrains, {"unit": "characters", "chunk": 256}),
+    "fill": ("fill", couples, {"unit": "words", "min_frequency": 1}),
+    "fill-long-texts": ("fill", couples, {"unit": "words", "min_frequency": 1, "window": 8}),
+    "fill-pairs": (
+        "fill",
+        couples,
+        {"unit": "words", "min_frequency": 1, "next_sentence": True, "whole_words": True},
+    ),
     "forecast": ("forecast", lambda: steps("y"), SMALL),
     "forecast-columns": ("forecast", lambda: steps("a", "b"), SMALL | {"per_column": False}),
     "forecast-positions": (
