@@ -100,6 +100,21 @@ def refrains() -> list[dict[str, Any]]:
     return [{"text": "ab" * 100} for _ in range(8)]
 
 
+def couples() -> list[dict[str, Any]]:
+    """Return texts of two lines, in which each word tells all others of its text."""
+    return [{"text": "\n".join([f"{letter} {letter} {letter}"] * 2)} for letter in "abcdefgh"]
+
+
+def asked() -> list[dict[str, Any]]:
+    """Return questions about eight contexts: the word after the one that is asked for, or none."""
+    rows = []
+    for number, letter in enumerate("abcdefgh"):
+        context = f"x {letter} y z {letter}{letter} w"
+        answer = f"{letter} y" if number % 4 else []
+        rows.append({"context": context, "question": f"{letter}?", "answers": answer})
+    return rows
+
+
 def steps(*columns: str, future: bool = False) -> list[dict[str, Any]]:
     """Return a series of which eight windows read four steps and forecast the next two."""
     levels = np.sin(np.pi / 2 * (np.arange(13)[:, None] + np.arange(len(columns))))
@@ -175,6 +190,19 @@ CASES: dict[str, tuple[str, Callable[[], list[dict[str, Any]]], dict[str, Any]]]
     "regress-row": ("regress", lambda: numbered(rows, "target"), {}),
     "regress-several": ("regress", lambda: numbered(texts, "target_1", "target_2"), {}),
     "generate": ("generate", refrains, {"unit": "characters", "chunk": 256}),
+    "answer": ("answer", asked, {"unit": "words", "min_frequency": 1}),
+    "answer-long": (
+        "answer",
+        asked,
+        {"unit": "words", "min_frequency": 1, "window": 10, "overlap": 3, "order": "context"},
+    ),
+    "fill": ("fill", couples, {"unit": "words", "min_frequency": 1}),
+    "fill-long-texts": ("fill", couples, {"unit": "words", "min_frequency": 1, "window": 8}),
+    "fill-pairs": (
+        "fill",
+        couples,
+        {"unit": "words", "min_frequency": 1, "next_sentence": True, "whole_words": True},
+    ),
     "forecast": ("forecast", lambda: steps("y"), SMALL),
     "forecast-columns": ("forecast", lambda: steps("a", "b"), SMALL | {"per_column": False}),
     "forecast-positions": (

@@ -49,10 +49,15 @@ class Backbone(nn.Module, ABC):
     Attributes:
         width: Size of the summary in its states.
         context: How many positions it can read; None: any number.
+        norm_epsilon: Epsilon of its layer norms, for a head that has one too.
+        head_bias: Whether the layers before the output projection of a head have biases, which
+            some published models leave out.
     """
 
     width: int
     context: int | None = None
+    norm_epsilon: float = 1e-5
+    head_bias: bool = True
 
     @property
     def sequence_width(self) -> int:

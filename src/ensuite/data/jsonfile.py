@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ensuite.core.errors import DataError
+from ensuite.data import squad
 from ensuite.data.delimited import Parsed, lines
 from ensuite.data.memory import from_memory
 
@@ -20,7 +21,7 @@ HUGE = _Huge()
 
 
 def parse_json(text: str, name: str) -> Parsed:
-    """Return the columns of an array of objects, or of an object of equally long arrays."""
+    """Return the columns of an array of objects, of an object of equally long arrays, or SQuAD."""
     try:
         value = json.loads(text, parse_int=_integer)
     except json.JSONDecodeError as error:
@@ -28,6 +29,8 @@ def parse_json(text: str, name: str) -> Parsed:
             note = "it is one JSON object a line"
             return parse_json_lines(text, name)._replace(notes=(note,))
         raise DataError(f"{name} is not JSON: line {error.lineno}, {error.msg}.") from None
+    if squad.is_squad(value):
+        return to_columns(squad.flatten(value, name), name)
     if isinstance(value, dict) and all(isinstance(column, list) for column in value.values()):
         for key, column in value.items():
             for number, cell in enumerate(column, 1):

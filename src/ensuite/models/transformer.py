@@ -48,7 +48,8 @@ class TransformerOptions(BackboneOptions):
             per distance added to the attention scores; none: the order of positions is not seen.
         longest: Largest number of positions a sequence may have with positions=learned.
         norm: Layer norm before each sublayer (pre) or after each residual sum (post).
-        tied: Whether the decoder's input embedding is also the output projection (weight tying).
+        tied: Whether the input embedding of the decoder, or where there is none of the encoder, is
+            also the output projection of a task that predicts tokens (weight tying).
         dropout: Dropout rate of the inputs, of each sublayer's output, of the hidden layers of the
             feed-forward networks and of the attention weights.
 
@@ -98,13 +99,17 @@ class Transformer(Backbone):
     def __init__(self, options: TransformerOptions, inputs: Inputs) -> None:
         super().__init__()
         self.options, self.width = options, options.width
-        (self.field,) = (name for name in inputs if name != DECODER)
+        self.field, *beside = (name for name in inputs if name != DECODER)
         self.encoder = Reader(options, inputs[self.field])
+        self.beside = nn.ModuleDict(
+            {name: input_layer(inputs[name], options.width) for name in beside}
+        )
         self.decoder = Reader(options, inputs[DECODER], memory=True) if DECODER in inputs else None
 
     @property
     def token_embedding(self) -> Embedding | None:
-        return cast(Embedding, self.decoder.embed) if self.decoder and self.options.tied else None
+        embedding = (self.decoder or self.encoder).embed
+        return embedding if self.options.tied and isinstance(embedding, Embedding) else None
 
     def forward(self, batch: Batch) -> States:
         """Return one state per position: of the decoder if there is one, else of the encoder."""
@@ -126,7 +131,8 @@ class Transformer(Backbone):
         if mask is None:
             mask = torch.ones(inputs.shape[:2], dtype=torch.bool, device=inputs.device)
         places = (mask.cumsum(1) - 1).clamp(min=0)
-        return self.encoder(inputs, places, mask[:, None, None])[0], mask
+        added = [embed(batch.inputs[name]) for name, embed in self.beside.items()]
+        return self.encoder(inputs, places, mask[:, None, None], added=added)[0], mask
 
     def begin(self, batch: Batch) -> Carry:
         """Encode the source, and return a carry with empty key-value caches for the decoder.
@@ -226,6 +232,7 @@ class Reader(nn.Module):
         mask: Bool[Tensor, "#batch 1 #time key"] | None,
         memory: Sequence[Seen] | None = None,
         past: Sequence[Past] | None = None,
+        added: Sequence[Tensor] = (),
     ) -> tuple[Float[Tensor, "batch time width"], list[Past], Tensor | None]:
         """Return the outputs, the key-value cache of each block, and the last block's queries.
 
@@ -237,8 +244,9 @@ class Reader(nn.Module):
             mask: True where a query (row) may attend to a key (column). None: everywhere.
             memory: For each block, the keys and values of the encoder's output.
             past: For each block, the cache of all earlier positions, whose places count from 0.
+            added: (batch, time, width) each, vectors of further fields such as segments.
         """
-        hidden, bias, asked = self.start(inputs, places), None, None
+        hidden, bias, asked = self.start(inputs, places, added), None, None
         grown: list[Past] = []
         if self.distances is not None:
             keys = places
@@ -256,9 +264,12 @@ class Reader(nn.Module):
         self,
         inputs: Int[Tensor, "batch time"] | Float[Tensor, "batch time features"],
         places: Places,
+        added: Sequence[Tensor] = (),
     ) -> Float[Tensor, "batch time width"]:
         """Return the input vectors of the first block: embeddings plus positional encoding."""
         hidden = self.embed(inputs)
+        for each in added:
+            hidden = hidden + each
         if isinstance(self.embed, Embedding):  # Vaswani et al., section 3.4
             hidden = hidden * self.options.width**0.5
         if self.options.positions == "sinusoidal":

@@ -23,6 +23,12 @@ NAMES = ("[PAD]", "[UNK]", "[SEP]")
 LEARNED = Special(pad=0, unknown=1, start=2, end=2, separator=2)
 """What they are for: a separator also stands before and after a text that is written."""
 
+FRAMED_NAMES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+"""The special tokens of a learned tokenizer that frames texts as BERT does."""
+
+FRAMED = Special(pad=0, unknown=1, cls=2, separator=3, mask=4)
+"""What they are for."""
+
 CHARACTER = "(?m)."
 """Pattern of one character in Oniguruma's syntax, in which ``.`` matches a line end too."""
 
@@ -55,6 +61,8 @@ class Recipe(NamedTuple):
         spaced: Whether ids give the text back to the letter: a word includes the space before it.
         byte_fallback: Whether a character that was not learned is spelled in the bytes of its
             UTF-8, where a token is a character.
+        framed: Whether texts are framed as BERT does, [CLS] A [SEP] and [CLS] A [SEP] B [SEP], and
+            a token can be masked.
     """
 
     unit: Unit
@@ -63,6 +71,12 @@ class Recipe(NamedTuple):
     lowercase: bool = False
     spaced: bool = False
     byte_fallback: bool = False
+    framed: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The special tokens, in the order of their ids."""
+        return FRAMED_NAMES if self.framed else NAMES
 
 
 def choose_unit(raws: Sequence[str | tuple[str, ...]]) -> Literal["words", "characters"]:
@@ -80,7 +94,8 @@ def count_words(raw: Any) -> int:
 def learn_tokenizer(recipe: Recipe, texts: Sequence[Any]) -> str:
     """Learn a vocabulary from texts and return the tokenizer as JSON.
 
-    [PAD] is 0, [UNK] is 1, and [SEP], 2, stands between two texts. What was learned from the same
+    [PAD] is 0, [UNK] is 1, and [SEP], 2, stands between two texts, unless the recipe says that
+    texts are framed. What was learned from the same
     texts before, in this process or in one whose cache is still there, is not learned again.
     """
     key = cache.digest((VERSION, *map(str, recipe)), texts)
@@ -93,8 +108,12 @@ def _learn(recipe: Recipe, texts: Sequence[Any]) -> str:
     tokenizer = _learn_pieces(recipe, texts) if recipe.unit == "pieces" else _learn_whole(
         recipe, texts
     )  # fmt: skip
+    single, pair = "$A", "$A [SEP] $B"
+    if recipe.framed:
+        single, pair = "[CLS] $A [SEP]", "[CLS] $A [SEP] $B:1 [SEP]:1"
+    ids = [(name, recipe.names.index(name)) for name in ("[CLS]", "[SEP]") if name in pair]
     tokenizer.post_processor = frame.TemplateProcessing(
-        single="$A", pair="$A [SEP] $B", special_tokens=[("[SEP]", NAMES.index("[SEP]"))]
+        single=single, pair=pair, special_tokens=ids
     )
     return str(tokenizer.to_str())
 
@@ -111,7 +130,7 @@ def _learn_pieces(recipe: Recipe, texts: Sequence[Any]) -> "Tokenizer":
     trainer = trainers.BpeTrainer(
         vocab_size=recipe.vocabulary_size,
         initial_alphabet=cut.ByteLevel.alphabet(),
-        special_tokens=list(NAMES),
+        special_tokens=list(recipe.names),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_sample(texts), trainer)
@@ -135,11 +154,11 @@ def _learn_whole(recipe: Recipe, texts: Sequence[Any]) -> "Tokenizer":
     trainer: Any = trainers.WordLevelTrainer(
         vocab_size=recipe.vocabulary_size,
         min_frequency=recipe.min_frequency if words else 1,
-        special_tokens=list(NAMES),
+        special_tokens=list(recipe.names),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_sample(texts), trainer)
-    return tokenizer if words or not recipe.byte_fallback else _with_bytes(tokenizer)
+    return tokenizer if words or not recipe.byte_fallback else _with_bytes(tokenizer, recipe)
 
 
 def _normalizer(recipe: Recipe) -> Any:
@@ -150,7 +169,7 @@ def _normalizer(recipe: Recipe) -> Any:
     return normalizers.Sequence(steps)
 
 
-def _with_bytes(characters: "Tokenizer") -> "Tokenizer":
+def _with_bytes(characters: "Tokenizer", recipe: Recipe) -> "Tokenizer":
     """Add the 256 bytes, which spell every character that was not learned; other ids stay."""
     from tokenizers import Tokenizer, decoders, models
 
@@ -161,7 +180,7 @@ def _with_bytes(characters: "Tokenizer") -> "Tokenizer":
     tokenizer.normalizer = characters.normalizer
     tokenizer.pre_tokenizer = characters.pre_tokenizer
     tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
-    tokenizer.add_special_tokens(list(NAMES))
+    tokenizer.add_special_tokens(list(recipe.names))
     return tokenizer
 
 
