@@ -89,6 +89,39 @@ def test_its_run_needs_neither_the_language_model_nor_the_template(
         again.generate("so")
 
 
+def test_it_answers_with_what_the_language_model_writes(
+    language: Path, problem: Problem, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    candidate = opened(language, problem, ",answer=generate")
+    callback = Callback()
+    callback.say = said.append  # type: ignore[method-assign]
+    predictor = candidate.fit(
+        problem, budget=Budget.parse("1steps"), seed=0, folder=tmp_path, callback=callback
+    ).predictor
+    texts = [f"so {word}" for word in WORDS]
+    assert [each.label for each in predictor.predict(texts)] == list(WORDS.values())
+    assert said[0].startswith("answers      100.0% of 4 validation answers name a choice")
+    predictor.save("saved")
+    again = ensuite.load("saved")
+    assert again.model.answer == "generate"
+    assert again.predict(texts) == predictor.predict(texts)
+
+
+def test_an_answer_that_names_no_choice_is_not_well_formed(
+    language: Path, problem: Problem
+) -> None:
+    model = fitted(opened(language, problem, ",answer=generate"), problem).model
+    Path("template.txt").write_text("{text} so", encoding="utf-8")
+    unclear = fitted(opened(language, problem, ",answer=generate"), problem).model
+    examples = [Example("so fine", "positive")]
+    names = problem.task.choices
+    assert model.answers(problem.task, examples) == [names.index("positive")]
+    assert unclear.answers(problem.task, examples) == [None]
+    (answer,) = unclear.predict(problem.task, examples)
+    assert set(answer.probabilities) == {0.5}
+
+
 def test_shots_are_drawn_by_the_seed(language: Path, problem: Problem) -> None:
     candidate = opened(language, problem, ",shots=3")
     assert candidate.seeded
@@ -120,7 +153,11 @@ def test_it_competes(language: Path) -> None:
         (":template=nowhere.txt", r"template=nowhere\.txt: it cannot be read"),
         (":template=template.txt,shots=many", "shots=many: give a number from 0 to 32"),
         (":template=template.txt,shots=33", "shots=33: give a number from 0 to 32"),
-        (":template=template.txt,width=3", "has no option width; it has template and shots"),
+        (":template=template.txt,answer=yes", "answer=yes: choose one of likelihood, generate"),
+        (
+            ":template=template.txt,width=3",
+            "has no option width; it has template, shots and answer",
+        ),
     ],
 )
 def test_what_is_typed_wrong_is_told(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, NamedTuple, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self, get_args
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from ensuite.core.task import Task, rank
 from ensuite.network import Network
 from ensuite.predictor import WEIGHTS, Predictor
 from ensuite.problem import Problem, verify
-from ensuite.prompting import PromptedModel, Template, solved
+from ensuite.prompting import Answer, PromptedModel, Template, solved
 from ensuite.start import (
     Start,
     checkpoint_fingerprint,
@@ -46,8 +46,11 @@ from ensuite.training.training import Training
 
 METRICS = "metrics.jsonl"
 
-INIT_FROM, TEMPLATE, SHOTS = "init_from", "template", "shots"
+INIT_FROM, TEMPLATE, SHOTS, ANSWER = "init_from", "template", "shots", "answer"
 """What may stand among the options of a model, beside those of its backbone."""
+
+MOST_ASKED = 200
+"""Validation examples by which the share of well-formed answers is told."""
 
 CPU = torch.device("cpu")
 
@@ -324,12 +327,14 @@ class Prompted:
         language: A run of ``generate``.
         template: The prompt of one example.
         shots: How many training rows stand solved before each prompt, drawn by the seed.
+        answer: Whether the likelihood of each choice decides, or what the model writes.
     """
 
     name: str
     language: Predictor
     template: Template
     shots: int = 0
+    answer: Answer = "likelihood"
     kind: Kind = "prompted"
 
     @property
@@ -344,16 +349,16 @@ class Prompted:
     def open(
         cls, spec: str, folder: Path, given: Mapping[str, str], problem: Problem, device: str
     ) -> Self:
-        """Open what "FOLDER:template=FILE,shots=K" names.
+        """Open what "FOLDER:template=FILE,shots=K,answer=generate" names.
 
         Raises:
             RunError: If the folder is no whole run.
             UsageError: If it is no language model, an option is wrong, or the task has no choices.
         """
-        if unknown := given.keys() - {TEMPLATE, SHOTS}:
+        if unknown := given.keys() - {TEMPLATE, SHOTS, ANSWER}:
             raise UsageError(
                 f"{spec}: a prompted language model has no option {', '.join(sorted(unknown))}; "
-                f"it has {TEMPLATE} and {SHOTS}."
+                f"it has {TEMPLATE}, {SHOTS} and {ANSWER}."
             )
         language = Predictor.load(folder, device=device)
         if not isinstance(language.task, Generate):
@@ -365,7 +370,8 @@ class Prompted:
             raise UsageError(f"{spec}: {problem.name} has no fixed choices to ask a model for.")
         problem.task.from_choices(np.zeros((1, len(problem.task.choices))))
         template = Template.read(Path(given[TEMPLATE]))
-        return cls(spec, language, template, parse_shots(given.get(SHOTS, "0"), problem))
+        shots = parse_shots(given.get(SHOTS, "0"), problem)
+        return cls(spec, language, template, shots, parse_answer(given.get(ANSWER, "likelihood")))
 
     def describe(self) -> dict[str, Any]:
         assert self.language.folder is not None, "it was loaded"
@@ -374,6 +380,7 @@ class Prompted:
             "weights": file_hash(self.language.folder / WEIGHTS),
             "template": self.template.text,
             "shots": self.shots,
+            "answer": self.answer,
         }
 
     def fit(
@@ -384,7 +391,14 @@ class Prompted:
         drawn = np.random.default_rng(seed).choice(len(train), self.shots, replace=False)
         beginning = solved(self.template, problem.task, [train[number] for number in drawn])
         language, fitted = self.language.task, self.language.fitted
-        model = PromptedModel(language, fitted, self.template, beginning)
+        model = PromptedModel(language, fitted, self.template, beginning, self.answer)
+        if self.answer == "generate" and problem.parts["valid"]:
+            answers = model.answers(problem.task, problem.parts["valid"][:MOST_ASKED])
+            formed = sum(answer is not None for answer in answers) / len(answers)
+            callback.say(
+                f"answers      {formed:.1%} of {len(answers)} validation answers name a choice; an "
+                f"answer that names none counts for each alike ({self.name})"
+            )
         return Fitted(calibrated(self.name, problem, problem.task, model))
 
 
@@ -398,6 +412,18 @@ def parse_shots(text: str, problem: Problem) -> int:
     if not text.isdecimal() or int(text) > rows:
         raise UsageError(f"{SHOTS}={text}: give a number from 0 to {rows:,}, the training rows.")
     return int(text)
+
+
+def parse_answer(text: str) -> Answer:
+    """Return how a prompted model answers.
+
+    Raises:
+        UsageError: If the text is none of the ways.
+    """
+    for known in get_args(Answer):
+        if text == known:
+            return known  # type: ignore[no-any-return]  # get_args knows no types
+    raise UsageError(f"{ANSWER}={text}: choose one of {', '.join(get_args(Answer))}.")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,10 @@ from ensuite.tasks.generate import Generate
 TASK, RUN = "task.json", "run.json"
 
 TOKENIZERS = "*tokenizer.json"
-"""The files of a run folder that its task keeps beside ``task.json``."""
+"""The tokenizers of a run folder, which its task keeps beside ``task.json``."""
+
+TEMPLATES = "*template.jinja"
+"""The chat template of a run folder, kept in the same way."""
 
 OURS = "ensuite"
 """The key of ``config.json`` under which our part stands; beside it, what a family publishes."""
@@ -147,11 +150,11 @@ class Predictor:
         """
         return self.fitted.embed(self.task, self.task.ask(raw), pool=pool)
 
-    def generate(self, prompt: str = "", **options: Any) -> str:
+    def generate(self, prompt: str | Sequence[int] = "", **options: Any) -> str:
         """Return a continuation of a prompt by a language model, without the prompt.
 
         Args:
-            prompt: The text to continue; empty for the beginning of a text.
+            prompt: The text to continue, empty for the beginning of a text; or its tokens.
             options: As in :class:`~ensuite.decoding.sampling.Sampling`: ``temperature``,
                 ``top_k``, ``top_p``, ``min_p``, ``repetition_penalty``, ``max_new_tokens``,
                 ``stop``, ``beam`` and ``seed``.
@@ -162,24 +165,54 @@ class Predictor:
         """
         return "".join(self.stream(prompt, **options))
 
-    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
+    def stream(self, prompt: str | Sequence[int] = "", **options: Any) -> Iterator[str]:
         """Yield the text that ``generate`` returns piece by piece, as it is written."""
         return (piece for _, piece in self.write([prompt], **options))
 
-    def write(self, prompts: Sequence[str], **options: Any) -> Iterator[tuple[int, str]]:
+    def write(
+        self, prompts: Sequence[str | Sequence[int]], **options: Any
+    ) -> Iterator[tuple[int, str]]:
         """Continue several prompts at once; yield (number of the prompt, piece of its text).
 
         The continuation of a prompt does not depend on the other prompts.
+        """
+        task = self.language
+        require_seed(options.get("seed", 0))
+        check_typed(list(prompts))
+        model = self.fitted.language_model
+        return task.write(model, prompts, Sampling(**options), self.fitted.context)
+
+    def chat(self, messages: Sequence[Mapping[str, str]], **options: Any) -> str:
+        """Return the assistant's answer to the last message of a conversation.
+
+        Args:
+            messages: Such as ``[{"role": "user", "content": "Hello"}]``. A system message may come
+                first; then user and assistant take turns, and the user is the last.
+            options: As for :meth:`generate`.
+
+        Raises:
+            DataError: If the roles are not in order.
+            UsageError: If the model has no chat template, or an option has no such value.
+        """
+        check_typed(list(messages))
+        prompt, stops = self.language.converse(messages)
+        more = options.pop("stop", ())
+        stops = (*stops, *([more] if isinstance(more, str) else more))
+        return self.generate(prompt, stop=stops, **options).strip()
+
+    @property
+    def language(self) -> Generate:
+        """The task, where it is to continue texts.
+
+        Raises:
+            UsageError: If it is another.
         """
         if not isinstance(self.task, Generate):
             raise UsageError(
                 f"{self.name} was trained to {self.task_name}, not to go on with texts; "
                 "`ensuite train generate` makes a model that does."
             )
-        require_seed(options.get("seed", 0))
-        check_typed(list(prompts))
-        model = self.fitted.language_model
-        return self.task.write(model, prompts, Sampling(**options), self.fitted.context)
+        return self.task
 
     @property
     def parameters(self) -> int:
@@ -211,7 +244,8 @@ class Predictor:
         """
         folder = find_run(Path(path))
         config, described = read_json(folder / CONFIG), read_json(folder / TASK)
-        files = {p.name: p.read_text(encoding="utf-8") for p in folder.glob(TOKENIZERS)}
+        beside = (*folder.glob(TOKENIZERS), *folder.glob(TEMPLATES))
+        files = {path.name: path.read_text(encoding="utf-8") for path in beside}
         try:
             config, name = config[OURS], described["task"]
             task = from_json(type(problem.find_task(name)), described["options"], files)
@@ -272,7 +306,8 @@ def load_prompted(
     """Open a language model with its template."""
     language = from_json(Generate, config["language"])
     fitted = load_fitted(folder, config["language_model"], "generate", language)
-    return PromptedModel(language, fitted, Template(config["template"]), config["beginning"])
+    template, answer = Template(config["template"]), config.get("answer", "likelihood")
+    return PromptedModel(language, fitted, template, config["beginning"], answer)
 
 
 LOADERS: dict[str, Loader] = {

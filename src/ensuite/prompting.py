@@ -1,18 +1,21 @@
 """Prompting: a language model that is asked for one of the choices of a task by a template."""
 
+import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ensuite.core.errors import UsageError
 from ensuite.core.fitted import FittedModel
 from ensuite.core.options import to_json
 from ensuite.core.task import Task
 from ensuite.decoding.likelihood import log_likelihoods
+from ensuite.decoding.sampling import Sampling
 from ensuite.tasks.generate import Generate
 
 BETWEEN = "\n\n"
@@ -20,6 +23,12 @@ BETWEEN = "\n\n"
 
 NATS_PER_BYTE = 8 * np.log(2)
 """What each byte costs that no token of the vocabulary stands for: as in ``generate``, 8 bits."""
+
+Answer = Literal["likelihood", "generate"]
+"""How a language model is asked: how likely each choice is, or what it writes by itself."""
+
+SURE = 0.9
+"""Probability of a choice that was written; the others share the rest. Calibration corrects it."""
 
 
 @dataclass(frozen=True)
@@ -104,22 +113,29 @@ def solved(template: Template, task: Task[Any, Any, Any], examples: Sequence[Any
 
 
 class PromptedModel(FittedModel):
-    """A language model that scores each choice of a task as the answer to a prompt.
+    """A language model that answers a prompt with one of the choices of a task.
 
     Args:
         language: The task ``generate`` of the model, prepared.
         fitted: The language model.
         template: The prompt of one example.
         beginning: Solved examples that stand before each prompt; may be empty.
+        answer: likelihood: the choice that is most likely after the prompt; generate: the choice
+            that the model writes, greedily.
     """
 
     kind = "prompted"
 
     def __init__(
-        self, language: Generate, fitted: FittedModel, template: Template, beginning: str = ""
+        self,
+        language: Generate,
+        fitted: FittedModel,
+        template: Template,
+        beginning: str = "",
+        answer: Answer = "likelihood",
     ) -> None:
         self.language, self.fitted = language, fitted
-        self.template, self.beginning = template, beginning
+        self.template, self.beginning, self.answer = template, beginning, answer
 
     @property
     def parameters(self) -> int:
@@ -134,24 +150,72 @@ class PromptedModel(FittedModel):
         return self
 
     def predict(self, task: Task[Any, Any, Any], examples: Sequence[Any]) -> list[Any]:
-        """Return a prediction from the likelihood of each of ``task.choices`` after the prompt.
+        """Return a prediction for each example.
+
+        An answer that names none of the choices tells nothing: all are equally likely.
 
         Raises:
             UsageError: If a prompt is longer than the language model can read.
         """
+        if self.answer == "likelihood":
+            return task.from_choices(self.scores(task, examples))
+        count = len(task.choices)
+        scores = np.full((len(examples), count), -np.log(count))
+        for row, chosen in enumerate(self.answers(task, examples)):
+            if chosen is not None:
+                scores[row] = np.log((1 - SURE) / max(1, count - 1))
+                scores[row, chosen] = np.log(SURE)
+        return task.from_choices(scores)
+
+    def scores(self, task: Task[Any, Any, Any], examples: Sequence[Any]) -> NDArray[np.float64]:
+        """Return the log probability of each choice after each prompt, (examples, choices)."""
         spelled = self.language.writing.spell([self.template.gap + each for each in task.choices])
         rows = [each if each.ndim == 2 else np.stack([each, 0 * each], axis=1) for each in spelled]
         choices = [each[:, 0].tolist() for each in rows]
+        prompts = self.prompts(task, examples, max(map(len, choices)))
+        scores = log_likelihoods(self.fitted.language_model, prompts, choices)
+        untold = np.array([each[:, 1].sum() for each in rows])  # bytes that the ids leave open
+        likely: NDArray[np.float64] = scores - NATS_PER_BYTE * untold
+        return likely
+
+    def answers(self, task: Task[Any, Any, Any], examples: Sequence[Any]) -> list[int | None]:
+        """Let the model write; return the number of the choice that each answer begins with.
+
+        Upper and lower case make no difference. None: the answer begins with no choice, so it is
+        not well formed.
+        """
+        texts = [self.template.gap + each for each in task.choices]
+        longest = int(self.language.writing.encode(texts).lengths.max()) + 1  # where a word ends
+        prompts = self.prompts(task, examples, longest)
+        written = [""] * len(prompts)
+        sampling = Sampling(temperature=0, max_new_tokens=longest)
+        for row, piece in self.language.write(
+            self.fitted.language_model, prompts, sampling, self.context
+        ):
+            written[row] += piece
+        return [named_choice(text, task.choices) for text in written]
+
+    def prompts(
+        self, task: Task[Any, Any, Any], examples: Sequence[Any], answer: int
+    ) -> list[list[int]]:
+        """Return the tokens of each prompt, after the solved examples.
+
+        Args:
+            task: Asked for its choices.
+            examples: To be answered.
+            answer: Tokens of the longest answer.
+
+        Raises:
+            UsageError: If a prompt with its answer is longer than the language model can read.
+        """
         prompts = [self.prompt(task, example) for example in examples]
-        longest = max(map(len, prompts), default=0) + max(map(len, choices)) - 1
+        longest = max(map(len, prompts), default=0) + answer - 1
         if self.context is not None and longest > self.context:
             raise UsageError(
                 f"A prompt with its answer has {longest:,} tokens, and the language model reads "
                 f"{self.context:,} at most; shorten {self.template.place}, or give fewer shots."
             )
-        scores = log_likelihoods(self.fitted.language_model, prompts, choices)
-        untold = np.array([each[:, 1].sum() for each in rows])  # bytes that the ids leave open
-        return task.from_choices(scores - NATS_PER_BYTE * untold)
+        return prompts
 
     def prompt(self, task: Task[Any, Any, Any], example: Any) -> list[int]:
         """Return the tokens of the prompt of an example, after the solved examples."""
@@ -167,4 +231,19 @@ class PromptedModel(FittedModel):
             "language": to_json(self.language),
             "template": self.template.text,
             "beginning": self.beginning,
+            "answer": self.answer,
         }
+
+
+def named_choice(text: str, choices: Sequence[str]) -> int | None:
+    """Return the number of the choice that a text begins with; None if it begins with none.
+
+    >>> [named_choice(text, ["good", "good film"]) for text in (" Good film.", "good", "goodness")]
+    [1, 0, None]
+    """
+    found = None
+    for number, choice in enumerate(choices):
+        longer = found is None or len(choice) > len(choices[found])
+        if longer and re.match(rf"\s*{re.escape(choice)}(?!\w)", text, re.IGNORECASE):
+            found = number
+    return found

@@ -301,7 +301,7 @@ def test_bfloat16_trains_and_keeps_weights_and_losses_in_float32(make):
 # On disk
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "muon"])
 @pytest.mark.parametrize("updates", range(1, 12))
 def test_resuming_at_any_update_changes_nothing(tmp_path, optimizer, updates):
     whole = finish(start(optimizer=optimizer))

@@ -10,7 +10,9 @@ class Recipe:
     """The hyper-parameters of training.
 
     Args:
-        optimizer: Adam with decoupled weight decay (AdamW), or SGD with momentum.
+        optimizer: adam: Adam with decoupled weight decay (AdamW); sgd: SGD with momentum; muon:
+            Muon for the matrices of hidden layers, AdamW for embeddings, the head, norms and
+            biases, at the same learning rate.
         learning_rate: Its highest value.
         schedule: How the learning rate falls, over the share of the budget that is spent.
         warmup: Share of the budget over which the learning rate first rises from 0.
@@ -32,7 +34,7 @@ class Recipe:
         precision: Number format of the forward pass; weights stay float32.
     """
 
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Literal["adam", "sgd", "muon"] = "adam"
     learning_rate: float = 1e-3
     schedule: Literal["constant", "linear", "cosine"] = "linear"
     warmup: float = 0.0

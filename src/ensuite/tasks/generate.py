@@ -21,7 +21,7 @@ from ensuite.core.presentation import Finding
 from ensuite.core.score import Score, ratio, ratio_of_two
 from ensuite.core.table import Table
 from ensuite.core.task import Task
-from ensuite.data import columns, passages
+from ensuite.data import chat, columns, passages
 from ensuite.data.processors.writing import Writing
 from ensuite.data.stream import Chunk, Chunks, Independent, Lanes, Stream
 from ensuite.data.stretches import LongText, Stretch
@@ -82,6 +82,7 @@ class Generate(Task[Example, Chunk, Prediction]):
         writing: Turns a text into tokens, and tokens into a text.
         chunk: Tokens of a row of a batch, which is as far back as gradients go.
         lines: Whether the rows of the file are the lines of one text.
+        chat_template: The Jinja template of conversations; empty if the model has none.
         lanes: Whether a state is carried from chunk to chunk. Otherwise chunks have the length
             that the model reads, and are read in random order; in evaluation each begins with the
             second half of the one before it, as context.
@@ -93,10 +94,11 @@ class Generate(Task[Example, Chunk, Prediction]):
     writing: Writing = field(default_factory=Writing, metadata={"options": True})
     chunk: int = 64
     lines: bool = field(default=False, metadata={"learned": True})
+    chat_template: str = field(default="", metadata={"learned": True, "file": chat.TEMPLATE})
     lanes: bool = field(default=True, metadata={"learned": True})
 
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.SEQUENCE, Trait.CAUSAL, Trait.STEPS})
-    roles: ClassVar[tuple[str, ...]] = ("text",)
+    roles: ClassVar[tuple[str, ...]] = ("text", "messages")
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
@@ -111,6 +113,9 @@ class Generate(Task[Example, Chunk, Prediction]):
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
+        messages = columns.find(table, "messages", ("messages",), given)
+        if messages is not None and "text" not in given:
+            return self._read_messages(table, messages)
         texts = table.columns[columns.require(table, "text", TEXT_NAMES, given)]
         if isinstance(texts, LongText):
             parts = enumerate(texts.stretches)
@@ -123,6 +128,20 @@ class Generate(Task[Example, Chunk, Prediction]):
         else:
             examples = [Example(text, number) for number, text in enumerate(texts)]
         return replace(self, lines=table.prose), examples
+
+    def _read_messages(self, table: Table, column: str) -> tuple[Self, list[Example]]:
+        """Read each conversation as a text of its own, which the chat template writes."""
+        task = replace(self, lines=False, chat_template=self.chat_template or chat.PLAIN)
+        examples = []
+        for row, messages in enumerate(table.columns[column]):
+            try:
+                chat.check(messages, asking=False)
+            except DataError as error:
+                raise DataError(f"{table.where(row)}: {error}") from error
+            # Without the tokens that begin and end a text: the stream of all texts has them.
+            text = chat.ChatTemplate(task.chat_template).render(messages, asking=False)
+            examples.append(Example(text, row))
+        return task, examples
 
     def ask(self, raw: Any) -> Example:
         if isinstance(raw, Example):
@@ -144,6 +163,8 @@ class Generate(Task[Example, Chunk, Prediction]):
         pretrained: Pretrained | None = None,
     ) -> Self:
         task = replace(self, writing=self.writing.prepare(self.raws(examples), pretrained))
+        if pretrained and pretrained.tokenizer and not task.chat_template:
+            task = replace(task, chat_template=chat.read_template(pretrained.tokenizer))
         if options is None or Trait.CARRIES in options.traits:
             return task
         return replace(task, lanes=False, chunk=options.context or self.chunk)
@@ -310,7 +331,7 @@ class Generate(Task[Example, Chunk, Prediction]):
     def write(
         self,
         model: LanguageModel,
-        prompts: Sequence[str],
+        prompts: Sequence[str | Sequence[int]],
         sampling: Sampling,
         context: int | None = None,
     ) -> Iterator[tuple[int, str]]:
@@ -320,7 +341,7 @@ class Generate(Task[Example, Chunk, Prediction]):
 
         Args:
             model: Gives the logits of the next token.
-            prompts: Texts to continue; empty for the beginning of a text.
+            prompts: Texts to continue, empty for the beginning of a text; or their tokens.
             sampling: How the next token is chosen, and when a text ends.
             context: Most positions that the model reads; None: any number.
 
@@ -337,9 +358,9 @@ class Generate(Task[Example, Chunk, Prediction]):
         ]
         return sample(model, read, tell, sampling, self.writing.barred)
 
-    def _prompt(self, prompt: str, context: int | None) -> list[int]:
+    def _prompt(self, prompt: str | Sequence[int], context: int | None) -> list[int]:
         """Return the tokens of a prompt, after the start token."""
-        ids = self.prompt_ids(prompt)
+        ids = self.prompt_ids(prompt) if isinstance(prompt, str) else list(prompt)
         if context is not None and len(ids) >= context:
             raise UsageError(
                 f"The prompt has {len(ids):,} tokens, its beginning included, and the model reads "
@@ -352,6 +373,23 @@ class Generate(Task[Example, Chunk, Prediction]):
         # A line of a text follows another line.
         before, read = self.writing.encode(["\n" if self.lines else "", prompt])
         return [self.writing.start, *before.tolist(), *read.tolist()]
+
+    def converse(self, messages: Sequence[chat.Message]) -> chat.Asked:
+        """Return a conversation as the prompt that the model continues with its answer.
+
+        Raises:
+            DataError: If the roles are not in order, or the user is not the last to speak.
+            UsageError: If the model has no chat template, or its template refuses the messages.
+        """
+        if not self.chat_template:
+            raise UsageError(
+                "This language model has no chat template, as one has that was trained on a column "
+                "`messages`; give one: --template FILE, a Jinja template as transformers reads it."
+            )
+        chat.check(messages, asking=True)
+        template = chat.ChatTemplate(self.chat_template, *self.writing.edge_names)
+        prompt = self.writing.encode_marked(template.render(messages, asking=True))
+        return chat.Asked(prompt, template.stops(messages))
 
     def _search(
         self,

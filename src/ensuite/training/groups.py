@@ -17,11 +17,13 @@ class Group(NamedTuple):
         parameters: All of them are trained.
         rate: Their learning rate as a multiple of the recipe's.
         decay: Their weight decay.
+        orthogonal: Whether their updates are made orthogonal, by Muon.
     """
 
     parameters: list[nn.Parameter]
     rate: float
     decay: float
+    orthogonal: bool = False
 
 
 def freeze(model: Model, recipe: Recipe) -> None:
@@ -69,7 +71,8 @@ def parameter_groups(model: Model, recipe: Recipe) -> list[Group]:
     """Return the trained parameters of a model, grouped by learning rate and weight decay.
 
     Matrices come before biases and the like. Where nothing differs there is a single group, which
-    a fused kernel updates at once.
+    a fused kernel updates at once. Muon is for the matrices of the backbone that are no embeddings,
+    not for the head.
 
     Sources:
         Layer-wise rates: Howard & Ruder (2018), https://arxiv.org/abs/1801.06146, section 3.2, and
@@ -79,10 +82,12 @@ def parameter_groups(model: Model, recipe: Recipe) -> list[Group]:
     named.sort(key=lambda pair: pair[1].dim() < 2)  # stable: otherwise in the order of the model
     exempt = {id(each) for each in embeddings(model)}
     rates = layer_rates(model, recipe.layer_decay)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, each in named:
         decays = each.dim() >= 2 and id(each) not in exempt
-        key = rates.get(name, 1.0), recipe.weight_decay if decays else 0.0
+        hidden = each.dim() == 2 and id(each) not in exempt and name.startswith("backbone.")
+        orthogonal = recipe.optimizer == "muon" and hidden
+        key = rates.get(name, 1.0), recipe.weight_decay if decays else 0.0, orthogonal
         groups.setdefault(key, []).append(each)
     return [Group(parameters, *key) for key, parameters in groups.items()]
 

@@ -1,4 +1,4 @@
-"""Optimizers on torch's fused kernels: Adam with weight decay, and SGD with momentum."""
+"""Optimizers on torch's fused kernels: AdamW, SGD with momentum, and Muon."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,20 +10,26 @@ from torch import Tensor, nn
 from ensuite.core.model import Model
 from ensuite.core.recipe import Recipe
 from ensuite.training.groups import Group, parameter_groups
+from ensuite.training.newton_schulz import orthogonalise
 
 MOMENTUM = 0.9
 """Share of the last step that SGD keeps in the next."""
 
+MUON_MOMENTUM = 0.95
+"""Share of the running mean of the gradient that Muon keeps at each update."""
 
-class Optimizer(ABC):
-    """Parameters, and the state of an update rule for each of them.
+ADAM_SIZE = 0.2
+"""Root mean square of a typical update of Adam, as a multiple of the learning rate."""
+
+
+class Rule(ABC):
+    """How parameters are updated, given their gradients and what is remembered of each.
 
     ``torch.optim`` computes the same bits with the same kernels. But its first optimizer imports a
     compiler, which takes a second, and its bookkeeping takes longer than the update of a small
     model.
 
     Args:
-        groups: The parameters to train. A kernel is called once for each group.
         recipe: The hyper-parameters.
 
     Attributes:
@@ -32,56 +38,8 @@ class Optimizer(ABC):
 
     remembers: ClassVar[tuple[str, ...]]
 
-    def __init__(self, groups: Sequence[Group], recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.parameters: list[nn.Parameter] = []
-        self.parts: list[tuple[slice, Group]] = []
-        for group in groups:
-            before = len(self.parameters)
-            self.parameters += group.parameters
-            self.parts.append((slice(before, len(self.parameters)), group))
-        self.memory = [self.begin(each) for each in self.parameters]
-
-    @property
-    def gradients(self) -> list[Tensor]:
-        """The gradients of the parameters that have one."""
-        return [each.grad for each in self.parameters if each.grad is not None]
-
-    @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
-        """Update every parameter that has a gradient."""
-        for part, group in self.parts:
-            rate = learning_rate * group.rate
-            pairs = zip(self.parameters[part], self.memory[part], strict=True)
-            rows = [(each, each.grad, *kept) for each, kept in pairs if each.grad is not None]
-            if rows:
-                self.update(*map(list, zip(*rows, strict=True)), rate=rate, decay=group.decay)
-
-    def zero_grad(self) -> None:
-        """Remove the gradients."""
-        for each in self.parameters:
-            each.grad = None
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the state of all parameters, by number of the parameter and name."""
-        return {
-            f"{number}.{name}": tensor
-            for number, kept in enumerate(self.memory)
-            for name, tensor in zip(self.remembers, kept, strict=True)
-        }
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore the state that :meth:`tensors` of an equal optimizer returned.
-
-        Raises:
-            ValueError: If it is of another rule, or of other parameters.
-        """
-        mine = self.tensors()
-        shapes = {name: tensor.shape for name, tensor in tensors.items()}
-        if shapes != {name: tensor.shape for name, tensor in mine.items()}:
-            raise ValueError("its optimizer is another one")
-        for name, tensor in mine.items():
-            tensor.copy_(tensors[name])
 
     @abstractmethod
     def begin(self, parameter: nn.Parameter) -> tuple[Tensor, ...]:
@@ -92,7 +50,7 @@ class Optimizer(ABC):
         """Change parameters in place: given lists of them, of gradients, and of each state."""
 
 
-class AdamW(Optimizer):
+class AdamW(Rule):
     """Adam with decoupled weight decay.
 
     Sources:
@@ -117,7 +75,7 @@ class AdamW(Optimizer):
         )  # fmt: skip
 
 
-class SGD(Optimizer):
+class SGD(Rule):
     """Gradient descent with momentum; the decay is added to the gradient.
 
     Source:
@@ -137,9 +95,107 @@ class SGD(Optimizer):
         )  # fmt: skip
 
 
-RULES: dict[str, type[Optimizer]] = {"adam": AdamW, "sgd": SGD}
+class Muon(Rule):
+    """Gradient descent with momentum, each step of which is made orthogonal; for matrices.
+
+        M ← μ M + (1 - μ) G
+        O ← orthogonalise((1 - μ) G + μ M)                       Nesterov's momentum
+        W ← W - η λ W - 0.2 √max(rows, columns) η O
+
+    The factor before O gives an update the size of a typical one of Adam, so that both have one
+    learning rate η and one weight decay λ. (Jordan's own factor is √max(1, rows / columns), which
+    needs another learning rate.)
+
+    Sources:
+        Jordan et al. (2024), https://kellerjordan.github.io/posts/muon/
+        The factor: Liu et al. (2025), https://arxiv.org/abs/2502.16982, section 2.2
+    """
+
+    remembers = ("momentum_buffer",)
+
+    def begin(self, parameter: nn.Parameter) -> tuple[Tensor, ...]:
+        return (torch.zeros_like(parameter),)
+
+    def update(self, *lists: list[Tensor], rate: float, decay: float) -> None:
+        parameters, gradients, means = lists
+        torch._foreach_lerp_(means, gradients, 1 - MUON_MOMENTUM)
+        steps = torch._foreach_lerp(gradients, means, MUON_MOMENTUM)
+        torch._foreach_mul_(parameters, 1 - rate * decay)
+        for shape in dict.fromkeys(each.shape for each in parameters):
+            places = [place for place, each in enumerate(parameters) if each.shape == shape]
+            made = orthogonalise(torch.stack([steps[place] for place in places]))
+            size = ADAM_SIZE * max(shape) ** 0.5
+            torch._foreach_add_(
+                [parameters[place] for place in places], list(made.unbind()), alpha=-rate * size
+            )
+
+
+RULES: dict[str, type[Rule]] = {"adam": AdamW, "sgd": SGD, "muon": AdamW}
+"""The rule of all groups but those that are orthogonal, which Muon updates."""
+
+
+class Optimizer:
+    """Parameters, and for each of them an update rule and its state.
+
+    Args:
+        groups: The parameters to train. A kernel is called once for each group.
+        recipe: The hyper-parameters.
+    """
+
+    def __init__(self, groups: Sequence[Group], recipe: Recipe) -> None:
+        self.parameters: list[nn.Parameter] = []
+        self.parts: list[tuple[slice, Group, Rule]] = []
+        self.memory: list[dict[str, Tensor]] = []
+        for group in groups:
+            rule = (Muon if group.orthogonal else RULES[recipe.optimizer])(recipe)
+            before = len(self.parameters)
+            self.parameters += group.parameters
+            self.parts.append((slice(before, len(self.parameters)), group, rule))
+            states = map(rule.begin, group.parameters)
+            self.memory += [dict(zip(rule.remembers, each, strict=True)) for each in states]
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """The gradients of the parameters that have one."""
+        return [each.grad for each in self.parameters if each.grad is not None]
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Update every parameter that has a gradient."""
+        for part, group, rule in self.parts:
+            rate = learning_rate * group.rate
+            pairs = zip(self.parameters[part], self.memory[part], strict=True)
+            rows = [(p, p.grad, *kept.values()) for p, kept in pairs if p.grad is not None]
+            if rows:
+                rule.update(*map(list, zip(*rows, strict=True)), rate=rate, decay=group.decay)
+
+    def zero_grad(self) -> None:
+        """Remove the gradients."""
+        for each in self.parameters:
+            each.grad = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state of all parameters, by number of the parameter and name."""
+        return {
+            f"{number}.{name}": tensor
+            for number, kept in enumerate(self.memory)
+            for name, tensor in kept.items()
+        }
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore the state that :meth:`tensors` of an equal optimizer returned.
+
+        Raises:
+            ValueError: If it is of another rule, or of other parameters.
+        """
+        mine = self.tensors()
+        shapes = {name: tensor.shape for name, tensor in tensors.items()}
+        if shapes != {name: tensor.shape for name, tensor in mine.items()}:
+            raise ValueError("its optimizer is another one")
+        for name, tensor in mine.items():
+            tensor.copy_(tensors[name])
 
 
 def make_optimizer(model: Model, recipe: Recipe) -> Optimizer:
     """Return the recipe's optimizer for the parameters of a model that are trained."""
-    return RULES[recipe.optimizer](parameter_groups(model, recipe), recipe)
+    return Optimizer(parameter_groups(model, recipe), recipe)

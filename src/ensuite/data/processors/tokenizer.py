@@ -1,7 +1,7 @@
 """Tokenizers of the tokenizers library: learned from texts, or loaded from the JSON of one."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
@@ -219,11 +219,16 @@ def byte_ids(tokenizer: str) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=8)
-def load_tokenizer(text: str) -> "Tokenizer":
+def load_tokenizer(text: str, *, special: bool = False) -> "Tokenizer":
     """Return the tokenizer that ``text`` describes, as JSON.
 
     It never cuts or pads a text, even where its file says so: windows and batches do that, and
-    count it. What looks like a special token in a text is text.
+    count it.
+
+    Args:
+        text: The JSON.
+        special: Whether the names of special tokens within a text are these tokens, as chat
+            templates write them; otherwise they are text.
 
     Raises:
         RunError: If it describes none.
@@ -236,8 +241,43 @@ def load_tokenizer(text: str) -> "Tokenizer":
         raise RunError(f"tokenizer.json is missing or damaged: {error}") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
+    tokenizer.encode_special_tokens = not special
     return tokenizer
+
+
+@lru_cache(maxsize=8)
+def token_bytes(tokenizer: str) -> tuple[bytes, ...]:
+    """Return the bytes that each token stands for, by id; none for special tokens and gaps."""
+    loaded, described = load_tokenizer(tokenizer), json.loads(tokenizer)
+    special = {token for token, added in loaded.get_added_tokens_decoder().items() if added.special}
+    found = [b""] * vocabulary_size(tokenizer)
+    spell = _speller(json.dumps(described["decoder"], ensure_ascii=False))
+    for name, token in loaded.get_vocab().items():
+        if token not in special:
+            found[token] = spell(name)
+    return tuple(found)
+
+
+def _speller(decoder: str) -> Callable[[str], bytes]:
+    """Return what turns the name of a token into bytes, as a decoder (its JSON) would."""
+    if '"ByteLevel"' in decoder:
+        byte = {letter: number for number, letter in enumerate(byte_letters())}
+        return lambda name: bytes(byte[letter] for letter in name)
+    number = {name: bytes([byte]) for byte, name in enumerate(BYTES)}
+    space = "▁" if "▁" in decoder else " "  # of SentencePiece
+    return lambda name: number.get(name) or name.replace(space, " ").encode()
+
+
+def byte_letters() -> list[str]:
+    """Return the letter that byte-level BPE writes for each byte.
+
+    Source:
+        Radford et al. (2019): what prints stands for itself, any other byte for the next letter
+        from 256 on.
+    """
+    itself = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte if byte in itself else next(others)) for byte in range(256)]
 
 
 @lru_cache(maxsize=8)

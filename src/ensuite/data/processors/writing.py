@@ -23,6 +23,7 @@ from ensuite.data.processors.tokenizer import (
     learn_tokenizer,
     leaves_out,
     load_tokenizer,
+    token_bytes,
     vocabulary_size,
 )
 
@@ -187,6 +188,25 @@ class Writing:
         if self.longest is not None:
             lengths = np.minimum(lengths, self.longest)
         return Encoded(ids, spelled.starts, spelled.starts + lengths)
+
+    def encode_marked(self, text: str) -> list[int]:
+        """Return the ids of a text in which special tokens stand by their names."""
+        tokenizer = load_tokenizer(self.tokenizer, special=True)
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    @property
+    def spelled_tokens(self) -> tuple[bytes, ...]:
+        """The bytes of each token by id; none for those that are never written."""
+        spelled = list(token_bytes(self.tokenizer))
+        for token in (*self.barred, self.end):
+            spelled[token] = b""
+        return tuple(spelled)
+
+    @property
+    def edge_names(self) -> tuple[str, str]:
+        """The names of the tokens before the first and after the last of a text."""
+        name = load_tokenizer(self.tokenizer).id_to_token
+        return name(self.start) or "", name(self.end) or ""
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the text of each sequence of ids."""
