@@ -123,6 +123,66 @@ def test_faults_are_refused_with_their_row(cells: dict[str, Any], problem: str) 
     assert problem in str(refusal.value)
 
 
+def stamps(start: str, unit: str, count: int, step: int = 1) -> list[str]:
+    times = np.datetime64(start, unit) + step * np.arange(count)
+    return [str(each.astype("datetime64[s]")) for each in times]
+
+
+@pytest.mark.parametrize(
+    ("times", "problem"),
+    [
+        (
+            stamps("2024-01-01", "h", 20) + stamps("2024-01-02", "D", 20),
+            "daily from row 21 of f.csv to row 40 of f.csv, and hourly elsewhere",
+        ),
+        (
+            stamps("2024-01-01", "h", 20) + stamps("2024-01-01T20:00", "m", 20, 30),
+            "hourly from row 1 of f.csv to row 21 of f.csv, and every 30 minutes elsewhere",
+        ),
+    ],
+)
+def test_a_series_of_two_frequencies_is_refused(times: list[str], problem: str) -> None:
+    with pytest.raises(DataError, match=f"The rows of f.csv have two distances: {problem}"):
+        panel({"ds": times, "y": [1.0] * len(times)})
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.1, 0.4))
+def test_steps_that_are_missing_at_random_are_no_second_frequency(seed: int, share: float) -> None:
+    kept = np.random.default_rng(seed).random(200) > share
+    times = [time for time, keep in zip(stamps("2024-01-01", "h", 200), kept, strict=True) if keep]
+    read = panel({"ds": times, "y": [1.0] * len(times)})
+    assert str(read.clock.frequency) == "hourly"
+
+
+def test_business_hours_are_one_frequency() -> None:
+    days = [np.datetime64("2024-01-01T09", "h") + 24 * day for day in range(30)]
+    times = [str((day + hour).astype("datetime64[s]")) for day in days for hour in range(9)]
+    assert str(panel({"ds": times, "y": [1.0] * len(times)}).clock.frequency) == "hourly"
+
+
+@pytest.mark.parametrize(
+    ("day", "told"), [("2024-10-27", True), ("2024-11-03", True), ("2024-07-07", False)]
+)
+def test_an_hour_that_comes_twice_in_autumn_is_explained(day: str, told: bool) -> None:
+    times = [f"{day} {hour:02d}:00" for hour in (0, 1, 2, 2, 3)]
+    with pytest.raises(DataError, match=r"row 4 of f.csv: the time stamp") as refusal:
+        panel({"ds": times, "y": [1.0] * 5})
+    assert ("If the clock was turned back that night" in str(refusal.value)) == told
+
+
+def test_columns_of_words_and_empty_cells_beside_the_values() -> None:
+    cells = {"ds": DAYS, "y": [1, 2, 3], "sky": ["sun", "rain", "sun"], "rain": [0.0, None, 1.0]}
+    for role in ("future", "past", "static"):
+        with pytest.raises(DataError, match=r'The column sky of f.csv holds words \("sun", ...\)'):
+            panel(cells, **{role: ["sky"]})
+    with pytest.raises(DataError, match=r"The column sky of f.csv holds words"):
+        panel(cells, given={"value": "sky"})
+    truths = panel(cells | {"sky": ["True", "False", "true"]}, future=["sky"])
+    assert truths.series[0].known.ravel().tolist() == [1, 0, 1]
+    read = panel(cells, past=["rain"])
+    assert "1 step has no rain; the last one before it is read" in read.notes
+
+
 def test_a_named_column_that_is_not_there() -> None:
     with pytest.raises(DataError, match=r'has no column "prise".*did you mean price'):
         panel({"ds": DAYS, "y": [1, 2, 3], "price": [1, 2, 3]}, future=["prise"])

@@ -208,7 +208,7 @@ def test_numbers_alone_can_be_asked() -> None:
     task, model = network(opened(wave()))
     asked = task.ask([1.0, 2.0, 3.0])
     assert predict(task, model, [asked])[0].point.shape == (6, 1)
-    for wrong in (["a"], [[1, 2]], [], "word"):
+    for wrong in (["a"], [[1, 2]], [], "word", [1.0, np.inf], [np.nan]):
         with pytest.raises(DataError):
             task.ask(wrong)
 
@@ -225,6 +225,18 @@ def test_columns_known_in_the_future_are_read_there() -> None:
     assert np.flatnonzero(~np.isclose(one, two)).tolist() == [3]
     with pytest.raises(DataError, match="gives promotion for 0 of the 6 steps"):
         predict(task, model, [Window(window.series, HOURS)])
+
+
+def test_an_empty_cell_among_the_steps_to_forecast_is_named() -> None:
+    cells = wave(promotion=[1.0] * HOURS)
+    task, _ = network(opened(cells, future="promotion"))
+    more = {
+        "ds": wave(HOURS + 6)["ds"], "y": [*cells["y"], *[None] * 6],
+        "promotion": [1.0] * HOURS + [1.0, None, 1.0, 1.0, 1.0, 1.0],
+    }  # fmt: skip
+    with pytest.raises(DataError, match="The file has no promotion at 2024-01-21 01:00:00, which"):
+        task.read(readers.read(more), {}, asking=True)
+    task.read(readers.read(dict(more, promotion=[1.0] * (HOURS + 6))), {}, asking=True)
 
 
 def test_a_column_of_the_past_alone_cannot_be_forecast_recursively() -> None:
@@ -365,13 +377,18 @@ def test_missing_values_and_constant_series_are_said_and_scored() -> None:
             {"day": ["03/04/2024", "04/04/2024"], "y": [1, 2]}, {},
             "can be read in two ways (3 April 2024 or 4 March 2024); say which: --set dates",
         ),
-        (wave(kind=["x"] * HOURS), {"past": "kind"}, '"x" in the column kind is not a number'),
+        (wave(kind=["x"] * HOURS), {"past": "kind"}, "The column kind of the data holds words"),
+        (
+            {"y": [5.0] * 60 + np.arange(10.0).tolist()}, {},
+            "y never changes in the training part, so that there is nothing to learn",
+        ),
         (wave(), {"future": "y"}, "has no column of numbers to forecast"),
         (
             wave(holiday=[0.0] * HOURS), {"future": "holiday", "past": "holiday"},
             "The column holiday of the data is given two roles",
         ),
-        ({"y": [5.0] * 60}, {}, "y never changes, so that there is nothing to learn"),
+        ({"y": [5.0] * 60}, {}, "y never changes in the training part"),
+        ({"y": [5.0]}, {}, "The series are too short: the longest has 1 steps"),
         ({"y": np.arange(60.0).tolist()}, {"calendar": True}, "calendar=true needs time stamps"),
     ],
 )  # fmt: skip

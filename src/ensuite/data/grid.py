@@ -1,14 +1,15 @@
 """Put the rows of a table on the even grids of their series: one frequency, gaps and repeats."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.errors import DataError
 from ensuite.core.table import Table
-from ensuite.data import columns
+from ensuite.data import columns, truth
 from ensuite.data.roles import Roles
 from ensuite.data.series import Series
 from ensuite.data.timestamps import Frequency, Stamps, Times, find_frequency, fits
@@ -20,6 +21,9 @@ Rows = NDArray[np.intp]
 MOST_GAPS, FREE_GAPS = 20, 10_000
 """Steps of a series for each of its rows, beyond the free ones, from which a time stamp must be
 wrong: the steps between would fill the memory."""
+
+FEWEST_OF_A_KIND, SHARE_OF_A_KIND = 10, 0.1
+"""Rows of another distance, one after another, from which a series has two frequencies."""
 
 
 def common_frequency(
@@ -100,17 +104,19 @@ class GridReader:
     roles: Roles
     times: Times
     frequency: Frequency | None
+    dated: bool = True
     unsorted: int = 0
     gaps: list[tuple[int, str]] = field(default_factory=list)
     holes: int = 0
+    empty: dict[str, int] = field(default_factory=dict)
     numbers: dict[str, Numbers] = field(default_factory=dict)
 
     def column(self, name: str) -> Numbers:
         """Return a column as numbers, NaN where a cell is empty."""
         if name not in self.numbers:
             cells = self.table.columns[name]
-            if all(isinstance(cell, bool | np.bool_) for cell in cells[:100]):
-                self.numbers[name] = np.array([float(bool(cell)) for cell in cells])
+            if truth.is_truth(cells):
+                self.numbers[name] = truth.read(self.table, name)
             else:
                 self.numbers[name] = columns.numbers(self.table, name, empty=True)
         return self.numbers[name]
@@ -136,6 +142,10 @@ class GridReader:
         present = places[places < steps]
         self.holes += int(np.isnan(values[present]).any(1).sum())
         seen = self._grid(self.roles.past, rows, places, length)[:steps]
+        for column, cells in zip(
+            (*self.roles.future, *self.roles.past), (*known.T, *seen.T), strict=True
+        ):
+            self.empty[column] = self.empty.get(column, 0) + int(np.isnan(cells[present]).sum())
         known = known if self.roles.future else known[:steps]
         return Series(name, int(times[0]), values[:steps], known, seen, self._static(name, rows))
 
@@ -146,6 +156,8 @@ class GridReader:
             cell = self.table.columns[self.roles.time or ""][row]
             whose = f" of the series {name}" if name else ""
             hint = "" if name else " If the rows are of several series: --column series=NAME."
+            if self.dated and turns_back(int(times[twice[0]])):
+                hint = " If the clock was turned back that night: write times with their zone."
             raise DataError(
                 f"{self.table.where(row)}: the time stamp {cell}{whose} is that of "
                 f"{self.table.where(before)} too; keep one of them, or their mean.{hint}"
@@ -159,6 +171,7 @@ class GridReader:
         whole = np.round(positions)
         if (positions != whole).any():
             raise DataError(_uneven(self.table, self.roles, self.times, rows, name))
+        self._refuse_other_distance(name, rows, whole)
         if whole[-1] > MOST_GAPS * len(rows) + FREE_GAPS:
             gap = int(np.diff(whole).argmax())
             raise DataError(
@@ -167,6 +180,22 @@ class GridReader:
                 "stamp, or take out what lies before or after the gap."
             )
         return whole.astype(np.int64)
+
+    def _refuse_other_distance(self, name: str, rows: Rows, places: Numbers) -> None:
+        """Refuse a series that has another distance between its rows for a good part of them."""
+        distances = np.diff(places)
+        start, count = longest_run(distances)
+        if self.frequency is None or distances[start : start + 1].sum() <= 1:
+            return
+        if count < FEWEST_OF_A_KIND or count < SHARE_OF_A_KIND * len(rows):
+            return
+        slow = replace(self.frequency, count=int(self.frequency.count * distances[start]))
+        first, last = (self.table.where(int(rows[place])) for place in (start, start + count))
+        raise DataError(
+            f"The rows of {name or self.table.name} have two distances: {slow} from {first} to "
+            f"{last}, and {self.frequency} elsewhere. Bring them to one, for example by averages "
+            "of an hour or a day, or take some of them out."
+        )
 
     def _grid(
         self, names: Sequence[str], rows: Rows, places: NDArray[np.int64], length: int
@@ -218,7 +247,37 @@ class GridReader:
             )
         if self.holes:
             said.append(f"{_steps(self.holes)} a missing value; the last one before it is read")
+        said += [
+            f"{_steps(count)} no {column}; the last one before it is read"
+            for column, count in self.empty.items()
+            if count
+        ]
         return tuple(said)
+
+
+def turns_back(time: int) -> bool:
+    """Return whether daylight saving ends at such a local time in many countries.
+
+    That is in the night to the last Sunday of October (Europe), or to the first of November (North
+    America) or April (Australia).
+    """
+    moment = np.datetime64(time, "us").astype(datetime)
+    weeks = {10: range(25, 32), 11: range(1, 8), 4: range(1, 8)}
+    return moment.weekday() == 6 and moment.hour < 4 and moment.day in weeks.get(moment.month, ())
+
+
+def longest_run(distances: Numbers) -> tuple[int, int]:
+    """Return where the longest run of one distance of more than 1 begins, and its length.
+
+    >>> longest_run(np.array([1, 1, 1, 2, 2, 1]))
+    (3, 2)
+    """
+    borders = np.flatnonzero(np.diff(distances)) + 1
+    starts = np.concatenate([[0], borders]).astype(int)
+    lengths = np.diff(np.concatenate([starts, [len(distances)]]))
+    lengths = np.where(distances[starts] > 1, lengths, 0) if len(distances) else lengths
+    longest = int(lengths.argmax())
+    return int(starts[longest]), int(lengths[longest])
 
 
 def _steps(count: int) -> str:

@@ -88,7 +88,7 @@ def read_panel(
     groups = _groups(table, roles)
     frequency = common_frequency(table, roles, stamps, groups, frequency)
     clock = Clock(frequency, stamps.dated, stamps.zone)
-    read = GridReader(table, roles, stamps.times, frequency)
+    read = GridReader(table, roles, stamps.times, frequency, stamps.dated)
     series = tuple(read.series(name, rows) for name, rows in groups.items())
     said = (*stamps.notes, *read.notes(), *unread(table, roles))
     return Panel(series, roles.values, clock, roles, said, stamps.order)

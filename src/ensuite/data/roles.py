@@ -7,7 +7,7 @@ import numpy as np
 
 from ensuite.core.errors import DataError
 from ensuite.core.table import Table
-from ensuite.data import columns
+from ensuite.data import columns, truth
 from ensuite.data.timestamps import read_stamps
 
 TIME_NAMES = ("time", "timestamp", "ds", "date", "datetime", "date_time", "period", "month", "year")
@@ -63,12 +63,14 @@ def find_roles(
         role: tuple(columns.named(table, name, f"option task.{role}") for name in names)
         for role, names in (("future", future), ("past", past), ("static", static))
     }
+    _refuse_words(table, [name for names in beside.values() for name in names])
     taken = [name for name in (time, series) if name is not None]
     taken += [name for names in beside.values() for name in names]
     _refuse_two_roles(table, taken)
     usual = columns.find_all(table, "value", VALUE_NAMES, given)
     if "value" in given:
         _refuse_two_roles(table, [*taken, *usual])
+        _refuse_words(table, usual)
     ids = {name for name in table.columns if name.strip().casefold() in SERIES_NAMES}
     values = [name for name in usual if name not in taken] or _numbers(table, {*taken, *ids})
     if not values:
@@ -107,6 +109,20 @@ def _refuse_two_roles(table: Table, names: Sequence[str]) -> None:
             raise DataError(
                 f"The column {name} of {table.name} is given two roles; name each column once "
                 "among time, series, value, future, past and static."
+            )
+
+
+def _refuse_words(table: Table, names: Sequence[str]) -> None:
+    """Refuse columns that hold words; a word among numbers is refused when it is read."""
+    for name in names:
+        cells = table.columns[name]
+        if columns.is_words(table, name) and not truth.is_truth(cells):
+            words = columns.parse(cells).words
+            word = str(cells[int(np.argmax(words))])
+            raise DataError(
+                f'The column {name} of {table.name} holds words ("{word[:40]}", ...), and a series '
+                "is of numbers: give each word a column of its own that is 1 where it stands and 0 "
+                "elsewhere, or leave the column out."
             )
 
 

@@ -38,20 +38,20 @@ class Series:
         """Return the number of steps that have values."""
         return len(self.values)
 
-    @property
-    def is_steady(self) -> bool:
-        """Whether none of its columns ever changes."""
-        lowest, highest = (
-            fill.reduce(np.where(np.isnan(self.values), other, self.values), axis=0)
-            for fill, other in ((np.minimum, np.inf), (np.maximum, -np.inf))
-        )
-        return bool((lowest >= highest).all())
-
     @classmethod
     def plain(cls, name: str, start: int, values: Numbers) -> "Series":
         """Return a series of values alone, (steps, columns)."""
         nothing = np.zeros((len(values), 0))
         return cls(name, start, values, nothing, nothing, np.zeros(0))
+
+
+def is_steady(values: Numbers) -> bool:
+    """Return whether no column of (steps, columns) ever changes."""
+    lowest, highest = (
+        fill.reduce(np.where(np.isnan(values), other, values), axis=0)
+        for fill, other in ((np.minimum, np.inf), (np.maximum, -np.inf))
+    )
+    return bool((lowest >= highest).all())
 
 
 @dataclass(frozen=True)

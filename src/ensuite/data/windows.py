@@ -81,6 +81,12 @@ class Windows(Sequence[Window]):
         np.minimum.at(first, self.numbers, self.origins)
         return first
 
+    def ends(self, horizon: int) -> list[int]:
+        """Return the end of what the windows of each series forecast; 0 where it has none."""
+        ends = np.zeros(len(self.series), dtype=np.int64)
+        np.maximum.at(ends, self.numbers, self.origins + horizon)
+        return [int(end) for end in ends]
+
 
 def gather(examples: Sequence[Window]) -> Windows:
     """Return any sequence of windows as ``Windows``."""

@@ -16,9 +16,10 @@ from ensuite.core.keys import Keys, Split
 from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import series_split
+from ensuite.data.future import refuse_holes, refuse_short_future
 from ensuite.data.panel import Layout, Panel, add_calendar, read_panel
-from ensuite.data.processors.history import History, Row, Rows, refuse_short_future
-from ensuite.data.series import TIMELESS, Clock, Series
+from ensuite.data.processors.history import History, Row, Rows
+from ensuite.data.series import TIMELESS, Clock, Series, is_steady
 from ensuite.data.timestamps import DateOrder
 from ensuite.data.windows import Window, Windows, gather
 from ensuite.tasks.forecast_answers import Prediction
@@ -119,6 +120,7 @@ class ForecastData(Task[Window, Row, Prediction], ABC):
             numbers = np.arange(len(lengths), dtype=np.int64)
             asked = Windows(panel.series, numbers, np.array(lengths, dtype=np.int64))
             refuse_short_future(asked, self.horizon, self.future)
+            refuse_holes(asked, self.horizon, self.future, task.clock)
             return task, asked
         first = [min(task.look_back, max(1, each - self.horizon)) for each in lengths]
         windows = Windows.between(panel.series, first, lengths, self.horizon, self.stride)
@@ -179,7 +181,8 @@ class ForecastData(Task[Window, Row, Prediction], ABC):
                 'as in "5 6 7", or a file: --file FILE.'
             ) from None
         values = values[:, None] if values.ndim == 1 else values
-        if values.ndim != 2 or values.shape[1] != len(self.columns) or np.isnan(values).all():
+        fits = values.ndim == 2 and values.shape[1] == len(self.columns)
+        if not fits or np.isnan(values).all() or np.isinf(values).any():
             wanted = "numbers" if len(self.columns) == 1 else f"rows of {len(self.columns)} numbers"
             raise DataError(f"The series to forecast is not a list of {wanted}; give one.")
         return Window(Series.plain("", TIMELESS, values), len(values))
@@ -200,8 +203,9 @@ class ForecastData(Task[Window, Row, Prediction], ABC):
             UsageError: If the split is not by time.
         """
         series = {name: gather(part).series for name, part in parts.items()}
-        self._refuse_steady(series["train"])
-        return series_split.divide(series, how, self._cut)
+        windows, said = series_split.divide(series, how, self._cut)
+        self._refuse_steady(windows["train"])
+        return windows, said
 
     def folds(
         self, examples: Sequence[Window], how: Split, count: int
@@ -212,9 +216,10 @@ class ForecastData(Task[Window, Row, Prediction], ABC):
             DataError: If the series are too short for so many folds, or never change.
             UsageError: If the split is not by time.
         """
-        series = gather(examples).series
-        self._refuse_steady(series)
-        return series_split.folds(series, how, count, self._cut)
+        found = series_split.folds(gather(examples).series, how, count, self._cut)
+        for windows, _ in found:
+            self._refuse_steady(windows["train"])
+        return found
 
     @property
     def _cut(self) -> series_split.Cut:
@@ -222,11 +227,12 @@ class ForecastData(Task[Window, Row, Prediction], ABC):
             horizon=self.horizon, look_back=self.look_back, stride=self.stride, clock=self.clock
         )
 
-    def _refuse_steady(self, series: Sequence[Series]) -> None:
-        if all(each.is_steady for each in series):
+    def _refuse_steady(self, train: Windows) -> None:
+        pairs = zip(train.series, train.ends(self.horizon), strict=True)
+        if all(is_steady(series.values[:end]) for series, end in pairs if end):
             raise DataError(
-                f"{', '.join(self.columns)} never changes, so that there is nothing to learn; name "
-                "the column to forecast: --column value=NAME."
+                f"{', '.join(self.columns)} never changes in the training part, so that there is "
+                "nothing to learn; name the column to forecast: --column value=NAME."
             )
 
     def prepare(

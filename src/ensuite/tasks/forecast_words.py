@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.presentation import Finding
-from ensuite.data.series import Clock, Series
+from ensuite.data.series import Clock, Series, is_steady
 from ensuite.data.windows import Window
 from ensuite.tasks.forecast_answers import Prediction
 
@@ -49,7 +49,7 @@ def in_rows(
 
 def find_steady(series: Sequence[Series], columns: Sequence[str]) -> list[Finding]:
     """Say which series never change, since MASE leaves them out."""
-    steady = [each.name or columns[0] for each in series if each.is_steady]
+    steady = [each.name or columns[0] for each in series if is_steady(each.values)]
     if not steady:
         return []
     many = "1 series never changes" if len(steady) == 1 else f"{len(steady):,} never change"

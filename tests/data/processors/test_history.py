@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError
-from ensuite.data.processors.history import History, fill, refuse_short_future
+from ensuite.data.future import refuse_short_future
+from ensuite.data.processors.history import History, fill
 from ensuite.data.series import Series
 from ensuite.data.windows import Windows
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ensuite.core.batch import Inputs, Values
-from ensuite.core.errors import DataError
 from ensuite.core.stacked import Selectable
 from ensuite.data.series import Series
 from ensuite.data.windows import Windows
@@ -193,8 +192,8 @@ class History:
 
     def prepare(self, windows: Windows, horizon: int) -> Self:
         """Learn scales from the steps that the training windows read or forecast."""
-        ends = training_ends(windows, horizon)
-        used = [(s, end) for s, end in zip(windows.series, ends, strict=True) if end]
+        pairs = zip(windows.series, windows.ends(horizon), strict=True)
+        used = [(series, end) for series, end in pairs if end]
         scales = [measure(series.values[:end]) for series, end in used]
         first = windows.series[0]
         return replace(
@@ -344,13 +343,6 @@ class History:
         return self._pick(rows, np.where(there[..., None], rows.flat.truths[places], np.nan))
 
 
-def training_ends(windows: Windows, horizon: int) -> list[int]:
-    """Return the end of what the windows of each series forecast; 0 for one without windows."""
-    ends = np.zeros(len(windows.series), dtype=np.int64)
-    np.maximum.at(ends, windows.numbers, windows.origins + horizon)
-    return [int(end) for end in ends]
-
-
 def measure(values: Array, otherwise: float | Array = 1.0) -> tuple[Array, Array]:
     """Return mean and deviation of each column, ``otherwise`` for one that never changes."""
     known = ~np.isnan(values)
@@ -368,30 +360,3 @@ def _measure_features(used: Sequence[tuple[Series, int]]) -> tuple[tuple[float, 
     ]
     mean, deviation = measure(np.concatenate(steps))
     return tuple(zip(mean.tolist(), deviation.tolist(), strict=True))
-
-
-def refuse_short_future(windows: Windows, horizon: int, names: Sequence[str]) -> None:
-    """Refuse windows whose columns known in the future do not reach over the horizon.
-
-    Raises:
-        DataError: Names the series, the columns and the number of steps that are missing.
-    """
-    if not names or not len(windows):
-        return
-    lengths = np.array([known_until(series, len(names)) for series in windows.series])
-    missing = windows.origins + horizon - lengths[windows.numbers]
-    if (missing <= 0).all():
-        return
-    place = int(np.argmax(missing > 0))
-    series, short = windows[place].series, int(min(horizon, missing[place]))
-    whose = f"The series {series.name}" if series.name else "The file"
-    raise DataError(
-        f"{whose} gives {', '.join(names)} for {horizon - short} of the {horizon} steps to "
-        f"forecast: add {short} rows with these columns and an empty value."
-    )
-
-
-def known_until(series: Series, columns: int) -> int:
-    """Return the number of steps up to the last at which the first ``columns`` are all known."""
-    whole = np.flatnonzero(~np.isnan(series.known[:, :columns]).any(1))
-    return int(whole[-1]) + 1 if len(whole) else 0
