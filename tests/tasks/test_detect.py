@@ -1,4 +1,4 @@
-"""A detector is trained on normal rows, keeps its promise on false alarms, and says why it alerts."""
+"""A detector learns normal rows, keeps its promise on false alarms, and says why it alerts."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -286,14 +286,12 @@ def test_answers_do_not_depend_on_the_batch_and_survive_saving(tmp_path: Any) ->
 
 
 def test_a_network_is_compared_with_them(tmp_path: Any) -> None:
-    comparison, problem = compare_models(
+    comparison, _ = compare_models(
         "detect", labelled(300, 30), models=["autoencoder:code=2"], seeds=1, budget="60steps",
         out=tmp_path / "out",
     )  # fmt: skip
     board = {row.name: row for row in comparison.leaderboard.rows}
-    assert board.keys() == {
-        "autoencoder code=2", "PCA 2", "isolation forest", "random", "constant",
-    } or "autoencoder" in board  # fmt: skip
+    assert {"PCA 2", "isolation forest", "random", "constant"} < board.keys()
     assert comparison.leaderboard.metric == "auroc"
     (trial,) = next(each for name, each in comparison.trials.items() if "auto" in name)
     losses = [point["scores"]["loss"] for point in trial.history]

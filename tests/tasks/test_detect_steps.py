@@ -1,5 +1,6 @@
 """The steps of long series are scored by the windows that they are in; streams answer likewise."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,7 @@ def test_parts_are_in_order_and_anomalies_are_in_the_test_part_alone() -> None:
     steps = {name: gather(part).steps for name, part in problem.parts.items()}
     order = ("train", "calibration", "valid", "test")
     borders = [(steps[name].min(), steps[name].max()) for name in order]
-    assert all(one[1] < other[0] for one, other in zip(borders, borders[1:], strict=False))
+    assert all(one[1] < other[0] for one, other in pairwise(borders))
     assert not set(range(50, 53)) & set(steps["train"].tolist())
     assert (gather(problem.parts["test"]).marks == 1).sum() == 3
 

@@ -159,7 +159,8 @@ class Detect(Reconstruction[Any, Prediction]):  # examples, or readings of a ser
         if self.window:
             from ensuite.tasks.detect_steps import DetectSteps  # here, since it builds on this
 
-            return cast(Any, DetectSteps.of(self)).read(table, given, asking=asking)
+            found: Any = DetectSteps.of(self).read(table, given, asking=asking)
+            return cast("tuple[Self, Sequence[Any]]", found)
         labelled, anomalous = self.read_labels(table, given, asking=asking)
         but = {labelled.label_column, *given.get("label", "").split(","), given.get("time", "")}
         task, raws = labelled.read_inputs(table, given, but)
