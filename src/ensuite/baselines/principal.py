@@ -151,7 +151,7 @@ def arrays_of(task: Reconstruction[Any, Any], items: Sequence[Any]) -> list[Numb
 
 
 def flat(array: Numbers, steps: int) -> Numbers:
-    """Return an array as one vector; of a series its last steps, with zeros before a shorter one."""
+    """Return an array as a vector; of a series its last steps, after zeros if it is shorter."""
     if not steps:
         return array.ravel()
     vector = np.zeros((steps, array.shape[1]))

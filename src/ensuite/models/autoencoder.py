@@ -220,9 +220,9 @@ class DenseEncoder(nn.Module):
         self.layers = linear_layers([size(kind, steps), *[width] * layers, outputs])
 
     @property
-    def linear(self) -> Sequence[nn.Linear]:
+    def linear(self) -> list[nn.Linear]:
         """The layers, from the input to the outputs."""
-        return cast(Sequence[nn.Linear], self.layers)
+        return cast("list[nn.Linear]", list(self.layers))
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch outputs"]:
         """Return the outputs of each row."""
@@ -265,9 +265,9 @@ class DenseDecoder(nn.Module):
         """Return the field of each row."""
         vector = through(self.layers, code, self.activation)
         if self.steps is None:
-            return vector.unflatten(1, shape_of(self.kind))
+            return vector.reshape(-1, *shape_of(self.kind))
         real = real_positions(batch, self.field)
-        return spread(vector.unflatten(1, (self.steps, -1)), real)
+        return spread(vector.reshape(len(vector), self.steps, -1), real)
 
 
 class Transposed(nn.Module):

@@ -125,7 +125,7 @@ class ConvDecoder(nn.Module):
         self, code: Float[Tensor, "batch code"], batch: Batch
     ) -> Float[Tensor, "batch channels height width"]:
         """Return the image of each row."""
-        maps: Tensor = self.dense(code).unflatten(1, self.smallest)
+        maps: Tensor = self.dense(code).reshape(-1, *self.smallest)
         for layer in self.layers:
             maps = layer(F.relu(maps))
         return maps
@@ -143,7 +143,8 @@ class TransposedLayer(nn.Module):
 
     def __init__(self, size_in: int, size_out: int, before: Sides, after: Sides) -> None:
         super().__init__()
-        more = tuple(new - (2 * old - 1) for old, new in zip(before, after, strict=True))
+        # Without more padding it makes one less than twice as much.
+        more = after[0] - (2 * before[0] - 1), after[1] - (2 * before[1] - 1)
         self.layer = nn.ConvTranspose2d(
             size_in, size_out, KERNEL, stride=2, padding=KERNEL // 2, output_padding=more
         )

@@ -93,8 +93,8 @@ def steps_of(kind: Kind, steps: int | None) -> int | None:
         return None
     if steps is None and kind.steps is None:
         raise UsageError(
-            "This model reads a fixed number of steps of each series, and the length of these series "
-            "is not known: set the option steps of the model, for example to 24."
+            "This model reads a fixed number of steps of each series, and the length of these "
+            "series is not known: set the option steps of the model, for example to 24."
         )
     return steps or kind.steps
 

@@ -125,7 +125,7 @@ class VAEGAN(Backbone):
 
     def forward(self, batch: Batch) -> States:
         """Encode; while training also decode, and add what each side learns as penalties."""
-        states = self.vae(batch)
+        states: States = self.vae(batch)
         if not self.training:
             return states
         assert states.code is not None
@@ -203,6 +203,7 @@ class Discriminator(nn.Module):
     def __init__(self, options: VAEGANOptions, kind: Kind) -> None:
         super().__init__()
         self.steps = steps_of(kind, options.steps)
+        self.convolve: Convolutions | None = None
         if options.structured and isinstance(kind, Image):
             channels, width = kind.channels, options.width
             self.convolve = Convolutions(channels, width, options.layers, normed=True)
@@ -210,7 +211,6 @@ class Discriminator(nn.Module):
             self.layers = nn.ModuleList()
         else:
             features = options.width
-            self.convolve = None
             self.layers = linear_layers([size(kind, self.steps), *[features] * options.layers])
         self.judge = nn.Linear(features, 1)
 
