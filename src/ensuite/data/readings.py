@@ -204,7 +204,8 @@ class Windows(Selectable[Item]):
         """(windows, steps, columns), the values of all windows."""
         values, starts = self.flat
         first = starts[self.numbers] + self.begins
-        return values[first[:, None] + np.arange(self.length)]
+        found: Numbers = values[first[:, None] + np.arange(self.length)]
+        return found
 
 
 def windows_of(readings: Readings, length: int, stride: int, *, live: bool) -> Windows:
@@ -234,8 +235,8 @@ def windows_of(readings: Readings, length: int, stride: int, *, live: bool) -> W
         numbers.append(np.full(len(found), number, dtype=np.int64))
         begins.append(found.astype(np.int64))
     empty = np.zeros(0, dtype=np.int64)
-    joined = (np.concatenate([*parts, empty]) for parts in (numbers, begins))
-    return Windows(readings.tracks, *joined, length)
+    places, first = (np.concatenate([*parts, empty]) for parts in (numbers, begins))
+    return Windows(readings.tracks, places, first, length)
 
 
 def spread(

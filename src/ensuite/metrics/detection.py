@@ -5,8 +5,6 @@ anomaly and 0 for a normal example; a negative truth means that it is not known:
 nowhere.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -152,7 +150,7 @@ def _f1(true: float, false: float, missed: float) -> float:
 # Which columns made a score
 
 
-def shares(errors: ArrayLike, usual: Sequence[float]) -> Numbers:
+def shares(errors: ArrayLike, usual: ArrayLike) -> Numbers:
     """Return the share of each column in an error that is scaled by what is usual, (..., columns).
 
     They sum to 1; where there is no error at all, each has the same.
@@ -164,4 +162,5 @@ def shares(errors: ArrayLike, usual: Sequence[float]) -> Numbers:
     scaled = np.asarray(errors, float) / np.asarray(usual, float)
     total = scaled.sum(-1, keepdims=True)
     even = np.full(scaled.shape, 1 / scaled.shape[-1])
-    return np.divide(scaled, total, out=even, where=total > 0)
+    found: Numbers = np.divide(scaled, total, out=even, where=total > 0)
+    return found

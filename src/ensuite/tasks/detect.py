@@ -131,8 +131,8 @@ class Detect(Reconstruction[Any, Prediction]):  # examples, or readings of a ser
     def __post_init__(self) -> None:
         if self.false_alarms is not None and not 0 < self.false_alarms < 1:
             raise ValueError("false_alarms is a share, more than 0 and less than 1")
-        if min(self.window, self.stride) < 0 or self.window == 1:
-            raise ValueError("window must be 2 or more, or 0; stride 0 or more")
+        if self.window < 0 or self.window == 1 or not 0 <= self.stride <= self.window:
+            raise ValueError("window must be 2 or more, or 0; stride at most as large as a window")
         if self.cost:
             Cost.parse(self.cost, 0.0)
         count = self.held_out.count
@@ -159,7 +159,8 @@ class Detect(Reconstruction[Any, Prediction]):  # examples, or readings of a ser
         if self.window:
             from ensuite.tasks.detect_steps import DetectSteps  # here, since it builds on this
 
-            return cast(Any, DetectSteps.of(self)).read(table, given, asking=asking)
+            found: Any = DetectSteps.of(self).read(table, given, asking=asking)
+            return cast("tuple[Self, Sequence[Any]]", found)
         labelled, anomalous = self.read_labels(table, given, asking=asking)
         but = {labelled.label_column, *given.get("label", "").split(","), given.get("time", "")}
         task, raws = labelled.read_inputs(table, given, but)
@@ -254,7 +255,10 @@ class Detect(Reconstruction[Any, Prediction]):  # examples, or readings of a ser
         return self._errors(self.pieces(model(batch), whole))
 
     def _errors(self, pieces: Sequence[Piece]) -> list[Numbers]:
-        return [np.square(p.values - p.targets, dtype=np.float32) for p in pieces]
+        """Return squared errors in the shape of the input: of pictures the channels come last."""
+        errors = [np.square(p.values - p.targets, dtype=np.float32) for p in pieces]
+        pictures = self.processor.kind == "image"
+        return [np.moveaxis(each, 0, -1) for each in errors] if pictures else errors
 
     def conclude(
         self, examples: Sequence[Any], items: Sequence[Item], pieces: Sequence[Piece]

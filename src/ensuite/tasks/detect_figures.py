@@ -118,7 +118,7 @@ def time_lines(
     for number in chosen:
         mine = np.flatnonzero(found.numbers == number)
         if len(mine):
-            some = [predictions[place] for place in mine]
+            some = [predictions[place] for place in mine.tolist()]
             track = found.tracks[number]
             figures.append(_time_line(task, some, track, found.steps[mine], marks[mine]))
     return figures

@@ -68,7 +68,7 @@ class DetectSteps(Detect):
         kept = {each.name: getattr(task, each.name) for each in fields(task)}
         if task.input not in ("auto", "series"):
             raise UsageError(f"window={task.window} reads series, not input={task.input}.")
-        scale = getattr(task.processor, "scale", "standard")
+        scale: Any = getattr(task.processor, "scale", "standard")
         return cls(**{**kept, "input": "series", "processor": SeriesProcessor(scale=scale)})
 
     # Data

@@ -57,10 +57,11 @@ def require_both(truths: Marks) -> None:
     if not len(known) or len(np.unique(known)) == 2:
         return
     one, other = (ANOMALY, NORMAL) if known[0] else (NORMAL, ANOMALY)
-    plural = {ANOMALY: "anomalies", NORMAL: "normal"}
+    plural = {ANOMALY: ANOMALIES, NORMAL: "normal"}
+    others = ANOMALIES if other == ANOMALY else "normal rows"
     raise DataError(
         f"The {len(known):,} labelled rows of the test part are all {plural[one]}, so that nothing "
-        f"can be ranked: give a test part that has {plural[other]} rows too (--test FILE), or "
+        f"can be ranked: give a test part that has {others} too (--test FILE), or "
         "leave the labels out (--column ignore=NAME)."
     )
 
