@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ensuite.core.baseline import Baseline
 from ensuite.data.processors.documents import ID
-from ensuite.tasks.fill import Fill, Piece, Prediction
+from ensuite.tasks.fill import Fill
+from ensuite.tasks.fill_answers import Piece, Prediction, choose
 from ensuite.tasks.fill_examples import Example
 
 
@@ -45,7 +46,7 @@ class Unigram(Baseline):
 
     def predict(self, task: Fill, examples: Sequence[Example]) -> list[Prediction]:
         items = task.items(examples, asking=True)
-        most, choices = int(self.shares.argmax()), task.choices_of(self.shares)
+        most, choices = int(self.shares.argmax()), choose(self.shares, task.reading, task.k)
         pieces = []
         for item in items:
             hidden = np.zeros(len(item.first), bool) if item.hidden is None else item.hidden

@@ -13,11 +13,8 @@ Borders = Literal["none", "blank", "heading"]
 HEADING = re.compile(r"\s*= [^=\s][^=]* =\s*")
 """A heading of the first level as WikiText writes it; those of sections are = = Name = =."""
 
-SENTENCE = re.compile(r"[.!?…]['\"»”’)\]]*\s+(?=['\"«“‘(\[]?\s?[A-ZÀ-ÖØ-Þ0-9])")
+SENTENCE = re.compile(r"[.!?…](?:\s?[»”’'\")\]])*\s+(?=['\"«“‘(\[]?\s?[A-ZÀ-ÖØ-Þ0-9])")
 """The end of a sentence: a mark of punctuation and a blank before a capital or a digit."""
-
-FEWEST_DOCUMENTS = 10
-"""Documents from which on a text is divided between them, rather than by position."""
 
 
 def lines_of(text: str) -> list[str]:

@@ -112,14 +112,14 @@ def best_threshold(
         silent: The metric if none is given.
     """
     order = np.argsort(odds, kind="stable")
-    gain = np.cumsum(np.array(silent)[order] - np.array(answered)[order])
-    best = int(np.argmax(np.append(0.0, gain)))  # so many are not answered
-    sorted_odds = np.array(odds, dtype=float)[order]
-    if best == 0:
-        return float(sorted_odds[0]) if len(sorted_odds) else 0.0
-    if best == len(sorted_odds):
-        return float(np.nextafter(sorted_odds[-1], np.inf))
-    return float((sorted_odds[best - 1] + sorted_odds[best]) / 2)
+    rising = np.array(odds, dtype=float)[order]
+    gain = np.append(0.0, np.cumsum(np.array(silent)[order] - np.array(answered)[order]))
+    cuts = np.append(0, 1 + np.flatnonzero(rising[1:] > rising[:-1]))  # equal odds stay together
+    cuts = np.append(cuts, len(rising))
+    best = int(cuts[np.argmax(gain[cuts])])  # so many are not answered
+    if best < len(rising):
+        return float(rising[best])
+    return float(np.nextafter(rising[-1], np.inf)) if len(rising) else 0.0
 
 
 def find_language(texts: Sequence[str]) -> Language:

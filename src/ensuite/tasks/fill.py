@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
@@ -25,12 +24,14 @@ from ensuite.core.task import Task, group
 from ensuite.data import columns, pairs, prose
 from ensuite.data.inputs import TEXT_NAMES
 from ensuite.data.masks import Shares
-from ensuite.data.processors.documents import FLAGS, ID, SENTENCE, UNTOLD, Documents
+from ensuite.data.processors.documents import FLAGS, SENTENCE, Documents
 from ensuite.data.stretches import LongText
 from ensuite.nn.heads import require_sequence
 from ensuite.nn.losses import cross_entropy
 from ensuite.nn.masked import MaskedHead
-from ensuite.nn.vocabulary import CHUNK, Projected, projected_cross_entropy
+from ensuite.nn.vocabulary import Projected, projected_cross_entropy
+from ensuite.tasks import fill_answers as answers
+from ensuite.tasks.fill_answers import Piece, Prediction
 from ensuite.tasks.fill_examples import Example, read_long, read_prose, with_others
 from ensuite.tasks.fill_rows import Item, Maker
 
@@ -48,31 +49,6 @@ VALIDATION_CHARACTERS = 100_000
 
 ACCURACY = Display(name="accuracy at masks", points=100)
 FOLLOWING = Display(name="next sentence accuracy", points=100)
-
-Numbers = NDArray[Any]
-Choices = tuple[tuple[str, float], ...]
-
-
-class Prediction(NamedTuple):
-    """How well a text is predicted, or the answer to a question."""
-
-    bits: float = 0.0
-    tokens: int = 0
-    bytes: int = 0
-    right: int = 0  # tokens
-    pairs: int = 0  # of texts, of which it was asked whether one follows the other
-    pairs_right: int = 0
-    masks: tuple[Choices, ...] = ()  # the most probable tokens in place of each mask token
-    follows: float | None = None  # probability that the second text follows the first
-
-
-class Piece(NamedTuple):
-    """What a model says of a row."""
-
-    bits: Numbers  # (hidden tokens,)
-    right: Numbers  # (hidden tokens,)
-    best: list[Choices]  # of each mask token of a question
-    follows: float | None
 
 
 class Chosen(NamedTuple):
@@ -281,8 +257,8 @@ class Fill(Task[Example, Item, Prediction]):
         sequence, targets = require_sequence(states), batch.targets["token"]
         hidden = targets != IGNORE
         masked = (batch.inputs["tokens"] == self.reading.mask_id) & ~hidden.any(1, keepdim=True)
-        bits, right = self._judge(head, sequence[hidden], targets[hidden])
-        best = self._best(head, sequence[masked])
+        bits, right = answers.judge(head, sequence[hidden], targets[hidden])
+        best = answers.best_choices(head, sequence[masked], self.reading, self.k)
         follows: list[float | None] = [None] * len(batch)
         if self.next_sentence:
             follows = head.pair(states).float().softmax(-1)[:, pairs.FOLLOWS].tolist()
@@ -292,31 +268,6 @@ class Fill(Task[Example, Item, Prediction]):
             for a, b, c, d, each in zip([0, *ends], ends, [0, *asked], asked, follows, strict=False)
         ]
 
-    def _judge(self, head: MaskedHead, states: Tensor, targets: Tensor) -> tuple[Numbers, Numbers]:
-        """Return the bits of each target, and whether it is the most probable token."""
-        bits, right = [np.empty(0)], [np.empty(0, dtype=bool)]
-        both = (torch.split(each, CHUNK) for each in (states, targets))
-        for some, true in zip(*both, strict=True):
-            scores = head.factors(some).scores().float()
-            known = scores.gather(1, true[:, None])[:, 0]
-            bits.append(((scores.logsumexp(-1) - known) / math.log(2)).cpu().double().numpy())
-            right.append((scores.argmax(-1) == true).cpu().numpy())
-        return np.concatenate(bits), np.concatenate(right)
-
-    def _best(self, head: MaskedHead, states: Tensor) -> list[Choices]:
-        """Return the most probable tokens at each state, none of them special."""
-        found = []
-        for some in torch.split(states, CHUNK) if len(states) else ():
-            shares = head.factors(some).scores().float().softmax(-1)
-            found += [self.choices_of(row) for row in shares.cpu().double().numpy()]
-        return found
-
-    def choices_of(self, shares: Numbers) -> Choices:
-        """Return the ``k`` most probable tokens by their probabilities, (vocabulary,)."""
-        ordinary = self.reading.ordinary
-        order = ordinary[np.argsort(-shares[ordinary], kind="stable")[: self.k]]
-        return tuple(zip(self.reading.tell(order.tolist()), shares[order].tolist(), strict=True))
-
     def merge(
         self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Piece]
     ) -> list[Prediction]:
@@ -324,31 +275,12 @@ class Fill(Task[Example, Item, Prediction]):
         for number, example in enumerate(examples):
             own = [(items[place], pieces[place]) for place in rows.get(number, ())]
             if example.asked:
-                found.append(self._answer(example, own))
+                found.append(answers.answer_masks(example, own, self.reading))
             elif example.pair is not None:
                 found.append(Prediction(follows=own[0][1].follows))
             else:
-                found.append(score_rows(example, own))
+                found.append(answers.score_rows(example, own))
         return found
-
-    def _answer(self, example: Example, rows: Sequence[tuple[Item, Piece]]) -> Prediction:
-        """Return the answer to a question.
-
-        Raises:
-            DataError: If it has no mask token.
-        """
-        found: list[Choices] = []
-        for item, piece in rows:
-            if item.hidden is not None:
-                own = item.hidden[item.first[:, ID] == self.reading.mask_id]
-                found += [choices for choices, asked in zip(piece.best, own, strict=True) if asked]
-        if not found:
-            name = self.reading.mask_name
-            raise DataError(
-                f'"{str(example.text)[:60]}" has no {name}: write {name} in place of each word '
-                "that is to be predicted."
-            )
-        return Prediction(masks=tuple(found))
 
     # Judgement
 
@@ -436,13 +368,7 @@ class Fill(Task[Example, Item, Prediction]):
         return ""
 
     def describe(self, prediction: Prediction) -> tuple[str, float | None]:
-        if prediction.follows is not None:
-            follows = prediction.follows >= 0.5
-            answer = "follows" if follows else "does not follow"
-            return answer, prediction.follows if follows else 1 - prediction.follows
-        if prediction.masks:
-            return "; ".join(map(list_choices, prediction.masks)), None
-        return f"{prediction.bits / max(1, prediction.bytes):.3f} bits per byte", None
+        return answers.describe(prediction)
 
     def distribution(self, prediction: Prediction) -> Mapping[str, float]:
         """Return the most probable tokens of a question with one mask token."""
@@ -451,50 +377,7 @@ class Fill(Task[Example, Item, Prediction]):
         return dict(reversed(prediction.masks[0]))  # of two that look alike the likelier one
 
     def records(self, example: Example, prediction: Prediction) -> list[dict[str, Any]]:
-        if prediction.follows is not None:
-            answer, probability = self.describe(prediction)
-            both = {"probability": probability, "follows": prediction.follows}
-            return [{"answer": answer, **both}]
-        if prediction.masks:
-            answer = ", ".join(choices[0][0] for choices in prediction.masks)
-            each = [
-                [{"token": token, "probability": share} for token, share in choices]
-                for choices in prediction.masks
-            ]
-            return [{"answer": answer, "masks": each}]
-        scored = prediction._asdict()
-        for name in ("masks", "follows") + (() if self.next_sentence else ("pairs", "pairs_right")):
-            del scored[name]
-        return [{"bits_per_byte": prediction.bits / max(1, prediction.bytes), **scored}]
+        return [answers.record(prediction, next_sentence=self.next_sentence)]
 
     def error(self, prediction: Prediction, example: Example) -> float:
         return prediction.bits / max(TELLING, prediction.bytes)
-
-
-def score_rows(example: Example, rows: Sequence[tuple[Item, Piece]]) -> Prediction:
-    """Add up what the rows of a text say; a byte that an unknown token leaves out costs 8 bits."""
-    untold = sum(
-        int(item.first[item.hidden, UNTOLD].sum()) for item, _ in rows if item.hidden is not None
-    )
-    asked = [
-        (item.answer == pairs.FOLLOWS) == (piece.follows >= 0.5)
-        for item, piece in rows
-        if item.answer != IGNORE and piece.follows is not None
-    ]
-    return Prediction(
-        bits=sum(float(piece.bits.sum()) for _, piece in rows) + 8.0 * untold,
-        tokens=sum(len(piece.bits) for _, piece in rows),
-        bytes=prose.count_bytes(example.text),
-        right=sum(int(piece.right.sum()) for _, piece in rows),
-        pairs=len(asked),
-        pairs_right=sum(asked),
-    )
-
-
-def list_choices(choices: Choices) -> str:
-    """Write choices on one line.
-
-    >>> list_choices((("chat", 0.31), ("chien", 0.2)))
-    'chat 0.31, chien 0.20'
-    """
-    return ", ".join(f"{token} {share:.2f}" for token, share in choices)
