@@ -1,7 +1,7 @@
 """A fitted model and its task: predict, evaluate, save, load."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from ensuite import catalog, problem
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline
-from ensuite.core.errors import EnsuiteError, RunError, UsageError
+from ensuite.core.errors import EnsuiteError, RunError, UsageError, nearest
 from ensuite.core.files import read_json, write_json, write_text
 from ensuite.core.fitted import WEIGHTS, FittedModel
 from ensuite.core.options import from_json, set_options, to_json
@@ -24,7 +24,7 @@ from ensuite.data.sound import check_typed
 from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
 from ensuite.prompting import PromptedModel, Template
-from ensuite.tasks.generate import Generate
+from ensuite.tasks.generate import Completion, Generate
 
 TASK, RUN = "task.json", "run.json"
 
@@ -153,8 +153,8 @@ class Predictor:
         Args:
             prompt: The text to continue; empty for the beginning of a text.
             options: As in :class:`~ensuite.decoding.sampling.Sampling`: ``temperature``,
-                ``top_k``, ``top_p``, ``min_p``, ``repetition_penalty``, ``max_new_tokens``,
-                ``stop``, ``beam`` and ``seed``.
+                ``top_k``, ``top_p``, ``min_p``, ``repetition_penalty``, ``frequency_penalty``,
+                ``max_new_tokens``, ``stop``, ``beam``, ``seed`` and ``slide``.
 
         Raises:
             UsageError: If the task is another, an option has no such value, or the prompt cannot
@@ -162,24 +162,70 @@ class Predictor:
         """
         return "".join(self.stream(prompt, **options))
 
-    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
-        """Yield the text that ``generate`` returns piece by piece, as it is written."""
-        return (piece for _, piece in self.write([prompt], **options))
+    def complete(self, prompt: str = "", *, count: int = 1, **options: Any) -> list[Completion]:
+        """Return several continuations of a prompt, each with its tokens and their probabilities.
 
-    def write(self, prompts: Sequence[str], **options: Any) -> Iterator[tuple[int, str]]:
+        Args:
+            prompt: The text to continue; empty for the beginning of a text.
+            count: How many. The first has the seed that is given, each other the next.
+            options: As for :meth:`generate`.
+
+        Raises:
+            UsageError: As :meth:`generate` does.
+        """
+        if not isinstance(count, int) or count < 1:
+            raise UsageError(f"count is {count!r}; give 1 or more.")
+        task, sampling = self._language(options, [prompt]), Sampling(**options)
+        require_seed(sampling.seed + count - 1)
+        seeds = range(sampling.seed, sampling.seed + count)
+        model, context = self.fitted.language_model, self.fitted.context
+        return task.complete(model, [prompt] * count, sampling, context, seeds)
+
+    def stream(
+        self, prompt: str = "", *, say: Callable[[str], object] | None = None, **options: Any
+    ) -> Iterator[str]:
+        """Yield the text that ``generate`` returns piece by piece, as it is written."""
+        return (piece for _, piece in self.write([prompt], say=say, **options))
+
+    def write(
+        self,
+        prompts: Sequence[str],
+        *,
+        say: Callable[[str], object] | None = None,
+        **options: Any,
+    ) -> Iterator[tuple[int, str]]:
         """Continue several prompts at once; yield (number of the prompt, piece of its text).
 
         The continuation of a prompt does not depend on the other prompts.
+
+        Args:
+            prompts: The texts to continue.
+            say: Called with a sentence after texts that are longer than the model reads at once.
+            options: As for :meth:`generate`.
+        """
+        task, sampling = self._language(options, prompts), Sampling(**options)
+        require_seed(sampling.seed)
+        return task.write(self.fitted.language_model, prompts, sampling, self.fitted.context, say)
+
+    def _language(self, options: Mapping[str, Any], prompts: Sequence[str]) -> Generate:
+        """Return the task of a language model, which can continue these prompts.
+
+        Raises:
+            UsageError: If the task is another, or there is no such option.
         """
         if not isinstance(self.task, Generate):
             raise UsageError(
                 f"{self.name} was trained to {self.task_name}, not to go on with texts; "
                 "`ensuite train generate` makes a model that does."
             )
-        require_seed(options.get("seed", 0))
+        known = [each.name for each in fields(Sampling)]
+        if unknown := sorted(options.keys() - set(known)):
+            hint = nearest(unknown[0], known) or "."
+            raise UsageError(
+                f"generate has no option {unknown[0]}{hint} It has: {', '.join(known)}."
+            )
         check_typed(list(prompts))
-        model = self.fitted.language_model
-        return self.task.write(model, prompts, Sampling(**options), self.fitted.context)
+        return self.task
 
     @property
     def parameters(self) -> int:
