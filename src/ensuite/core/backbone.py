@@ -49,10 +49,15 @@ class Backbone(nn.Module, ABC):
     Attributes:
         width: Size of the summary in its states.
         context: How many positions it can read; None: any number.
+        token_bias: Whether an output layer over tokens has a bias.
+        token_rows: Rows of an output layer over tokens, where a checkpoint has more than its
+            tokenizer has tokens; None: one for each.
     """
 
     width: int
     context: int | None = None
+    token_bias: ClassVar[bool] = True
+    token_rows: int | None = None
 
     @property
     def sequence_width(self) -> int:
@@ -164,6 +169,9 @@ class Steps(Protocol):
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
         """Take one position into the state: inputs and states are (batch, ...), without time.
+
+        Where no gradient is needed, the tensors of the carry may be written in place: to go on
+        twice from one state, copy it first (:func:`ensuite.decoding.written.choose`).
 
         A head for sequences reads ``sequence``, so that it is (batch, width) here.
         """
