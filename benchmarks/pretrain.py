@@ -48,7 +48,7 @@ UPDATES, WARMUP = 2000, 100
 HIGHEST, LOWEST = 1e-3, 1e-4
 """Learning rates of nanoGPT's recipe, after the warm-up and at the end."""
 
-SAME = "gpt:context=64,positions=learned,norm=layer,qk_norm=false,activation=gelu,tied=true"
+SAME = "gpt-nano"
 """Our model in nanoGPT's shape."""
 
 OURS = "gpt:context=64"

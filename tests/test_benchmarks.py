@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from benchmarks import (
     dense,
     forecast,
@@ -12,7 +13,9 @@ from benchmarks import (
     layers,
     opening,
     peers,
+    pretrain,
     protocol,
+    scaling,
     stream,
     train,
     translate,
@@ -156,6 +159,7 @@ def test_the_readme_has_a_place_for_every_benchmark():
         "layers",
         "opening",
         "opening_memory",
+        "pretrain",
         "train",
     ):
         assert protocol.between(text, name, "table").count("table") >= 1
@@ -258,6 +262,54 @@ def test_what_an_update_keeps_does_not_grow_with_the_text():
     short, long = language_model.kept((300, 3000), language_model.Size(16, 4, 8))
     assert short.lanes == long.lanes
     assert long.at_once > 9 * short.at_once > 9 * short.lanes
+
+
+def test_a_gpt_is_measured():
+    found = pretrain.measure(QUICK)
+    check(found.rows, {"GPT of nanoGPT's shape for a CPU, an update"})
+
+
+def test_the_race_tests_every_contender_on_the_same_characters():
+    text = pretrain.invent(2000)
+    ran = pretrain.race(text, text[:200], updates=2, ours=1)
+    assert [each.updates for each in ran] == [2, 2, 1]
+    assert all(3 < each.nats < 8 for each in ran)
+
+
+def test_the_plain_loss_is_of_every_character_but_the_first():
+    class Even(torch.nn.Module):
+        def forward(self, tokens):
+            return torch.zeros(*tokens.shape, 8)
+
+    for length in (2, 64, 65, 66, 200, 64 * 64 + 2):
+        stream = torch.zeros(length, dtype=torch.long)
+        assert pretrain.plain_loss(Even(), stream) == pytest.approx(np.log(8))
+
+
+def test_the_learning_rate_of_nanogpt_rises_and_falls():
+    rates = [pretrain.plain_rate(update) for update in (0, 99, 100, 1050, 1999)]
+    assert rates == pytest.approx([1e-3 / 101, 1e-3 * 100 / 101, 1e-3, 5.5e-4, 1e-4], rel=1e-2)
+
+
+def test_the_law_of_scaling_is_found_again():
+    law = scaling.Law(floor=1.2, a=20.0, alpha=0.4, b=100.0, beta=0.5)
+    points = [
+        scaling.Point(0, size, length, law.loss(size, length))
+        for size in (10_000, 40_000, 160_000, 640_000)
+        for length in (60_000, 250_000, 1_000_000)
+    ]
+    assert scaling.fit_law(points) == pytest.approx(law, rel=0.05)
+    picture = scaling.draw(points, law)
+    assert picture.count("<circle") == 12
+    assert picture.count("<polyline") == 3
+
+
+def test_a_size_is_trained_for_the_law():
+    text = pretrain.invent(1500)
+    (point,) = scaling.measure(text, text[:200], widths=(16,), shares=(1.0,))
+    assert (point.width, point.characters) == (16, 1500)
+    assert point.parameters > 0
+    assert 3 < point.nats < 8
 
 
 TINY_ROWS = dense.Size(features=6, width=4, batch=2, rows=8)

@@ -1,10 +1,51 @@
 """The catalog: backbones and tasks that can be chosen by name, a row each, without imports."""
 
+from typing import Any
+
 from ensuite.core.errors import UsageError
 from ensuite.core.registry import Registry, Row
 
 _CAUSAL = ("sequence", "causal", "steps", "carries")
 _POSITIONS = ("tokens", "characters", "values", "image")
+_DECODER = ("sequence", "causal", "steps")
+
+_GPT2 = {
+    "positions": "learned", "norm": "layer", "qk_norm": False, "activation": "gelu",
+    "bias": "all", "tied": True,
+}  # fmt: skip
+
+
+def _gpt(caption: str, paper: str, year: int, **preset: Any) -> Row:
+    """Return the row of a published size of GPT; a comparison takes it only where it is named."""
+    return Row(
+        target="ensuite.models.gpt:GPTOptions",
+        preset={**_GPT2, **preset},
+        caption=caption,
+        traits=_DECODER,
+        reads=("tokens",),
+        paper=paper,
+        year=year,
+        default=False,
+    )
+
+
+def _gpt2(parameters: str, width: int, layers: int, heads: int) -> Row:
+    """Return the row of a size of GPT-2: Radford et al. (2019), table 2, as it was released."""
+    caption = f"GPT-2, {parameters} parameters"
+    sizes = {"width": width, "layers": layers, "heads": heads, "context": 1024}
+    return _gpt(caption, "Radford et al., OpenAI", 2019, **sizes)
+
+
+def _gpt3(parameters: str, width: int, layers: int, heads: int, head_size: int) -> Row:
+    """Return the row of a size of GPT-3: Brown et al. (2020), table 2.1.
+
+    Every second layer of GPT-3 is banded and sparse; here all are dense.
+    """
+    caption = f"GPT-3, {parameters} parameters"
+    sizes = {"width": width, "layers": layers, "heads": heads, "context": 2048}
+    own = {} if heads * head_size == width else {"head_size": head_size}
+    return _gpt(caption, "Brown et al., NeurIPS", 2020, **sizes, **own)
+
 
 BACKBONES: dict[str, Row] = {
     "mlp": Row(
@@ -110,7 +151,44 @@ BACKBONES: dict[str, Row] = {
         paper="Larsen, Sønderby, Larochelle & Winther, ICML",
         year=2016,
     ),
-}
+    "gpt-nano": _gpt(
+        "GPT-2 at the size that nanoGPT trains on a CPU", "Karpathy, nanoGPT", 2022,
+        width=128, layers=4, heads=4, context=64, bias="none",
+    ),
+    "gpt2": _gpt2("124 million", 768, 12, 12),
+    "gpt2-medium": _gpt2("355 million", 1024, 24, 16),
+    "gpt2-large": _gpt2("774 million", 1280, 36, 20),
+    "gpt2-xl": _gpt2("1.6 billion", 1600, 48, 25),
+    "gpt3-125m": _gpt3("125 million", 768, 12, 12, 64),
+    "gpt3-350m": _gpt3("350 million", 1024, 24, 16, 64),
+    "gpt3-760m": _gpt3("760 million", 1536, 24, 16, 96),
+    # The paper prints 24 heads of 128 here, which would be 1.5 billion parameters.
+    "gpt3-1.3b": _gpt3("1.3 billion", 2048, 24, 16, 128),
+    "gpt3-2.7b": _gpt3("2.7 billion", 2560, 32, 32, 80),
+    "gpt3-6.7b": _gpt3("6.7 billion", 4096, 32, 32, 128),
+    "gpt3-13b": _gpt3("13 billion", 5140, 40, 40, 128),
+    "gpt3-175b": _gpt3("175 billion", 12288, 96, 96, 128),
+    "transformer-xl": Row(
+        target="ensuite.models.gpt:GPTOptions",
+        preset={"window": 128, "memory": True},
+        caption="a GPT that hands its last keys and values from chunk to chunk",
+        traits=_CAUSAL,
+        reads=("tokens",),
+        paper="Dai et al., ACL",
+        year=2019,
+        default=False,
+    ),
+    # After its sizes: a saved run is called by the first row whose preset it has.
+    "gpt": Row(
+        target="ensuite.models.gpt:GPTOptions",
+        caption="causal decoder: self-attention to the left, with the refinements since GPT-2",
+        traits=_DECODER,
+        reads=("tokens",),
+        paper="Radford et al., OpenAI",
+        year=2018,
+        model_types=("gpt2", "llama", "mistral", "qwen2", "qwen3"),
+    ),
+}  # fmt: skip
 
 TASKS: dict[str, Row] = {
     "classify": Row(

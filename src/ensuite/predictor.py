@@ -1,7 +1,7 @@
 """A fitted model and its task: predict, evaluate, save, load."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from ensuite import catalog, problem
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline
-from ensuite.core.errors import EnsuiteError, RunError, UsageError
+from ensuite.core.errors import EnsuiteError, RunError, UsageError, nearest
 from ensuite.core.files import read_json, write_json, write_text
 from ensuite.core.fitted import WEIGHTS, FittedModel
 from ensuite.core.options import from_json, set_options, to_json
@@ -24,7 +24,7 @@ from ensuite.data.sound import check_typed
 from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
 from ensuite.prompting import PromptedModel, Template
-from ensuite.tasks.generate import Generate
+from ensuite.tasks.generate import Completion, Generate, Prompt
 
 TASK, RUN = "task.json", "run.json"
 
@@ -150,14 +150,15 @@ class Predictor:
         """
         return self.fitted.embed(self.task, self.task.ask(raw), pool=pool)
 
-    def generate(self, prompt: str | Sequence[int] = "", **options: Any) -> str:
+    def generate(self, prompt: Prompt = "", **options: Any) -> str:
         """Return a continuation of a prompt by a language model, without the prompt.
 
         Args:
             prompt: The text to continue, empty for the beginning of a text; or its tokens.
             options: As in :class:`~ensuite.decoding.sampling.Sampling`: ``temperature``,
-                ``top_k``, ``top_p``, ``min_p``, ``repetition_penalty``, ``max_new_tokens``,
-                ``stop``, ``beam`` and ``seed``.
+                ``top_k``, ``top_p``, ``min_p``, ``repetition_penalty``, ``frequency_penalty``,
+                ``max_new_tokens``, ``stop``, ``beam``, ``seed``, ``regex``, ``json_schema`` and
+                ``slide``.
 
         Raises:
             UsageError: If the task is another, an option has no such value, or the prompt cannot
@@ -165,22 +166,66 @@ class Predictor:
         """
         return "".join(self.stream(prompt, **options))
 
-    def stream(self, prompt: str | Sequence[int] = "", **options: Any) -> Iterator[str]:
+    def complete(self, prompt: Prompt = "", *, count: int = 1, **options: Any) -> list[Completion]:
+        """Return several continuations of a prompt, each with its tokens and their probabilities.
+
+        Args:
+            prompt: As for :meth:`generate`.
+            count: How many. The first has the seed that is given, each other the next.
+            options: As for :meth:`generate`.
+
+        Raises:
+            UsageError: As :meth:`generate` does.
+        """
+        if not isinstance(count, int) or count < 1:
+            raise UsageError(f"count is {count!r}; give 1 or more.")
+        task, sampling = self._language(options, [prompt]), Sampling(**options)
+        require_seed(sampling.seed + count - 1)
+        seeds = range(sampling.seed, sampling.seed + count)
+        model, context = self.fitted.language_model, self.fitted.context
+        return task.complete(model, [prompt] * count, sampling, context, seeds)
+
+    def stream(
+        self, prompt: Prompt = "", *, say: Callable[[str], object] | None = None, **options: Any
+    ) -> Iterator[str]:
         """Yield the text that ``generate`` returns piece by piece, as it is written."""
-        return (piece for _, piece in self.write([prompt], **options))
+        return (piece for _, piece in self.write([prompt], say=say, **options))
 
     def write(
-        self, prompts: Sequence[str | Sequence[int]], **options: Any
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        say: Callable[[str], object] | None = None,
+        **options: Any,
     ) -> Iterator[tuple[int, str]]:
         """Continue several prompts at once; yield (number of the prompt, piece of its text).
 
         The continuation of a prompt does not depend on the other prompts.
+
+        Args:
+            prompts: The texts to continue, or their tokens.
+            say: Called with a sentence after texts that are longer than the model reads at once.
+            options: As for :meth:`generate`.
+        """
+        task, sampling = self._language(options, prompts), Sampling(**options)
+        require_seed(sampling.seed)
+        return task.write(self.fitted.language_model, prompts, sampling, self.fitted.context, say)
+
+    def _language(self, options: Mapping[str, Any], prompts: Sequence[Prompt]) -> Generate:
+        """Return the task of a language model, which can continue these prompts.
+
+        Raises:
+            UsageError: If the task is another, or there is no such option.
         """
         task = self.language
-        require_seed(options.get("seed", 0))
+        known = [each.name for each in fields(Sampling)]
+        if unknown := sorted(options.keys() - set(known)):
+            hint = nearest(unknown[0], known) or "."
+            raise UsageError(
+                f"generate has no option {unknown[0]}{hint} It has: {', '.join(known)}."
+            )
         check_typed(list(prompts))
-        model = self.fitted.language_model
-        return task.write(model, prompts, Sampling(**options), self.fitted.context)
+        return task
 
     def chat(self, messages: Sequence[Mapping[str, str]], **options: Any) -> str:
         """Return the assistant's answer to the last message of a conversation.

@@ -12,15 +12,15 @@ from torch import Tensor
 from ensuite.core.batch import DECODER, Batch, Carry
 from ensuite.core.errors import UsageError
 from ensuite.decoding.beam import beam_search
+from ensuite.decoding.continuing import Continued, first_read, sample
 from ensuite.decoding.sampling import (
-    Continued,
     Sampling,
+    Used,
     invert,
     keep_min_p,
     keep_top_k,
     keep_top_p,
     penalise,
-    sample,
 )
 from ensuite.decoding.telling import Telling
 
@@ -54,10 +54,10 @@ def telling(sampling: Sampling) -> Telling:
     return Telling(decode, END, sampling.max_new_tokens, sampling.stop)
 
 
-def write(prompts: list[list[int]], sampling: Sampling, barred: tuple[int, ...] = ()) -> list[str]:
+def write(prompts: list[list[int]], sampling: Sampling, **how: Any) -> list[str]:
     texts = [""] * len(prompts)
     tellings = [telling(sampling) for _ in prompts]
-    for row, piece in sample(Walk(), prompts, tellings, sampling, barred):
+    for row, piece, _, _ in sample(Walk(), prompts, tellings, sampling, **how):
         texts[row] += piece
     return texts
 
@@ -119,16 +119,18 @@ PROMPTS = some.lists(
         top_k=some.sampled_from([None, 3]),
         top_p=some.sampled_from([1.0, 0.8]),
         repetition_penalty=some.sampled_from([1.0, 1.3]),
+        frequency_penalty=some.sampled_from([0.0, 0.5]),
         max_new_tokens=some.integers(1, 12),
         stop=some.sampled_from([(), ("a",), ("ab", "d_")]),
         seed=some.integers(0, 3),
     ),
+    some.sampled_from([None, 1, 3, 4]),
 )
 def test_a_batch_of_prompts_gives_what_each_gives_alone(
-    prompts: list[list[int]], sampling: Sampling
+    prompts: list[list[int]], sampling: Sampling, context: int | None
 ) -> None:
-    together = write(prompts, sampling)
-    assert together == [write([prompt], sampling)[0] for prompt in prompts]
+    together = write(prompts, sampling, context=context)
+    assert together == [write([prompt], sampling, context=context)[0] for prompt in prompts]
     assert all(len(text) <= sampling.max_new_tokens for text in together)
     assert not any(stop in text for stop in sampling.stop for text in together)
 
@@ -136,8 +138,8 @@ def test_a_batch_of_prompts_gives_what_each_gives_alone(
 @pytest.mark.parametrize(
     ("prompts", "taken"),
     [
-        pytest.param([[1, 2, 3, 4, 5]], [4, 1, 1], id="alone"),
-        pytest.param([[1, 2, 3, 4, 5], [5, 4, 3, 2]], [3, 1, 1, 1], id="unequal"),
+        pytest.param([[1, 2, 3, 4, 5]], [5, 1], id="alone"),
+        pytest.param([[1, 2, 3, 4, 5], [5, 4, 3, 2]], [4, 1, 1], id="unequal"),
         pytest.param([[1], [2, 3]], [1, 1, 1], id="one-token"),
     ],
 )
@@ -145,7 +147,7 @@ def test_what_all_prompts_have_is_read_in_one_pass(
     prompts: list[list[int]], taken: list[int]
 ) -> None:
     model, sampling = Walk(), Sampling(max_new_tokens=2)
-    list(sample(model, prompts, [telling(sampling) for _ in prompts], sampling, (END,)))
+    list(sample(model, prompts, [telling(sampling) for _ in prompts], sampling, barred=(END,)))
     assert model.taken == taken
 
 
@@ -155,6 +157,43 @@ def test_the_same_seed_the_same_text_another_another() -> None:
 
     assert texts(0) == texts(0)
     assert len({texts(seed)[0] for seed in range(5)}) > 1
+
+
+def test_each_row_may_have_a_seed_of_its_own() -> None:
+    sampling = Sampling(seed=7, max_new_tokens=20)
+    several = write([[2, 3]] * 3, sampling, seeds=[0, 1, 2])
+    assert several == [write([[2, 3]], Sampling(seed=n, max_new_tokens=20))[0] for n in range(3)]
+
+
+def test_the_probability_of_a_token_is_that_of_the_model_itself() -> None:
+    """Whatever is drawn by: a sharper distribution, penalties, and tokens that are never drawn."""
+    sampling = Sampling(temperature=0.3, repetition_penalty=2.0, max_new_tokens=6)
+    total = 3
+    for told in sample(Walk(), [[1, 2]], [telling(sampling)], sampling, barred=(END,)):
+        logits = torch.sin(total * torch.arange(1.0, 7.0))
+        assert told.log_probability == pytest.approx(float(logits.log_softmax(0)[told.token]))
+        total += told.token
+
+
+def test_a_full_context_is_read_anew_from_its_later_half() -> None:
+    """What a walk has summed up then is that of the last two to four tokens."""
+    sampling, text = Sampling(temperature=0, max_new_tokens=12), [1, 2, 3]
+    for told in sample(Walk(), [text[:]], [telling(sampling)], sampling, context=4):
+        seen = text[first_read(len(text), 4) :]
+        assert len(seen) == min(len(text), 3 + (len(text) - 3) % 2)
+        best = torch.sin(sum(seen) * torch.arange(1.0, 7.0)).argmax()
+        assert told.token == best
+        text.append(told.token)
+        if told.token == END:
+            break
+
+
+@given(some.integers(1, 40), some.integers(1, 40))
+def test_what_is_read_always_fits_and_is_at_least_half(stop: int, context: int) -> None:
+    start = first_read(stop, context)
+    assert 0 < stop - start <= context
+    assert stop <= context or stop - start > context // 2 - (context == 1)
+    assert start <= first_read(stop + 1, context)
 
 
 def test_barred_tokens_are_never_written() -> None:
@@ -175,6 +214,16 @@ def test_the_penalty_counts_the_prompt_and_what_was_written() -> None:
         tokens.append(int(penalise(logits, seen, 2.0).argmax()))
     sampling = Sampling(temperature=0, repetition_penalty=2.0, max_new_tokens=6)
     assert write([[1, 4]], sampling, barred=(END,)) == ["".join(LETTERS[t] for t in tokens[2:])]
+
+
+def test_a_frequency_is_of_what_was_written() -> None:
+    used = Used.of([[1, 1, 2, 2, 2], [3]], [3, 1], 4)
+    assert used.written.tolist() == [[0, 0, 2, 0], [0, 0, 0, 0]]
+    assert used.seen.tolist() == [[False, True, True, False], [False, False, False, True]]
+    logits = torch.zeros(2, 4)
+    likely = Sampling(frequency_penalty=1.5).probabilities(logits, used)
+    expected = torch.tensor([[0.0, 0.0, -3.0, 0.0], [0.0] * 4], dtype=torch.float64)
+    torch.testing.assert_close(likely, expected.softmax(-1))
 
 
 def test_a_beam_goes_on_from_the_prompt() -> None:
@@ -204,7 +253,15 @@ def test_a_beam_goes_on_from_the_prompt() -> None:
         ({"top_k": 0}, "top_k is 0; give 1 or more"),
         ({"min_p": 2.0}, "min_p is 2.0; give 0 to 1"),
         ({"repetition_penalty": 0.0}, "repetition_penalty is 0.0; give more than 0"),
+        ({"top_k": -3}, "top_k is -3; give 1 or more"),
+        ({"top_k": 2.5}, "top_k is 2.5; give a whole number"),
+        ({"temperature": "hot"}, "temperature is 'hot'; give a number"),
+        ({"temperature": True}, "temperature is True; give a number"),
+        ({"frequency_penalty": float("inf")}, "frequency_penalty is inf; give a finite number"),
         ({"max_new_tokens": 0}, "max_new_tokens is 0; give 1 or more"),
+        ({"max_new_tokens": 2**63}, "give 2,147,483,647 at most"),
+        ({"stop": (3,)}, r"stop is \(3,\); give texts"),
+        ({"beam": 2, "slide": True}, "give beam or slide, not both"),
         ({"beam": 0}, "beam is 0; give 1 or more"),
         ({"stop": ("a", "")}, "A stop text is empty"),
         ({"stop": ""}, "A stop text is empty"),

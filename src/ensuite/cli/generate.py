@@ -1,7 +1,8 @@
 """ensuite generate: continue a prompt with a language model."""
 
 import sys
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -10,6 +11,9 @@ from ensuite.cli import options as words
 from ensuite.core.errors import UsageError
 from ensuite.core.printable import printable
 from ensuite.core.seed import LARGEST_SEED, require_seed
+
+if TYPE_CHECKING:
+    from ensuite.tasks.generate import Completion, Generate
 
 
 def command(
@@ -34,6 +38,9 @@ def command(
     repetition_penalty: Annotated[
         float, typer.Option(help="Above 1, tokens that occurred before become less likely.")
     ] = 1.0,
+    frequency_penalty: Annotated[
+        float, typer.Option(help="Subtracted from a token's logit each time it was written.")
+    ] = 0.0,
     stop: Annotated[
         list[str] | None, typer.Option(metavar="TEXT", help="Stop before this text; repeatable.")
     ] = None,
@@ -44,6 +51,19 @@ def command(
     seed: Annotated[
         int, typer.Option(min=0, max=LARGEST_SEED, help="Random seed of the sampling.")
     ] = 0,
+    regex: Annotated[
+        str | None, typer.Option(help="Write a text that this regular expression matches.")
+    ] = None,
+    json_schema: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write JSON that follows this JSON schema.")
+    ] = None,
+    slide: Annotated[
+        bool, typer.Option("--slide", help="Go on past the context, and forget what is before it.")
+    ] = False,
+    log_probabilities: Annotated[
+        bool,
+        typer.Option("--log-probabilities", help="With --json: each token and its probability."),
+    ] = False,
     json: words.Json = False,
 ) -> None:
     """Continue a prompt with a trained language model."""
@@ -53,6 +73,8 @@ def command(
     if count < 1:
         raise UsageError(f"--count {count}: give 1 or more.")
     require_seed(seed + count - 1)
+    if log_probabilities and (not json or beam is not None):
+        raise UsageError("--log-probabilities goes with --json, and not with --beam.")
     early.check_run(run)
     if prompt and " " not in prompt and is_file(prompt):
         raise UsageError(f"{prompt} is a file: to go on with what stands in it, @{prompt}")
@@ -64,14 +86,17 @@ def command(
     sampling = {
         "max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k,
         "top_p": top_p, "min_p": min_p, "repetition_penalty": repetition_penalty,
-        "stop": tuple(stop or ()), "beam": beam,
+        "frequency_penalty": frequency_penalty, "stop": tuple(stop or ()), "beam": beam,
+        "slide": slide, "regex": regex,
+        "json_schema": None if json_schema is None else content(f"@{json_schema}"),
     }  # fmt: skip
-    found = []
+    if json:
+        found = predictor.complete(prompt, count=count, seed=seed, **sampling)
+        each = cast("Generate", predictor.task).writing.each if log_probabilities else None
+        words.print_json([record(prompt, seed + n, text, each) for n, text in enumerate(found)])
+        return
     for number in range(seed, seed + count):
-        pieces = predictor.stream(prompt, seed=number, **sampling)
-        if json:
-            found.append({"prompt": prompt, "text": "".join(pieces), "seed": number})
-            continue
+        pieces = predictor.stream(prompt, seed=number, say=complain, **sampling)
         if number > seed:
             print(f"\n--- {number}")
         sys.stdout.write(show(prompt))
@@ -79,5 +104,29 @@ def command(
             sys.stdout.write(show(piece))
             sys.stdout.flush()
         print()
-    if json:
-        words.print_json(found)
+
+
+def complain(sentence: str) -> None:
+    """Print a sentence on standard error, beside the text."""
+    print(sentence, file=sys.stderr)
+
+
+def record(
+    prompt: str,
+    seed: int,
+    written: "Completion",
+    each: Callable[[Sequence[int]], Sequence[str]] | None,
+) -> dict[str, Any]:
+    """Return a text as JSON has it.
+
+    Args:
+        prompt: What it continues.
+        seed: By which it was drawn.
+        written: The text.
+        each: Turns ids into the text of each, to tell the tokens; None: they are not told.
+    """
+    found = {"prompt": prompt, "text": written.text, "seed": seed, "ended": written.ended}
+    if each is None or written.log_probabilities is None:
+        return found
+    pairs = zip(each(written.tokens), written.log_probabilities, strict=True)
+    return {**found, "tokens": [{"token": t, "log_probability": p} for t, p in pairs]}

@@ -52,12 +52,17 @@ class Backbone(nn.Module, ABC):
         norm_epsilon: Epsilon of its layer norms, for a head that has one too.
         head_bias: Whether the layers before the output projection of a head have biases, which
             some published models leave out.
+        token_bias: Whether an output layer over tokens has a bias.
+        token_rows: Rows of an output layer over tokens, where a checkpoint has more than its
+            tokenizer has tokens; None: one for each.
     """
 
     width: int
     context: int | None = None
     norm_epsilon: float = 1e-5
     head_bias: bool = True
+    token_bias: ClassVar[bool] = True
+    token_rows: int | None = None
 
     @property
     def sequence_width(self) -> int:
@@ -181,6 +186,9 @@ class Steps(Protocol):
 
     def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[States, Carry]:
         """Take one position into the state: inputs and states are (batch, ...), without time.
+
+        Where no gradient is needed, the tensors of the carry may be written in place: to go on
+        twice from one state, copy it first (:func:`ensuite.decoding.written.choose`).
 
         A head for sequences reads ``sequence``, so that it is (batch, width) here.
         """

@@ -115,7 +115,7 @@ def checked(grammar: str, name: str) -> str:
     wrong, messages = library().LLMatcher.validate_grammar_with_warnings(grammar)
     if wrong:
         told = " ".join(str(messages[0]).split())
-        cause = re.search(r"error: (.*?)(?: \d+ \||$)", told)  # of a pattern, below its picture
+        cause = re.search(r".*error: (.*?)(?: \d+ \||$)", told)  # of a pattern, below its picture
         reason = (cause[1] if cause else told).rstrip(".")
         raise UsageError(f"{name} cannot be followed: {reason}.")
     return grammar
@@ -155,6 +155,11 @@ class Guide:
     def take(self, token: int) -> None:
         """Take the next token of the text."""
         self.matcher.consume_token(token)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the text so far is one of the grammar's."""
+        return bool(self.matcher.is_accepting())
 
 
 @lru_cache(maxsize=4)

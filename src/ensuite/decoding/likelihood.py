@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ensuite.core.batch import Batch, Carry
-from ensuite.decoding.sampling import TOKENS, begin
+from ensuite.decoding.continuing import TOKENS, begin
 from ensuite.decoding.written import LanguageModel, choose
 
 MOST_ROWS = 64

@@ -1,19 +1,18 @@
-"""Sampling: continue texts one token at a time, each drawn from the model's distribution."""
+"""Sampling: how the next token is drawn from the distribution of a model."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ensuite.core.batch import DECODER, Batch, Carry
 from ensuite.core.errors import UsageError
-from ensuite.decoding.telling import Telling
-from ensuite.decoding.written import LanguageModel, Steps, choose
+from ensuite.decoding.constrain import regex_grammar, schema_grammar
 
-TOKENS = "tokens"
-"""The input field of a language model."""
+MOST_TOKENS = 2**31 - 1
+"""The largest number of tokens that may be asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +29,17 @@ class Sampling:
             0: from all.
         repetition_penalty: Makes tokens less likely that stand in the prompt or were written. 1
             has no effect.
+        frequency_penalty: Subtracted from the logit of a token for each time that it was written.
         max_new_tokens: The largest number of tokens to write.
         stop: Texts that end the continuation; they are not part of it.
         beam: Beam width, to search for the most probable text instead of sampling. None: sample.
         seed: Of the random numbers. The same seed gives the same text.
+        regex: A regular expression that the whole continuation matches. None: any text.
+        json_schema: A JSON schema that the continuation follows, as JSON or as what that stands
+            for. None: any text.
+        slide: Whether a text may be longer than the model reads at once: each time that the context
+            is full, the later half of it is read anew, and what stands before is forgotten. If
+            not, such a prompt is refused, and a text ends where the context is full.
 
     Raises:
         UsageError: For a value outside its range; says what to give.
@@ -44,21 +50,29 @@ class Sampling:
     top_p: float = 1.0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
     max_new_tokens: int = 200
     stop: tuple[str, ...] = ()
     beam: int | None = None
     seed: int = 0
+    regex: str | None = None
+    json_schema: str | Mapping[str, Any] | None = None
+    slide: bool = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.stop, str):
-            object.__setattr__(self, "stop", (self.stop,))
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+        object.__setattr__(self, "stop", stop)
+        self._require_numbers()
+        infinity = float("inf")
         rules = (
-            ("temperature", 0 <= self.temperature < float("inf"), "0 (greedy) or more"),
+            ("temperature", 0 <= self.temperature < infinity, "0 (greedy) or more"),
             ("top_k", self.top_k is None or self.top_k >= 1, "1 or more, or none"),
             ("top_p", 0 < self.top_p <= 1, "more than 0, and 1 at most"),
             ("min_p", 0 <= self.min_p <= 1, "0 to 1"),
-            ("repetition_penalty", 0 < self.repetition_penalty < float("inf"), "more than 0"),
+            ("repetition_penalty", 0 < self.repetition_penalty < infinity, "more than 0"),
+            ("frequency_penalty", abs(self.frequency_penalty) < infinity, "a finite number"),
             ("max_new_tokens", self.max_new_tokens >= 1, "1 or more"),
+            ("max_new_tokens", self.max_new_tokens <= MOST_TOKENS, f"{MOST_TOKENS:,} at most"),
             ("beam", self.beam is None or self.beam >= 1, "1 or more, or none to draw"),
         )
         for name, holds, wanted in rules:
@@ -66,17 +80,55 @@ class Sampling:
                 raise UsageError(f"{name} is {getattr(self, name)}; give {wanted}.")
         if "" in self.stop:
             raise UsageError("A stop text is empty and would end every text; give its characters.")
+        if self.beam is not None and self.slide:
+            raise UsageError(
+                "A beam search stays within the context; give beam or slide, not both."
+            )
+        if self.grammar is not None and self.beam is not None:
+            raise UsageError("A beam search keeps to no pattern or schema; leave beam out.")
 
-    def probabilities(self, logits: Tensor, seen: Tensor | None = None) -> Tensor:
+    @cached_property
+    def grammar(self) -> str | None:
+        """The grammar that the text keeps to; None where there is none.
+
+        Raises:
+            UsageError: If the pattern or the schema is none, or both are given.
+        """
+        if self.regex is not None and self.json_schema is not None:
+            raise UsageError("Give a pattern (regex) or a json_schema, not both.")
+        if self.regex is not None:
+            return regex_grammar(self.regex)
+        return None if self.json_schema is None else schema_grammar(self.json_schema)
+
+    def _require_numbers(self) -> None:
+        """Refuse what is no number, and what is no whole number where one is needed."""
+        whole = ("top_k", "max_new_tokens", "beam", "seed")
+        real = ("temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty")
+        for name in (*whole, *real):
+            value, kinds = getattr(self, name), int if name in whole else (int, float)
+            missing = value is None and name in ("top_k", "beam")
+            if not missing and (isinstance(value, bool) or not isinstance(value, kinds)):
+                kind = "whole number" if name in whole else "number"
+                raise UsageError(f"{name} is {value!r}; give a {kind}.")
+        if not all(isinstance(each, str) for each in self.stop):
+            raise UsageError(f"stop is {self.stop!r}; give texts.")
+
+    @property
+    def penalises(self) -> bool:
+        """Whether a token's logit depends on the tokens before."""
+        return self.repetition_penalty != 1 or self.frequency_penalty != 0
+
+    def probabilities(self, logits: Tensor, used: "Used | None" = None) -> Tensor:
         """Return the probability with which each token is drawn, (batch, vocabulary).
 
         Args:
             logits: (batch, vocabulary).
-            seen: (batch, vocabulary), True for tokens of the prompt and those written.
+            used: The tokens of each row; None: no token was used.
         """
         logits = logits.cpu().double()  # mps has no float64
-        if seen is not None:
-            logits = penalise(logits, seen.cpu(), self.repetition_penalty)
+        if used is not None:
+            logits = penalise(logits, used.seen, self.repetition_penalty)
+            logits = logits - self.frequency_penalty * used.written
         if self.temperature == 0:
             return torch.zeros_like(logits).scatter(-1, logits.argmax(-1, keepdim=True), 1.0)
         logits = logits / self.temperature
@@ -91,25 +143,46 @@ class Sampling:
     def draw(
         self,
         logits: Tensor,
-        seen: Tensor | None,
+        used: "Used | None",
         generators: Sequence[torch.Generator],
-        places: Sequence[int],
-    ) -> dict[int, int]:
-        """Draw the next token of some rows of a batch; return token by row number.
+    ) -> list[int]:
+        """Draw the next token of each row.
 
         Args:
             logits: (batch, vocabulary).
-            seen: (batch, vocabulary), True for tokens of the prompt and those written.
+            used: The tokens of each row; None: no token was used.
             generators: One for each row.
-            places: The numbers of the rows to draw for.
         """
-        if not places:
-            return {}
-        likely = self.probabilities(logits[places], None if seen is None else seen[places])
-        wide = torch.float64
-        numbers = [torch.rand((), generator=generators[place], dtype=wide) for place in places]
-        drawn = invert(likely, torch.stack(numbers).to(likely.device)).tolist()
-        return dict(zip(places, drawn, strict=True))
+        if self.temperature == 0 and used is None:
+            greedy: list[int] = logits.argmax(-1).tolist()
+            return greedy
+        numbers = [torch.rand((), generator=each, dtype=torch.float64) for each in generators]
+        drawn: list[int] = invert(self.probabilities(logits, used), torch.stack(numbers)).tolist()
+        return drawn
+
+
+@dataclass(frozen=True)
+class Used:
+    """Which tokens each row has used, on the CPU.
+
+    Args:
+        seen: (batch, vocabulary), True for tokens of the prompt and those written.
+        written: (batch, vocabulary), how often each was written.
+    """
+
+    seen: Tensor
+    written: Tensor
+
+    @classmethod
+    def of(cls, texts: Sequence[Sequence[int]], prompts: Sequence[int], size: int) -> "Used":
+        """Count the tokens of each text, of which the first so many are its prompt."""
+        read, written = torch.zeros(2, len(texts), size, dtype=torch.long)
+        for row, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
+            read[row] = torch.bincount(torch.tensor(text[:prompt]), minlength=size)
+            written[row] = torch.bincount(
+                torch.tensor(text[prompt:], dtype=torch.long), minlength=size
+            )
+        return cls((read > 0) | (written > 0), written)
 
 
 def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
@@ -165,102 +238,3 @@ def invert(probabilities: Tensor, numbers: Tensor) -> Tensor:
     sums = probabilities.cumsum(-1)
     passed = (sums > numbers[:, None] * sums[:, -1:]).int()
     return passed.argmax(-1)
-
-
-def sample(
-    model: LanguageModel,
-    prompts: Sequence[Sequence[int]],
-    tellings: Sequence[Telling],
-    sampling: Sampling,
-    barred: Sequence[int] = (),
-) -> Iterator[tuple[int, str]]:
-    """Continue every prompt, and yield (number of the prompt, piece of its text) as they come.
-
-    All prompts are read in one pass up to the last but one token of the shortest. From there each
-    row takes the rest of its own prompt and then writes, while others still read: there is no
-    padding. Each row draws from its own generator, seeded alike, so that its continuation is that
-    of the prompt alone. Finished rows leave the batch.
-
-    Args:
-        model: Gives the logits of the next token.
-        prompts: One or more tokens each.
-        tellings: One for each prompt; it decodes the tokens and says when the text is over.
-        sampling: How a token is chosen.
-        barred: Tokens that are never written.
-    """
-    rows, carry = list(range(len(prompts))), begin(model, prompts)
-    device = next(iter(carry.values())).device
-    generators = [torch.Generator().manual_seed(sampling.seed) for _ in prompts]
-    common = min(map(len, prompts), default=1) - 1
-    together = torch.tensor([p[:common] for p in prompts], dtype=torch.long, device=device)
-    carry = read(model, together, carry)
-    now = [prompt[common] for prompt in prompts]
-    seen: Tensor | None = None
-    for taken in count(common + 1):
-        words = torch.tensor(now, device=device)
-        logits, carry = step(model, words, carry, barred)
-        if sampling.repetition_penalty != 1:
-            if seen is None:
-                seen = torch.zeros_like(logits, dtype=torch.bool).scatter(1, together, True)
-            seen[torch.arange(len(rows), device=device), words] = True
-        writing = [place for place, row in enumerate(rows) if len(prompts[row]) <= taken]
-        drawn = sampling.draw(logits, seen, [generators[row] for row in rows], writing)
-        now = [drawn[p] if p in drawn else prompts[row][taken] for p, row in enumerate(rows)]
-        for place, token in drawn.items():
-            if piece := tellings[rows[place]].take(token):
-                yield rows[place], piece
-        going = [place for place, row in enumerate(rows) if not tellings[row].over]
-        if not going:
-            return
-        if len(going) < len(rows):
-            kept = torch.tensor(going, device=device)
-            carry, seen = choose(carry, kept), None if seen is None else seen[kept]
-            now, rows = [now[place] for place in going], [rows[place] for place in going]
-
-
-@torch.no_grad()
-def begin(model: Steps, prompts: Sequence[Sequence[int]]) -> Carry:
-    """Return the state before the first token of every prompt."""
-    first = torch.tensor([prompt[:1] for prompt in prompts])
-    return model.begin(Batch(inputs={TOKENS: first}))
-
-
-@torch.no_grad()
-def read(model: LanguageModel, tokens: Tensor, carry: Carry) -> Carry:
-    """Take (batch, time) tokens in one pass, perhaps none; return the state after them."""
-    if not tokens.shape[1]:
-        return carry
-    return model.read(Batch(inputs={TOKENS: tokens}), carry)[1]
-
-
-@torch.no_grad()
-def step(model: Steps, tokens: Tensor, carry: Carry, barred: Sequence[int]) -> tuple[Tensor, Carry]:
-    """Take one token of every row; return the logits of the next one, and the state after it."""
-    logits, carry = model.step({TOKENS: tokens}, carry)
-    return logits.index_fill(-1, tokens.new_tensor(barred, dtype=torch.long), -torch.inf), carry
-
-
-class Continued:
-    """A model in the state after a prompt, as ``beam_search`` asks it to write.
-
-    Args:
-        model: Gives the logits of the next token.
-        prompt: The tokens of the one row. The last of them is the start of the search.
-        barred: Tokens that are never written.
-    """
-
-    def __init__(
-        self, model: LanguageModel, prompt: Sequence[int], barred: Sequence[int] = ()
-    ) -> None:
-        self.model, self.prompt, self.barred = model, prompt, barred
-
-    def begin(self, batch: Batch) -> Carry:
-        """Return the state before the last token of the prompt."""
-        carry = begin(self.model, [self.prompt])
-        device = next(iter(carry.values())).device
-        tokens = torch.tensor([self.prompt[:-1]], dtype=torch.long, device=device)
-        return read(self.model, tokens, carry)
-
-    def step(self, inputs: Mapping[str, Tensor], carry: Carry) -> tuple[Tensor, Carry]:
-        """Take one token of every beam; return the logits of the next one."""
-        return step(self.model, inputs[DECODER], carry, self.barred)

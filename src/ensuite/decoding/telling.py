@@ -1,6 +1,9 @@
 """Streaming: decode tokens into text while they are written."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
+
+Ended = Literal["end", "stop", "length"]
 
 BROKEN = "\ufffd"
 """The character that decoders put in the place of an incomplete one."""
@@ -20,7 +23,8 @@ class Telling:
         stops: Texts that end the text.
 
     Attributes:
-        over: Whether the text has ended.
+        ended: Why the text is over: the model ended it (end), it came to a stop text (stop), or it
+            has the largest number of tokens (length). None while it is not.
         tokens: How many tokens were taken.
     """
 
@@ -32,21 +36,30 @@ class Telling:
         stops: Sequence[str] = (),
     ) -> None:
         self.decode, self.end, self.longest, self.stops = decode, end, longest, stops
-        self.over, self.tokens = False, 0
+        self.ended: Ended | None = None
+        self.tokens = 0
         self._unfinished: list[int] = []
         self._held = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether the text has ended."""
+        return self.ended is not None
 
     def take(self, token: int) -> str:
         """Take the next token; return the text that is certain now, perhaps none."""
         self.tokens += 1
-        self.over = token == self.end or self.tokens >= self.longest
+        if token == self.end:
+            self.ended = "end"
+        elif self.tokens >= self.longest:
+            self.ended = "length"
         self._unfinished += [token] if token != self.end else []
         text = self.decode(self._unfinished)
         if text.endswith(BROKEN) and not self.over:
             return ""
         self._unfinished = []
         told, self._held, stopped = cut(self._held + text, self.stops, whole=self.over)
-        self.over |= stopped
+        self.ended = "stop" if stopped else self.ended
         return told
 
 

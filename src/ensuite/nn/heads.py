@@ -72,17 +72,31 @@ class TokenHead(nn.Module):
         size: Size of the vocabulary.
         embedding: Input embedding whose weight is also the output projection (weight tying); None:
             a weight of its own.
+        bias: Whether each token has a bias.
+        rows: Rows of a weight of its own; those beyond the vocabulary are not used. None: as many
+            as tokens.
 
     Source:
         Press & Wolf (2017), https://arxiv.org/abs/1608.05859
     """
 
-    def __init__(self, width: int, size: int, embedding: Embedding | None = None) -> None:
+    def __init__(
+        self,
+        width: int,
+        size: int,
+        embedding: Embedding | None = None,
+        *,
+        bias: bool = True,
+        rows: int | None = None,
+    ) -> None:
         super().__init__()
+        self.size = size
         inner = width if embedding is None else embedding.weight.shape[1]
         self.project = nn.Identity() if inner == width else nn.Linear(width, inner)
-        self.weight = nn.Parameter(torch.empty(size, inner)) if embedding is None else None
-        self.bias = nn.Parameter(torch.zeros(size))
+        self.weight = None
+        if embedding is None:
+            self.weight = nn.Parameter(torch.empty(max(size, rows or 0), inner))
+        self.bias = nn.Parameter(torch.zeros(size)) if bias else None
         # In a tuple, so that it is not registered as a submodule: the backbone owns its weights.
         self.embedding = (embedding,)
         if self.weight is not None:
@@ -101,7 +115,7 @@ class TokenHead(nn.Module):
         (embedding,) = self.embedding
         weight = self.weight if embedding is None else embedding.weight
         assert weight is not None
-        return Projected(self.project(hidden), weight, self.bias)
+        return Projected(self.project(hidden), weight[: self.size], self.bias)
 
 
 def require_sequence(states: States) -> Tensor:

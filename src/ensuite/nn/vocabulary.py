@@ -21,12 +21,12 @@ class Projected(NamedTuple):
     Attributes:
         hidden: One state per position.
         weight: Output projection.
-        bias: Of the output projection.
+        bias: Of the output projection; None: it has none.
     """
 
     hidden: Float[Tensor, "*positions width"]
     weight: Float[Tensor, "vocabulary width"]
-    bias: Float[Tensor, " vocabulary"]
+    bias: Float[Tensor, " vocabulary"] | None = None
 
     def scores(self) -> Float[Tensor, "*positions vocabulary"]:
         """Return the logits of all tokens at each position."""
@@ -48,9 +48,11 @@ def projected_cross_entropy(
         label_smoothing: Probability that is spread evenly over all tokens (Szegedy et al. 2016,
             section 7).
     """
-    if not torch.is_grad_enabled() or not hoisted.suits(*projected):
+    hidden, weight, bias = projected
+    bias = weight.new_zeros(len(weight)) if bias is None else bias
+    if not torch.is_grad_enabled() or not hoisted.suits(hidden, weight, bias):
         return cross_entropy(projected.scores(), targets, label_smoothing=label_smoothing)
-    total: Tensor = _CrossEntropy.apply(*projected, targets, label_smoothing)  # type: ignore[no-untyped-call]
+    total: Tensor = _CrossEntropy.apply(hidden, weight, bias, targets, label_smoothing)  # type: ignore[no-untyped-call]
     return total
 
 

@@ -281,6 +281,21 @@ def byte_letters() -> list[str]:
 
 
 @lru_cache(maxsize=8)
+def joinable(tokenizer: str) -> str:
+    """Return a tokenizer whose texts of two parts join to the text of the whole.
+
+    Decoders of SentencePiece's kind drop the space before the first word of each part.
+    """
+    described = json.loads(tokenizer)
+    decoder = described.get("decoder") or {}
+    if decoder.get("type") == "Metaspace":
+        decoder["prepend_scheme"] = "never"
+    steps = decoder.get("decoders", [])
+    decoder["decoders"] = [step for step in steps if step["type"] != "Strip"] or steps
+    return json.dumps(described) if steps or decoder.get("type") == "Metaspace" else tokenizer
+
+
+@lru_cache(maxsize=8)
 def vocabulary_size(tokenizer: str) -> int:
     """Return how many rows an embedding of these tokens needs: the largest id and one."""
     return 1 + max(load_tokenizer(tokenizer).get_vocab().values(), default=-1)

@@ -11,7 +11,7 @@ import numpy as np
 from ensuite.core.backbone import Pretrained
 from ensuite.core.special import Special
 from ensuite.data.encoded import Encoded, Ids, encode
-from ensuite.data.processors.checkpoint import kept_tokenizer
+from ensuite.data.processors.checkpoint import Kept, kept_tokenizer, read_frames
 from ensuite.data.processors.text import TextCoder
 from ensuite.data.processors.tokenizer import (
     LEARNED,
@@ -20,6 +20,7 @@ from ensuite.data.processors.tokenizer import (
     byte_ids,
     choose_unit,
     each_token,
+    joinable,
     learn_tokenizer,
     leaves_out,
     load_tokenizer,
@@ -81,6 +82,8 @@ class Writing:
         spelled: Whether a training text has a character that is spelled in bytes, learned.
         tokenizer: The learned tokenizer, as its library writes it.
         special: Its special tokens.
+        opens: Whether the start token stands before a prompt, learned: a published tokenizer says
+            so itself.
     """
 
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
@@ -92,6 +95,7 @@ class Writing:
     spelled: bool = field(default=False, metadata={"learned": True})
     tokenizer: str = field(default="", metadata={"learned": True, "file": "written-tokenizer.json"})
     special: Special = field(default=LEARNED, metadata={"learned": True})
+    opens: bool = field(default=True, metadata={"learned": True})
 
     def __post_init__(self) -> None:
         if self.longest is not None and self.longest < 1:
@@ -102,7 +106,7 @@ class Writing:
     def prepare(self, texts: Sequence[Any], pretrained: Pretrained | None = None) -> Self:
         """Learn a vocabulary from the texts to be written, or keep that of a checkpoint or run."""
         if pretrained and (kept := kept_tokenizer(pretrained, "written-tokenizer.json")):
-            return replace(self, **kept._asdict())._measured(texts)
+            return self._kept(kept)._measured(texts)
         unit: Unit = "pieces"
         if self.unit != "auto":
             unit = self.unit
@@ -112,7 +116,14 @@ class Writing:
             unit, self.vocabulary_size, self.min_frequency, False, True, self.byte_fallback
         )
         learned = learn_tokenizer(recipe, texts)
-        return replace(self, unit=unit, tokenizer=learned, special=LEARNED)._measured(texts)
+        own = replace(self, unit=unit, tokenizer=learned, special=LEARNED, opens=True)
+        return own._measured(texts)
+
+    def _kept(self, kept: Kept) -> Self:
+        """Keep a tokenizer that was learned elsewhere."""
+        ours = kept.special.start is not None and kept.special.start == kept.special.separator
+        opens = ours or bool(read_frames(kept.tokenizer).single.before)
+        return replace(self, **kept._asdict(), opens=opens)
 
     def _measured(self, texts: Sequence[Any]) -> Self:
         encoded = self.encode(texts)
@@ -213,8 +224,8 @@ class Writing:
         return load_tokenizer(self.tokenizer).decode_batch([list(each) for each in ids])
 
     def tell(self, ids: Sequence[int]) -> str:
-        """Return the text of one sequence of ids."""
-        return self.decode([ids])[0]
+        """Return the text of one sequence of ids, a part of a text: a space before it is kept."""
+        return load_tokenizer(joinable(self.tokenizer)).decode(list(ids))
 
     def each(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return the text of each token."""
