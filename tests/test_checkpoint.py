@@ -15,7 +15,7 @@ from ensuite.training.callback import Callback
 from published_bert import VOCABULARY, publish_bert
 
 TEXT = "the film was good"
-ROWS = [{"text": f"the film was {w}", "label": w} for w in ("good", "bad")] * 20
+ROWS = [{"text": f"the film was {n} {w}", "label": w} for n in range(20) for w in ("good", "bad")]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_vectors_do_not_depend_on_their_batch(published: Path) -> None:
 
 
 def test_states_of_several_windows_are_refused(published: Path) -> None:
-    with pytest.raises(UsageError, match="read in 5 windows"):
+    with pytest.raises(UsageError, match=r"read in \d+ windows"):
         ensuite.load(published).embed(" ".join(["film"] * 60))
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from ensuite import catalog
-from ensuite.core.backbone import BackboneOptions, Pretrained
+from ensuite.core.backbone import BackboneOptions, Pretrained, Trait
 from ensuite.core.errors import EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_json
 from ensuite.core.model import Model
@@ -80,13 +80,27 @@ def open_checkpoint(folder: Path) -> Opened:
     if task is None:
         options = options.embedding_options()
         name, task = "embed", Embed(processor=Text().prepare([], pretrained))
-    model = Model.build(options, task)
-    if new := load_weights(model, options):
+    elif not options.published_head(task.published).names:
+        raise UsageError(
+            f"{printable(folder)} has a head for {name} that is not computed here; fine-tune it: "
+            f"ensuite train {name} DATA --model {printable(folder)}"
+        )
+    model, new = load_model(options, task)
+    if new and "head" not in new and Trait.SEQUENCE in task.needs:  # it is only for whole texts
+        options = options.embedding_options()
+        model, new = load_model(options, task)
+    if new:
         raise RunError(
             f"{printable(folder)} lacks the weights of its {' and its '.join(new)}; fetch the "
             "checkpoint again, or fine-tune it."
         )
     return Opened(name, task, Network(model.eval(), options, task.published))
+
+
+def load_model(options: BackboneOptions, task: Task[Any, Any, Any]) -> tuple[Model, list[str]]:
+    """Return a model with the weights of a checkpoint, and its parts that have new ones."""
+    model = Model.build(options, task)
+    return model, load_weights(model, options)
 
 
 def published_task(

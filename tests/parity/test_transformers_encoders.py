@@ -15,6 +15,7 @@ import torch
 import ensuite
 from ensuite.checkpoint import checkpoint_options, load_weights
 from ensuite.core.batch import Batch, Tokens
+from ensuite.core.errors import UsageError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.core.model import Model
 from ensuite.predictor import Predictor
@@ -176,6 +177,12 @@ def test_a_published_tagger_answers_as_it_is(case: str, tmp_path: Path) -> None:
     assert len(run.predict([["the", "film", "was", "goodish"]])[0].tags) == 4
 
 
+def test_a_tagger_with_another_head_is_refused(tmp_path: Path) -> None:
+    publish("modernbert", "ForTokenClassification", tmp_path)
+    with pytest.raises(UsageError, match="a head for tag that is not computed here"):
+        ensuite.load(tmp_path)
+
+
 def test_a_published_regression_answers_as_it_is(tmp_path: Path) -> None:
     more = {"num_labels": 1, "problem_type": "regression"}
     theirs = publish("bert", "ForSequenceClassification", tmp_path, **more)
@@ -186,9 +193,11 @@ def test_a_published_regression_answers_as_it_is(tmp_path: Path) -> None:
 
 
 LABELS = {"good": "up", "bad": "down"}
-ROWS = [{"text": f"the {w} film was {w}ish", "label": LABELS[w]} for w in LABELS] * 12
+ROWS = [
+    {"text": f"the {w} film was {n} {w}ish", "label": LABELS[w]} for n in range(12) for w in LABELS
+]
 RATED = [{"text": row["text"], "target": len(row["label"])} for row in ROWS]
-TAGGED = [{"tokens": r["text"].split(), "tags": ["O", "B-X", "I-X", "O", "B-X"]} for r in ROWS]
+TAGGED = [{"tokens": r["text"].split(), "tags": ["O", "B-X", "I-X", "O", "O", "B-X"]} for r in ROWS]
 
 
 @pytest.mark.parametrize(
