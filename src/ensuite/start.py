@@ -1,4 +1,4 @@
-"""What training starts from other than new weights: a run, or a published checkpoint."""
+"""What training starts from other than new weights: another run, or a published checkpoint."""
 
 import hashlib
 from collections.abc import Mapping
