@@ -27,6 +27,7 @@ class Row:
         default_for: Traits; where there are any, only for the sake of tasks that need one of them.
         model_types: The values of ``model_type`` in the ``config.json`` of published checkpoints
             that this backbone opens.
+        architectures: How transformers ends the names of networks with a head for this task.
     """
 
     target: str
@@ -40,6 +41,7 @@ class Row:
     default: bool = True
     default_for: tuple[str, ...] = ()
     model_types: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
 
     def is_default(self, needs: Set[str]) -> bool:
         """Say whether a comparison without ``--models`` takes part with it, for a task's needs."""
