@@ -23,6 +23,7 @@ from ensuite.core.task import Task
 from ensuite.data import series_split
 from ensuite.data.panel import Layout, Panel, add_calendar, read_panel
 from ensuite.data.processors.history import History, Row, Rows, refuse_short_future
+from ensuite.data.roles import SERIES_NAMES, TIME_NAMES, VALUE_NAMES
 from ensuite.data.seasonal import seasonal_error
 from ensuite.data.series import TIMELESS, Clock, Series
 from ensuite.data.timestamps import DateOrder
@@ -149,6 +150,11 @@ class Forecast(Task[Window, Row, Prediction]):
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
     roles: ClassVar[tuple[str, ...]] = ("time", "series", "value")
+    usual_names: ClassVar[Mapping[str, Sequence[str]]] = {
+        "time": TIME_NAMES,
+        "series": SERIES_NAMES,
+        "value": VALUE_NAMES,
+    }
     several_rows: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -191,6 +197,7 @@ class Forecast(Task[Window, Row, Prediction]):
             static=self.static, layout=self.layout, dates=self.dates, values=self.columns,
             frequency=self.clock.frequency,
         )  # fmt: skip
+        panel.roles.note(table)
         if self.calendar:
             panel = add_calendar(panel, self.horizon)
         task = self._settle(panel, table)
