@@ -13,9 +13,9 @@ SCRIPT = Path(__file__).with_name("public_names.py")
 
 WRONG = {
     'ensuite.compare("classify", [], budgte="60s")': "budgte",
-    'ensuite.train("classify", [], modle="lstm")': "modle",
+    'ensuite.train("classify", [], modle="lstm")': "No overload variant",
     'ensuite.train("classify", [], model="lstm").predict(["a"])[0].lable': "lable",
-    'ensuite.train("regress", [], model="lstm", seed="one")': "seed",
+    'ensuite.train("regress", [], model="lstm", seed="one")': "No overload variant",
     "ensuite.tarin": "tarin",
     'ensuite.load("run").folder.nmae': "nmae",
     'ensuite.EnsuiteClassifier(model="lstm", bugdet="60s")': "bugdet",

@@ -70,17 +70,19 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, so that ``import ensuite`` costs nothing."""
-    from importlib import import_module, metadata
+if not TYPE_CHECKING:  # it would make every misspelt name right
 
-    if name == "load":
-        return __getattr__("Predictor").load
-    if name == "__version__":
-        return metadata.version("ensuite")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ensuite' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+    def __getattr__(name: str) -> Any:
+        """Import a public name when it is first used, so that ``import ensuite`` costs nothing."""
+        from importlib import import_module, metadata
+
+        if name == "load":
+            return __getattr__("Predictor").load
+        if name == "__version__":
+            return metadata.version("ensuite")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'ensuite' has no attribute '{name}'")
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
