@@ -15,7 +15,7 @@ import ensuite
 from ensuite import catalog
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait
 from ensuite.core.batch import Batch, Inputs, States, Tokens
-from ensuite.core.errors import PaddingLeakError, RunError, UsageError
+from ensuite.core.errors import EnsuiteError, PaddingLeakError, RunError, UsageError
 from ensuite.core.registry import Registry
 
 ROWS = [
@@ -226,8 +226,47 @@ def test_folds_in_one_call() -> None:
     assert ensuite.load("out").predict(["a good film"])[0].label == "positive"
 
 
+def family(kind: type) -> Iterator[type]:
+    yield kind
+    for each in kind.__subclasses__():
+        if each.__module__.startswith("ensuite.core"):
+            yield from family(each)
+
+
+def test_the_kinds_of_mistakes_in_a_call_are_told() -> None:
+    def refused(*words: Any, **options: Any) -> str:
+        with pytest.raises(UsageError) as told:
+            ensuite.train(*words, **options)
+        return str(told.value)
+
+    assert "The task comes first, then the data: classify data.csv" in refused(
+        "data.csv", "classify", model="lstm"
+    )
+    assert 'models=["lstm", "gru"]' in refused("classify", ROWS, model=["lstm", "gru"])
+    assert "--budget 5epochs" in refused("classify", ROWS, model="lstm", settings={"epochs": 5})
+    assert "did you mean learning_rate?" in refused(
+        "classify", ROWS, model="lstm", settings={"lr": 0.1}
+    )
+    with pytest.raises(UsageError, match=r'models="lstm" is one text; give a list'):
+        ensuite.compare("classify", ROWS, models="lstm")
+
+
+def test_the_options_of_train_are_typed_as_it_takes_them() -> None:
+    from ensuite.api import TrainOptions
+
+    parameters = inspect.signature(ensuite.train).parameters
+    assert list(TrainOptions.__annotations__) == list(parameters)[2:]
+
+
 def test_what_is_public_is_said() -> None:
-    assert set(ensuite.__all__) == {"Predictor", "compare", "load", "train"}
+    kinds = {each.__name__ for each in family(EnsuiteError)}
+    assert set(ensuite.__all__) - kinds == {
+        "Callback", "EnsuiteClassifier", "EnsuiteRegressor", "Leaderboard", "Predictor",
+        "__version__", "compare", "load", "train",
+    }  # fmt: skip
+    assert kinds <= set(ensuite.__all__)
+    assert all(getattr(ensuite, name) is not None for name in ensuite.__all__)
+    assert set(ensuite.__all__) <= set(dir(ensuite))
     with pytest.raises(AttributeError, match="no attribute 'tarin'"):
         ensuite.tarin  # noqa: B018
     with pytest.raises(UsageError, match="did you mean lstm"):

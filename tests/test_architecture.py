@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": BASE | {"report"},
     "comparison": ANSWER | {"report", "comparison"},
     "api": ANSWER | {"report", "comparison"},
+    "estimators": ANSWER | {"comparison", "api"},
 }
 """Part of the package: the parts it may import. The command line may import anything."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict, Unpack, overload
 
 from ensuite import catalog, laws
 from ensuite.candidates import (
@@ -16,14 +16,17 @@ from ensuite.candidates import (
     spec_options,
 )
 from ensuite.comparison.board import Result, make_row, ranking_metric
+from ensuite.comparison.claim import claim, known_threads
 from ensuite.comparison.experiment import Comparison, choose_folder, run_comparison
 from ensuite.comparison.folds import open_folds
 from ensuite.comparison.insight import comparison_page, run_page
 from ensuite.comparison.measure import measure_latency
+from ensuite.comparison.notebook import progress_here
 from ensuite.comparison.plan import Plan, Terms, best_threads
-from ensuite.comparison.trial import Trial, identity, read_identity, run_trial
-from ensuite.core.errors import RunError, UsageError
-from ensuite.core.files import hold, read_json, write_text
+from ensuite.comparison.result import Leaderboard
+from ensuite.comparison.trial import Trial, identity, run_trial
+from ensuite.core.errors import UsageError
+from ensuite.core.files import hold, write_text
 from ensuite.core.printable import one_line, printable
 from ensuite.core.runs import require_apart
 from ensuite.core.seed import require_seed
@@ -31,11 +34,13 @@ from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem, Source, divide_source, find_task, open_source, task_options
 from ensuite.report.card import comparison_card, run_card
 from ensuite.report.page import comparison_html, run_html
-from ensuite.report.values import Leaderboard
 from ensuite.start import Start
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
 from ensuite.training.device import choose_device
+
+if TYPE_CHECKING:
+    from ensuite.tasks import classify, forecast_answers, generate, regress, tag, writer
 
 
 def open_sorted(
@@ -46,6 +51,9 @@ def open_sorted(
     **reading: Any,
 ) -> tuple[Source, Settings]:
     """Read the data, and sort the settings by what they belong to."""
+    catalog.require_order(task, data)
+    if isinstance(models, str):
+        raise UsageError(f'models="{models}" is one text; give a list: models=["lstm", "gru"].')
     if isinstance(settings, Mapping):
         settings = [f"{key}={value}" for key, value in settings.items()]
     known = task_options(find_task(task))
@@ -159,17 +167,18 @@ def compare(
         threads: CPU threads of every candidate. None: measured for each.
         jobs: Trials that run side by side, in processes of their own. A script that gives more than
             1 must call this function below ``if __name__ == "__main__":``.
-        callback: Called while models train.
+        callback: Called while models train. None: a notebook shows the progress, a script nothing.
 
     Raises:
         EnsuiteError: One sentence that says what is wrong and what to do.
     """
-    comparison, _ = compare_models(
+    comparison, problem = compare_models(
         task, data, models=models, metric=metric, budget=budget, total=total, seeds=seeds,
         folds=folds, split=split, columns=columns, settings=settings, test=test, valid=valid,
-        init_from=init_from, out=out, device=device, threads=threads, jobs=jobs, callback=callback,
+        init_from=init_from, out=out, device=device, threads=threads, jobs=jobs,
+        callback=callback or progress_here(),
     )  # fmt: skip
-    return comparison.leaderboard
+    return Leaderboard.of(comparison, problem.unit)
 
 
 def train_model(
@@ -230,12 +239,52 @@ def train_model(
     return trial, problem
 
 
-def known_threads(folder: Path) -> int | None:
-    """Return the number of threads that a run was begun with; None for a new one."""
-    known = read_json(folder / RUN).get("threads") if (folder / RUN).exists() else None
-    return known if isinstance(known, int) and known > 0 else None
+class TrainOptions(TypedDict, total=False):
+    """The options of :func:`train`, by name; all but the model have a default."""
+
+    model: Required[Spec]
+    metric: str | None
+    budget: str | None
+    seed: int
+    split: str | None
+    columns: Mapping[str, str] | None
+    settings: Sequence[str] | Mapping[str, Any] | None
+    test: Any
+    valid: Any
+    init_from: str | Path | None
+    out: str | Path | None
+    resume: bool
+    device: str
+    threads: int | None
+    callback: Callback | None
 
 
+@overload
+def train(
+    task: Literal["classify"], data: Any, **options: Unpack[TrainOptions]
+) -> "Predictor[classify.Prediction]": ...
+@overload
+def train(
+    task: Literal["regress"], data: Any, **options: Unpack[TrainOptions]
+) -> "Predictor[regress.Prediction]": ...
+@overload
+def train(
+    task: Literal["tag"], data: Any, **options: Unpack[TrainOptions]
+) -> "Predictor[tag.Prediction]": ...
+@overload
+def train(
+    task: Literal["forecast"], data: Any, **options: Unpack[TrainOptions]
+) -> "Predictor[forecast_answers.Prediction]": ...
+@overload
+def train(
+    task: Literal["generate"], data: Any, **options: Unpack[TrainOptions]
+) -> "Predictor[generate.Prediction]": ...
+@overload
+def train(
+    task: Literal["translate", "caption"], data: Any, **options: Unpack[TrainOptions]
+) -> "Predictor[writer.Prediction]": ...
+@overload
+def train(task: str, data: Any, **options: Unpack[TrainOptions]) -> Predictor: ...
 def train(
     task: str,
     data: Any,
@@ -277,7 +326,7 @@ def train(
         resume: Whether to go on with the run in ``out``.
         device: As for :func:`compare`.
         threads: CPU threads. None: measured, or those that the run was begun with.
-        callback: Called while the model trains.
+        callback: As for :func:`compare`.
 
     Raises:
         EnsuiteError: One sentence that says what is wrong and what to do.
@@ -285,34 +334,6 @@ def train(
     trial, _ = train_model(
         task, data, model=model, metric=metric, budget=budget, seed=seed, split=split,
         columns=columns, settings=settings, test=test, valid=valid, init_from=init_from, out=out,
-        resume=resume, device=device, threads=threads, callback=callback,
+        resume=resume, device=device, threads=threads, callback=callback or progress_here(),
     )  # fmt: skip
     return Predictor.load(trial.folder)
-
-
-def claim(folder: Path, mine: Mapping[str, Any], problem: Problem, resume: bool) -> None:
-    """Refuse a folder that holds another run, or a run of the same that is not to be resumed.
-
-    Raises:
-        RunError: Says what the folder holds, and what to type.
-    """
-    if not (folder / RUN).exists():
-        left = [each.name for each in folder.iterdir() if not each.name.startswith(".")]
-        if left:
-            raise RunError(f"{folder} is not empty and holds no run; choose another --out.")
-        return
-    if not resume:
-        raise RunError(
-            f"{folder} already holds a run; go on with --resume, or choose another --out."
-        )
-    theirs = read_identity(folder)
-    if theirs.get("data") != mine["data"]:
-        raise RunError(
-            f"{folder} was trained on other data or task options: {problem.data} has changed. "
-            "Train anew, or give the old file."
-        )
-    if different := [key for key in mine if theirs.get(key) != mine[key]]:
-        raise RunError(
-            f"{folder} was trained with another {', '.join(different)}; give the same options, "
-            "or choose another --out."
-        )

@@ -22,6 +22,7 @@ from ensuite.core.options import differences, option_names, set_options, to_json
 from ensuite.core.recipe import Recipe
 from ensuite.core.registry import load, misfit
 from ensuite.core.runs import find_run
+from ensuite.core.synonyms import length_hint
 from ensuite.core.task import Task, rank
 from ensuite.network import Network
 from ensuite.predictor import WEIGHTS, Predictor
@@ -454,18 +455,20 @@ def sort_settings(
             raise UsageError(f"--set {setting}: give a name and a value, as in --set width=128.")
         owner, dot, name = key.partition(".")
         if not (dot and owner in known):
-            owner, name = _owner(key, known), key
+            owner, name = _owner(key, value, known), key
         sorted_[owner][name] = value
     return Settings(**sorted_)
 
 
-def _owner(key: str, known: Mapping[str, set[str]]) -> str:
+def _owner(key: str, value: str, known: Mapping[str, set[str]]) -> str:
     owners = [owner for owner, names in known.items() if key in names]
     if len(owners) == 1:
         return owners[0]
     if owners:
         choices = " or ".join(f"{owner}.{key}" for owner in owners)
         raise UsageError(f"--set {key} could be two things: write {choices}.")
+    if length := length_hint(key, value):
+        raise UsageError(f"--set {key}={value}: {length}.")
     everything = [f"{owner}.{name}" for owner, names in known.items() for name in names]
     short = [name for names in known.values() for name in names]
     hint = nearest(key, short) or nearest(key, everything) or "."
@@ -538,6 +541,11 @@ def spec_options(spec: Spec, task: str) -> BackboneOptions | None:
     """
     if isinstance(spec, BackboneOptions):
         return spec
+    if not isinstance(spec, str):
+        raise UsageError(
+            f"The model {spec!r} is neither a name nor the options of one; give one of the two, "
+            'such as "lstm" (`compare` takes several: models=["lstm", "gru"]).'
+        )
     name, folder, given = parse_spec(spec)
     if folder is None:
         return None if name in methods(task) else model_options(spec, task)[1]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ensuite.core.errors import UsageError
+from ensuite.core.errors import UsageError, nearest
 from ensuite.core.registry import Registry, Row
 
 _CAUSAL = ("sequence", "causal", "steps", "carries")
@@ -262,6 +262,14 @@ TASKS: dict[str, Row] = {
             "ensuite.baselines.classify:TfidfLogistic",
             "ensuite.baselines.classify:NumberLogistic",
         ),
+        metrics=(
+            "accuracy",
+            "balanced_accuracy",
+            "macro_f1",
+            "micro_f1",
+            "log_loss",
+            "calibration_error",
+        ),
     ),
     "regress": Row(
         target="ensuite.tasks.regress:Regress",
@@ -273,6 +281,7 @@ TASKS: dict[str, Row] = {
             "ensuite.baselines.regress:TfidfRidge",
             "ensuite.baselines.regress:NumberRidge",
         ),
+        metrics=("mae", "rmse", "r2", "mae_*"),
     ),
     "tag": Row(
         target="ensuite.tasks.tag:Tag",
@@ -281,6 +290,7 @@ TASKS: dict[str, Row] = {
         reads=("tokens",),
         architectures=("ForTokenClassification",),
         baselines=("ensuite.baselines.tag:MostFrequentTag",),
+        metrics=("entity_f1", "entity_precision", "entity_recall", "accuracy"),
     ),
     "forecast": Row(
         target="ensuite.tasks.forecast:Forecast",
@@ -293,6 +303,20 @@ TASKS: dict[str, Row] = {
             "ensuite.baselines.theta:Theta",
             "ensuite.baselines.forecast:LinearLayer",
         ),
+        metrics=(
+            "mase",
+            "smape",
+            "coverage_95",
+            "mae",
+            "rmse",
+            "wql",
+            "coverage_80",
+            "width_95",
+            "scaled_mse",
+            "scaled_mae",
+            "mae_h*",
+            "coverage_95_h*",
+        ),
     ),
     "generate": Row(
         target="ensuite.tasks.generate:Generate",
@@ -300,6 +324,7 @@ TASKS: dict[str, Row] = {
         traits=("sequence", "causal", "steps"),
         reads=("tokens",),
         baselines=("ensuite.baselines.generate:NGram",),
+        metrics=("bits_per_byte", "perplexity"),
     ),
     "fill": Row(
         target="ensuite.tasks.fill:Fill",
@@ -325,6 +350,14 @@ TASKS: dict[str, Row] = {
             "ensuite.baselines.translate:LeadSentence",
             "ensuite.baselines.translate:NearestPair",
         ),
+        metrics=(
+            "chrf",
+            "bleu",
+            "bleu_all_references",
+            "rouge_l",
+            "exact_match",
+            "word_error_rate",
+        ),
     ),
     "caption": Row(
         target="ensuite.tasks.caption:Caption",
@@ -332,6 +365,7 @@ TASKS: dict[str, Row] = {
         traits=("decodes", "steps"),
         reads=("image",),
         baselines=("ensuite.baselines.caption:MostFrequentCaption",),
+        metrics=("bleu", "exact_match"),
     ),
     "reduce": Row(
         target="ensuite.tasks.reduce:Reduce",
@@ -421,6 +455,20 @@ ELSEWHERE: dict[str, str] = {
     "textcnn": "conv",
     "tcn": "conv",
     "simplernn": "rnn",
+    "perceptron": "mlp",
+    "dense": "mlp",
+    "feedforward": "mlp",
+    "bilstm": "lstm",
+    "bigru": "gru",
+    "encoder-decoder": "seq2seq",
+    "self-attention": "transformer",
+    "lm": "generate",
+    "sentiment": "classify",
+    "tabular-classification": "classify",
+    "seq2seq-lm": "translate",
+    "summarize": "translate",
+    "time-series": "forecast",
+    "tagging": "tag",
     "elman": "rnn",
 }
 """Names of other packages for what has another name here."""
@@ -429,15 +477,45 @@ backbones = Registry("model", "ensuite.backbones")
 tasks = Registry("task", "ensuite.tasks")
 
 
+PUBLISHED = ("bert", "roberta", "distilbert", "camembert", "albert", "gpt", "llama", "t5", "bart")
+"""Families whose published checkpoints people name."""
+
+
 def require_task(name: str) -> Row:
     """Return the row of a task.
 
     Raises:
         UsageError: If there is none; knows the words of other packages.
     """
-    if name not in tasks and name in ELSEWHERE:
-        raise UsageError(f'"{name}" is `{ELSEWHERE[name]}` here.')
+    if name not in tasks and (ours := _ours(name, tasks)):
+        raise UsageError(f'"{name}" is `{ours}` here.')
     return tasks.find(name, f"There is: {', '.join(sorted(tasks))}.")
+
+
+def require_order(task: str, data: object) -> None:
+    """Refuse a task and data that are given in the other order.
+
+    Raises:
+        UsageError: Gives the order.
+    """
+    if task not in tasks and isinstance(data, str) and (data in tasks or _ours(data, tasks)):
+        ours = data if data in tasks else _ours(data, tasks)
+        raise UsageError(f"The task comes first, then the data: {ours} {task}.")
+
+
+def require_metric(name: str, task: str) -> None:
+    """Refuse a metric that a task never has.
+
+    Raises:
+        UsageError: Names the nearest.
+    """
+    row = require_task(task)
+    if not row.measures(name):
+        known = [each for each in row.metrics if "*" not in each]
+        raise UsageError(
+            f'There is no metric "{name}" of {task}{nearest(name, known) or "."} '
+            f"There is: {', '.join(known)}."
+        )
 
 
 def require_model(name: str, task: str = "") -> Row:
@@ -446,7 +524,31 @@ def require_model(name: str, task: str = "") -> Row:
     Raises:
         UsageError: If there is none; knows the words of other packages.
     """
-    if name not in backbones and name.lower() in ELSEWHERE:
-        raise UsageError(f'"{name}" is `{ELSEWHERE[name.lower()]}` here.')
+    if name not in backbones and (ours := _ours(name, backbones)):
+        raise UsageError(f'"{name}" is `{ours}` here.')
     listing = f"`ensuite models{f' --task {task}' if task else ''}` lists them"
+    if "," in name:
+        raise UsageError(
+            f'"{name}" is several models, and one is trained at a time; `ensuite compare '
+            f"{task or 'TASK'} DATA --models {name}` compares them."
+        )
+    if name not in backbones and name.lower().rpartition("/")[2].startswith(PUBLISHED):
+        raise UsageError(
+            f'There is no model "{name}"; {listing}. A published checkpoint is named by the folder '
+            "that it was downloaded to."
+        )
     return backbones.find(name, f"{listing}.")
+
+
+def is_meant(name: str) -> bool:
+    """Return whether a name that is no model looks like one."""
+    lower = name.lower()
+    close = _ours(name, backbones) or nearest(name, backbones)
+    return bool(close) or lower.rpartition("/")[2].startswith(PUBLISHED)
+
+
+def _ours(name: str, known: Registry) -> str:
+    """Return our name for one that is known elsewhere, or in capitals; empty if there is none."""
+    lower = name.lower()
+    ours = lower if lower in known else ELSEWHERE.get(lower, "")
+    return ours if ours in known else ""

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Generic, NamedTuple, Self
 
 import numpy as np
 from torch import Tensor
+from typing_extensions import TypeVar
 
 from ensuite import catalog, problem
 from ensuite.checkpoint import TASK, is_checkpoint, open_checkpoint
@@ -16,6 +17,7 @@ from ensuite.core.errors import EnsuiteError, RunError, UsageError, nearest
 from ensuite.core.files import read_json, write_json, write_text
 from ensuite.core.fitted import WEIGHTS, FittedModel
 from ensuite.core.options import from_json, set_options, to_json
+from ensuite.core.printable import one_line as printable
 from ensuite.core.registry import load
 from ensuite.core.runs import CONFIG, find_run
 from ensuite.core.seed import require_seed
@@ -41,6 +43,12 @@ OURS = "ensuite"
 __all__ = ["CONFIG", "RUN", "TASK", "TOKENIZERS", "WEIGHTS", "Predictor", "Stretch", "find_run"]
 
 
+Prediction = TypeVar("Prediction", default=Any)
+
+MOST_ANSWERS = 6
+"""Possible answers that the text of a predictor names."""
+
+
 class Stretch(NamedTuple):
     """The metrics of the examples whose lengths lie within a range."""
 
@@ -50,9 +58,11 @@ class Stretch(NamedTuple):
     metrics: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Predictor:
+@dataclass(frozen=True, repr=False)
+class Predictor(Generic[Prediction]):
     """A fitted model with the task that it does.
+
+    Its type names that of its predictions where it is known: ``Predictor[classify.Prediction]``.
 
     Args:
         name: Its name in a table.
@@ -64,9 +74,25 @@ class Predictor:
 
     name: str
     task_name: str
-    task: Task[Any, Any, Any]
+    task: Task[Any, Any, Prediction]
     fitted: FittedModel
     folder: Path | None = None
+
+    def __repr__(self) -> str:
+        """Describe the predictor in three lines: what it does, how large it is, where it is."""
+        answers = list(map(printable, self.task.choices[:MOST_ANSWERS]))
+        if len(self.task.choices) > MOST_ANSWERS:
+            answers.append(f"... ({len(self.task.choices):,} in all)")
+        return "\n".join(
+            (
+                f"Predictor: {self.name}, trained to {self.task_name} ({self.task.unit})",
+                shorten(
+                    f"  {self.parameters:,} parameters"
+                    + (f"; answers: {', '.join(answers)}" if answers else "")
+                ),
+                f"  {self.folder or 'not saved'}",
+            )
+        )
 
     @property
     def model(self) -> Any:
@@ -78,7 +104,7 @@ class Predictor:
         """Options of the network's backbone; None where there is none."""
         return self.fitted.backbone_options
 
-    def predict(self, inputs: Sequence[Any]) -> list[Any]:
+    def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
         """Predict for raw inputs (texts, arrays, mappings of fields) or examples, in order."""
         if isinstance(inputs, str):  # one text is a list of one, not of its letters
             inputs = [inputs]
@@ -86,7 +112,7 @@ class Predictor:
             check_typed(raw)
         return self.predict_examples([self.task.ask(raw) for raw in inputs])
 
-    def predict_examples(self, examples: Sequence[Any]) -> list[Any]:
+    def predict_examples(self, examples: Sequence[Any]) -> list[Prediction]:
         """Return one prediction for each example, in order."""
         return self.fitted.predict(self.task, examples) if examples else []
 
@@ -312,6 +338,15 @@ class Predictor:
             raise RunError(f"{folder} cannot be opened: {error}") from error
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(f"{folder} is not a whole run of this version ({error}).") from error
+
+
+def shorten(line: str, width: int = 100) -> str:
+    """Return a line, cut to a width.
+
+    >>> shorten("a film to remember", 10)
+    'a film ...'
+    """
+    return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
 Loader = Callable[[Path, Mapping[str, Any], str, Task[Any, Any, Any]], FittedModel]

@@ -134,6 +134,8 @@ def open_source(
     tables = {part: header.settle(table, named) for part, table in tables.items()}
     column = split_column(empty, tables["train"], split, given)
     reader, examples = read_tables(empty, tables, given, settings, task, split, column)
+    if column:
+        tables["train"].note("split", column)
     if column and len(examples["train"]) == tables["train"].rows:
         split = replace(split, column=column, values=tables["train"].columns[column])
     return Source(task, reader, tables, examples, split, (how, given), metric)
@@ -357,6 +359,8 @@ def check(
     rows = sum(table.rows for table in tables.values())
     names = columns.listed(tables["train"])
     findings = [Finding(tables["train"].name, f"{rows:,} rows: {names}")]
+    if said_of_columns := say_columns(tables["train"]):
+        findings.append(Finding("columns", said_of_columns))
     findings += [
         Finding("reading", f"{table.name}: {note}")
         for table in tables.values()
@@ -366,6 +370,29 @@ def check(
     findings.append(Finding("duplicates", say_duplicates(task, parts)))
     findings.append(Finding("split", said))
     return tuple(findings)
+
+
+MOST_COLUMNS = 6
+"""Columns of one role that are named."""
+
+
+def left_out(table: Table) -> list[str]:
+    """Return the columns that no role was found for; none where nothing is known of roles."""
+    read = {name for names in table.read_as.values() for name in names}
+    return [name for name in table.columns if read and name not in read]
+
+
+def say_columns(table: Table) -> str:
+    """Say which column is read as what, and which are left out; empty where it is not known."""
+    if not table.read_as:
+        return ""
+    said = [f"{_some(names)} as {role}" for role, names in table.read_as.items()]
+    return f"{', '.join(said)}; left out: {_some(left_out(table)) or 'none'}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_COLUMNS:,} more" if len(names) > MOST_COLUMNS else ""
+    return " ".join(filter(None, (", ".join(names[:MOST_COLUMNS]), more.strip())))
 
 
 def say_duplicates(task: Task[Any, Any, Any], parts: Mapping[str, Sequence[Any]]) -> str:

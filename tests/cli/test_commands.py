@@ -174,7 +174,8 @@ def test_data_checks_a_file_before_it_costs_anything(
 ) -> None:
     with reviews.open("a", encoding="utf-8") as file:
         file.write('"a good film, number 0 of them",positive\n')
-    found = {f["topic"]: f["sentence"] for f in json.loads(works("data reviews.csv --json").out)}
+    document = json.loads(works("data reviews.csv --json").out)
+    found = {each["topic"]: each["sentence"] for each in document["findings"]}
     assert found["reviews.csv"] == "61 rows: text, label"
     assert "positive 31, negative 30" in found["label"]
     assert 'always guessing "positive" is right 50.8 %' in found["label"]

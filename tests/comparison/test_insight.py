@@ -10,7 +10,6 @@ import pytest
 
 from ensuite.comparison.answers import Answers
 from ensuite.comparison.insight import (
-    MOST_OUTPUTS,
     MOST_WORDS,
     class_scores,
     confusion,
@@ -20,10 +19,10 @@ from ensuite.comparison.insight import (
     mistakes,
     not_confused,
     only_right,
-    outputs,
     reliability_of,
     worth_taking,
 )
+from ensuite.comparison.outputs import MOST_OUTPUTS, outputs
 from ensuite.comparison.trial import Trial
 from ensuite.core.presentation import Figure
 from ensuite.problem import Problem, open_problem

@@ -173,8 +173,14 @@ def test_any_text_makes_a_page_that_can_be_written(text):
     Reader(html)
 
 
-def test_half_a_character_is_replaced():
-    assert "a?b" in comparison_html(hostile("a\ud800b"))
+@pytest.mark.parametrize(
+    ("code", "shown"), [("\ud800", "\\ud800"), ("\x1b[31m", "\\x1b[31m"), ("\u202e", "\\u202e")]
+)
+def test_control_codes_and_half_characters_are_shown(code, shown):
+    page = comparison_html(hostile(f"a{code}b"))
+    page.encode("utf-8")
+    assert f"a{shown}b" in page
+    assert code not in page
 
 
 def test_an_input_that_is_a_picture_is_drawn():

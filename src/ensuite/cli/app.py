@@ -17,13 +17,16 @@ from ensuite.cli import (
     generate,
     models,
     predict,
+    tasks,
     train,
 )
+from ensuite.cli.mistakes import Command, Group
 from ensuite.core.errors import EnsuiteError
 from ensuite.core.printable import printable
 
 app = typer.Typer(
     name="ensuite",
+    cls=Group,
     help=(
         "Train the candidate models for a task under one budget, report which one to use, and use "
         "it. To start: ensuite compare classify reviews.csv"
@@ -34,13 +37,40 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for module in (compare, train, predict, generate, chat, evaluate, check, convert, models, data):
-    app.command(module.__name__.rpartition(".")[2])(module.command)
+COMMANDS = (
+    compare,
+    train,
+    predict,
+    generate,
+    chat,
+    evaluate,
+    check,
+    convert,
+    models,
+    tasks,
+    data,
+)
+
+for module in COMMANDS:
+    app.command(module.__name__.rpartition(".")[2], cls=Command)(module.command)
+
+
+def print_version(asked: bool) -> None:
+    """Print the version and leave, where it is asked for."""
+    if asked:
+        from importlib.metadata import version
+
+        print(version("ensuite"))
+        raise typer.Exit()
 
 
 @app.callback()
 def common(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Show the version."),
+    ] = False,
 ) -> None:
     """Define the options that all commands share."""
 

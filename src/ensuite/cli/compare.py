@@ -47,8 +47,9 @@ def command(
     given = words.data_options(test, valid, split, column, metric)
     named = [name for name in (models or "").split(",") if name] + (model or [])
     early.check_training(
-        task, named, (data, test, valid), budget, set_, split, device, out, init_from
-    )
+        task, named, (data, test, valid), budget, set_, split, device, out, init_from,
+        columns=given["columns"], metric=metric,
+    )  # fmt: skip
     from ensuite.api import compare_models
     from ensuite.cli.progress import TerminalProgress
     from ensuite.report.table import terminal_table

@@ -1,25 +1,41 @@
 """What can be refused before torch is imported, in a tenth of the time that it takes."""
 
-from collections.abc import Sequence
+import ast
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from ensuite import catalog
 from ensuite.cli import options as words
-from ensuite.core.errors import DataError, UsageError, nearest
-from ensuite.core.runs import find_run, require_apart
+from ensuite.core.errors import DataError, UsageError
+from ensuite.core.options import require_option
+from ensuite.core.runs import find_run, is_run, require_apart
+from ensuite.core.synonyms import SYNONYMS, length_hint, synonym
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SPLITS = ("random", "time", "group")
 
+SMALL = 1_000_000
+"""Bytes of a file that is read twice without anybody noticing."""
 
-def check_run(run: str) -> None:
+SPECIAL = ("init_from", "template", "shots")
+"""What may stand among the options of a model, beside those of its class."""
+
+
+def check_run(run: str, *others: str) -> None:
     """Refuse a run that is not there.
+
+    Args:
+        run: Its folder.
+        others: What else was typed, in case that the run is among it.
 
     Raises:
         EnsuiteError: Says why.
     """
     if not run:
         raise UsageError("The name of the run is empty; give its folder.")
+    if (found := next(filter(is_run, others), None)) is not None and not is_run(run):
+        raise UsageError(f'The run comes first: {found} "{run}".')
     find_run(Path(run))
 
 
@@ -52,6 +68,9 @@ def check_training(
     device: str,
     out: str | None,
     init_from: str | None,
+    *,
+    columns: Mapping[str, str],
+    metric: str | None,
 ) -> None:
     """Refuse what is wrong with the words of a command that trains.
 
@@ -60,21 +79,124 @@ def check_training(
     """
     from ensuite.training.budget import Budget
 
+    catalog.require_order(task, data[0])
     catalog.require_task(task)
     for model in models:
-        name = model.partition(":")[0]
-        known = name.lower() in catalog.ELSEWHERE or nearest(name, catalog.backbones)
-        if (
-            known and not Path(model).is_dir()
-        ):  # else it may be a baseline, which is looked up later
-            catalog.require_model(name, task)
+        check_model(model, task)
     Budget.parse(budget)
-    words.pairs(settings, "--set", "give a name and a value, as in --set width=128.")
+    check_settings(
+        words.pairs(settings, "--set", "give a name and a value, as in --set width=128.")
+    )
+    if metric is not None:
+        catalog.require_metric(metric, task)
     if split is not None and split.partition(":")[0] not in SPLITS:
         raise UsageError(f"--split {split}: choose random, time, time:DATE,DATE or group:COLUMN.")
     if device not in DEVICES:
         raise UsageError(f"--device {device}: choose one of {', '.join(DEVICES)}.")
     check_data(*data)
+    check_columns(data[0], columns)
     require_apart(out, data)
     if init_from is not None:
         check_run(init_from)
+
+
+def check_model(model: str, task: str) -> None:
+    """Refuse a model that is not there, and an option that it does not have.
+
+    What looks like no name of a model may be a baseline or a folder, which are looked up later.
+
+    Raises:
+        UsageError: Names the nearest.
+    """
+    name, _, rest = model.partition(":")
+    if Path(model).is_dir() or not ("," in name or catalog.is_meant(name)):
+        return
+    row = catalog.require_model(name, task)
+    known = option_names(row.target)
+    for each in rest.split(",") if known is not None else ():
+        option, _, value = each.partition("=")
+        if option and option not in SPECIAL:
+            require_option(option, value, known or (), f"the model {name}")
+
+
+def check_settings(settings: Mapping[str, str]) -> None:
+    """Refuse an option by the name that another package has for it.
+
+    Raises:
+        UsageError: Names ours.
+    """
+    for key, value in settings.items():
+        name = key.rpartition(".")[2]
+        length = length_hint(name, value)
+        if not (length or name.lower() in SYNONYMS) or name in (known := known_options()):
+            continue
+        if length:
+            raise UsageError(f"--set {key}={value}: {length}.")
+        if ours := synonym(name, known):
+            raise UsageError(f"--set {key}={value}: there is no such option; did you mean {ours}?")
+
+
+def check_columns(data: str | None, given: Mapping[str, str]) -> None:
+    """Refuse a column that a small table does not have.
+
+    Raises:
+        DataError: Names the nearest.
+    """
+    if data is None or not given or Path(data).suffix.lower() not in (".csv", ".tsv"):
+        return
+    if not Path(data).is_file() or Path(data).stat().st_size > SMALL:
+        return
+    from ensuite.data import columns, header, readers
+
+    table = header.settle(readers.read(data), given)
+    for role, names in given.items():
+        columns.named_all(table, names, role)
+
+
+def known_options() -> set[str]:
+    """Return the names of the options of every model and of the recipe."""
+    from ensuite.core.recipe import Recipe
+
+    found = set(Recipe.__dataclass_fields__)
+    for row in catalog.backbones.values():
+        found |= option_names(row.target) or set()
+    return found
+
+
+def option_names(target: str) -> set[str] | None:
+    """Return the fields of a dataclass from its source, without importing it.
+
+    Args:
+        target: "module:Class".
+
+    Returns:
+        None if they cannot be told: the source is not there, or a parent has fields of its own.
+    """
+    module, _, name = target.partition(":")
+    try:
+        origin = getattr(find_spec(module), "origin", None)
+        tree = ast.parse(Path(origin or "").read_text(encoding="utf-8"))
+    except (ImportError, OSError, SyntaxError, ValueError):
+        return None
+    kinds = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        current = waiting.pop()
+        if current in BASES:
+            continue
+        if current not in kinds:
+            return None
+        waiting += [ast.unparse(base) for base in kinds[current].bases]
+        found |= {
+            node.target.id
+            for node in kinds[current].body
+            if isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)
+            and "ClassVar" not in ast.unparse(node.annotation)
+        }
+    return found
+
+
+BASES = ("BackboneOptions", "ABC", "object")
+"""Parents of options that have no fields."""

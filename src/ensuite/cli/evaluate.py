@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Compute every metric of a trained run on labelled data."""
     given = words.pairs(column, "--column")
-    early.check_run(run)
+    early.check_run(run, data)
     early.check_data(data)
     if out is not None:
         require_writable(out, data)

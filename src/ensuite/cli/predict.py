@@ -43,7 +43,7 @@ def command(
         raise UsageError("Give inputs to answer, or --file FILE; one of the two.")
     given = words.pairs(column, "--column")
     settings = words.task_settings(set_)
-    early.check_run(run)
+    early.check_run(run, *(inputs or []), *([file] if file else []))
     early.check_data(file)
     if out is not None:
         require_writable(out, file)

@@ -39,8 +39,9 @@ def command(
     if resume and out is None:
         raise UsageError("--resume needs the folder of the run to resume: add --out DIR.")
     early.check_training(
-        task, [model], (data, test, valid), budget, set_, split, device, out, init_from
-    )
+        task, [model], (data, test, valid), budget, set_, split, device, out, init_from,
+        columns=given["columns"], metric=metric,
+    )  # fmt: skip
     from ensuite.api import train_model
     from ensuite.cli.progress import TerminalProgress
     from ensuite.comparison.insight import remarks

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ensuite.comparison.outputs import outputs
 from ensuite.comparison.trial import Trial, capsule
 from ensuite.core.display import PLAIN
 from ensuite.core.presentation import Figure, Presentation
@@ -28,7 +29,6 @@ BESIDE = ("macro_f1",)
 
 MOST_CASES = 5
 MOST_MISTAKES = 12
-MOST_OUTPUTS = 6
 
 
 def curves(name: str, trials: Sequence[Trial], metric: str) -> list[values.Curve]:
@@ -48,11 +48,6 @@ def curves(name: str, trials: Sequence[Trial], metric: str) -> list[values.Curve
     ]
 
 
-def said(trial: Trial) -> list[tuple[str, float | None]]:
-    """Return every answer in words, and its probability."""
-    return trial.answers.said()
-
-
 def count(problem: Problem, trial: Trial) -> tuple[tuple[str, ...], NDArray[np.int64]] | None:
     """Return the classes that occur, and how often each is answered as each.
 
@@ -61,7 +56,7 @@ def count(problem: Problem, trial: Trial) -> tuple[tuple[str, ...], NDArray[np.i
     if not problem.task.choices:
         return None
     truths = [problem.task.truth(example) for example in problem.parts["test"]]
-    answers = [word for word, _ in said(trial)]
+    answers = [word for word, _ in trial.answers.said()]
     labels = sorted({*truths, *answers})
     if not any(truths):
         return None
@@ -149,49 +144,9 @@ def _never_found(problems: Sequence[Problem], trials: Sequence[Trial]) -> tuple[
     return tuple(sorted(occur - found))
 
 
-def outputs(
-    problem: Problem, trials: Mapping[str, Trial], metric: str | None
-) -> list[values.Output]:
-    """Return what every candidate answers to some inputs, if answers are free text or numbers.
-
-    The score of an answer is the metric that ranks, of this example alone. Where the true answer is
-    not known, as of a language model, the answer itself tells it.
-    """
-    task, test = problem.task, problem.parts["test"]
-    if task.choices or not trials:
-        return []
-    answers = {name: [word for word, _ in said(trial)] for name, trial in trials.items()}
-    shown = range(0, len(test), max(1, len(test) // MOST_OUTPUTS))[:MOST_OUTPUTS]
-    return [
-        values.Output(
-            text=task.show(test[place]),
-            truth=task.truth(test[place]),
-            answers=tuple(
-                values.Answer(
-                    name=name,
-                    text=answers[name][place],
-                    score=_score_of(trial, metric, place) if task.truth(test[place]) else None,
-                )
-                for name, trial in trials.items()
-            ),
-            picture=task.picture(test[place]),
-        )
-        for place in shown
-    ]
-
-
-def _score_of(trial: Trial, metric: str | None, place: int) -> float | None:
-    """Return the metric of one example; None where it depends on all of them."""
-    score = trial.scores.get(metric or "")
-    if score is None or not isinstance(score.statistics, np.ndarray):
-        return None
-    value: float | None = values.finite(float(score.function(score.statistics[place])))
-    return value
-
-
 def mistakes(problem: Problem, name: str, trial: Trial) -> list[values.Mistake]:
     """Return the answers of a candidate with the largest errors."""
-    task, examples, words = problem.task, problem.parts["test"], said(trial)
+    task, examples, words = problem.task, problem.parts["test"], trial.answers.said()
     errors = trial.answers.errors
     worst = sorted(range(len(errors)), key=lambda place: -float(errors[place]))[:MOST_MISTAKES]
     return [
@@ -221,7 +176,7 @@ def only_right(
     task, test = problem.task, problem.parts["test"]
     if len(trials) < 2:
         return []
-    answers = {name: [word for word, _ in said(trial)] for name, trial in trials.items()}
+    answers = {name: [word for word, _ in trial.answers.said()] for name, trial in trials.items()}
     right = np.stack([trial.answers.errors == 0 for trial in trials.values()])
     alone = right & (right.sum(0) == 1)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from ensuite.core.printable import one_line
+from ensuite.core.synonyms import synonym
 
 
 class EnsuiteError(Exception):
@@ -56,8 +57,16 @@ class RowLeakError(EnsuiteError):
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return '; did you mean X?' for the closest known word, or nothing where none is close.
 
-    >>> nearest("lstmm", ["rnn", "lstm", "gru"])
-    '; did you mean lstm?'
+    Capitals make no difference, and a word of another package stands for ours.
+
+    >>> nearest("lstmm", ["rnn", "lstm", "gru"]), nearest("LSTM", ["lstm"])
+    ('; did you mean lstm?', '; did you mean lstm?')
+    >>> nearest("hidden_size", ["width", "layers"])
+    '; did you mean width?'
     """
-    close = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {close[0]}?" if close else ""
+    words = list(known)
+    if (same := synonym(word, words)) is not None:
+        return f"; did you mean {same}?"
+    lower = {each.lower(): each for each in reversed(words)}
+    close = get_close_matches(word.lower(), lower, n=1, cutoff=0.6)
+    return f"; did you mean {lower[close[0]]}?" if close else ""

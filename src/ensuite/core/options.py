@@ -1,7 +1,7 @@
 """Typed dataclasses to JSON and back, and options set from the words of a command line."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -9,6 +9,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ensuite.core.errors import EnsuiteError, UsageError, nearest
+from ensuite.core.synonyms import length_hint
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ def from_json(kind: Any, value: Any, files: Mapping[str, str] | None = None) -> 
         return value
     if isinstance(kind, type) and issubclass(kind, Enum | Path) and isinstance(value, str):
         return _made(kind, value)
-    raise EnsuiteError(f"{json.dumps(value)} is not {_describe(kind)}.")
+    raise EnsuiteError(f"{json.dumps(value)} is not {describe_type(kind)}.")
 
 
 def _made(kind: Any, *arguments: Any, **options: Any) -> Any:
@@ -136,7 +137,7 @@ def _from_union(kind: Any, value: Any, files: Mapping[str, str] | None) -> Any:
             return from_json(choice, value, files)
         except EnsuiteError as error:
             problem = error
-    raise problem or EnsuiteError(f"{json.dumps(value)} is not {_describe(kind)}.")
+    raise problem or EnsuiteError(f"{json.dumps(value)} is not {describe_type(kind)}.")
 
 
 def _from_object(kind: type, value: Any, files: Mapping[str, str] | None) -> Any:
@@ -195,11 +196,7 @@ def set_options(options: T, settings: Mapping[str, str], owner: str) -> T:
     """
     known, values = option_names(options), {}
     for name, text in settings.items():
-        if name not in known:
-            hint = nearest(name, known) or "."
-            raise UsageError(
-                f'{owner} has no option "{name}"{hint} It has: {", ".join(sorted(known))}.'
-            )
+        require_option(name, text, known, owner)
         try:
             values[name] = parse(known[name], text)
         except ValueError as error:
@@ -209,6 +206,26 @@ def set_options(options: T, settings: Mapping[str, str], owner: str) -> T:
         return changed
     except ValueError as error:  # a dataclass that checks itself
         raise UsageError(f"{owner}: {error}.") from None
+
+
+def require_option(name: str, text: str, known: Collection[str], owner: str) -> None:
+    """Refuse an option that is not known.
+
+    Args:
+        name: Of the option, as typed.
+        text: Its value, as typed.
+        known: The names of all options.
+        owner: What they belong to, for messages ("the model lstm").
+
+    Raises:
+        UsageError: Names the nearest.
+    """
+    if name in known:
+        return
+    if length := length_hint(name, text):
+        raise UsageError(f'{owner} has no option "{name}": {length}.')
+    hint = nearest(name, known) or "."
+    raise UsageError(f'{owner} has no option "{name}"{hint} It has: {", ".join(sorted(known))}.')
 
 
 def _replace(options: Any, values: dict[str, Any]) -> Any:
@@ -251,7 +268,7 @@ def parse(kind: Any, text: str) -> Any:
         return _parse_number(kind, text)
     if kind in (str, Path):
         return kind(text)
-    raise ValueError(f"{_describe(kind)} cannot be set from the command line")
+    raise ValueError(f"{describe_type(kind)} cannot be set from the command line")
 
 
 def _parse_tuple(kind: Any, items: Sequence[str]) -> Any:
@@ -266,7 +283,7 @@ def _parse_number(kind: type, text: str) -> Any:
     try:
         value = kind(text)
     except ValueError:
-        raise ValueError(f"expected {_describe(kind)}") from None
+        raise ValueError(f"expected {describe_type(kind)}") from None
     if value != value or value in (float("inf"), float("-inf")):
         raise ValueError("expected a finite number")
     return value
@@ -278,18 +295,18 @@ def _parse_first(kinds: Sequence[Any], text: str, whole: Any) -> Any:
             return parse(kind, text)
         except ValueError:
             continue
-    raise ValueError(f"expected {_describe(whole)}")
+    raise ValueError(f"expected {describe_type(whole)}")
 
 
 def _choices(kind: Any) -> str:
     return ", ".join(map(str, get_args(kind)))
 
 
-def _describe(kind: Any) -> str:
+def describe_type(kind: Any) -> str:
     """Name a type in the words of a message."""
     words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     if get_origin(kind) in (Union, UnionType):
-        return " or ".join("none" if k is NoneType else _describe(k) for k in get_args(kind))
+        return " or ".join("none" if k is NoneType else describe_type(k) for k in get_args(kind))
     if get_origin(kind) is Literal:
         return f"one of {_choices(kind)}"
     return words.get(kind) or f"a {getattr(kind, '__name__', kind)}"

@@ -30,6 +30,20 @@ class Ledger(NamedTuple):
     total: int = 0
 
 
+class Written(NamedTuple):
+    """What a model writes for an example, beside what the example holds.
+
+    Attributes:
+        source: What it was given.
+        truth: How the example goes on.
+        answer: What the model wrote.
+    """
+
+    source: str
+    truth: str
+    answer: str
+
+
 Part = dict[str, Any]
 """An object of plotly's JSON."""
 
@@ -171,6 +185,14 @@ class Presentation(Generic[Example, Prediction]):
 
         They are printed below the scores of a run, and below the verdict of a comparison for the
         model that it recommends.
+        """
+        return []
+
+    def write_examples(self, fitted: Any, examples: Sequence[Example]) -> list[Written]:
+        """Return what a fitted model writes for examples, to be shown in the report.
+
+        None by default: the predictions in words are shown instead. It is for a task whose
+        predictions are numbers about a text, while its models write texts.
         """
         return []
 

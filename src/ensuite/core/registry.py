@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -21,6 +22,8 @@ class Row:
         traits: What a backbone offers, or a task needs.
         reads: The kinds of input that a backbone reads, or that examples of a task may have.
         baselines: The simple methods that a task is always compared with, as ``target``.
+        metrics: What a task measures, the metric that ranks first. A name with ``*`` stands for
+            all that begin so. Empty: not said here.
         paper: Where it was published.
         year: When.
         default: Whether a comparison without ``--models`` takes part with it, where it fits.
@@ -36,6 +39,7 @@ class Row:
     traits: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     baselines: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     paper: str = ""
     year: int | None = None
     default: bool = True
@@ -50,6 +54,10 @@ class Row:
     def load(self) -> Any:
         """Import the target."""
         return load(self.target)
+
+    def measures(self, metric: str) -> bool:
+        """Return whether a task may have a metric of this name."""
+        return not self.metrics or any(fnmatchcase(metric, each) for each in self.metrics)
 
 
 def load(target: str) -> Any:

@@ -28,7 +28,20 @@ def find_run(path: Path) -> Path:
         raise RunError(
             f"There is no run at {path}; `ensuite train` and `ensuite compare` make them."
         )
+    if path.is_file():
+        raise RunError(
+            f"{path} is a file, not a run; give the folder that `ensuite train` or `ensuite "
+            "compare` wrote, such as runs/classify-reviews-1."
+        )
     raise RunError(f"{path} is not a run: it has no {CONFIG}.")
+
+
+def is_run(path: str) -> bool:
+    """Return whether a path is that of a run, or of a comparison."""
+    try:
+        return find_run(Path(path)) is not None
+    except (RunError, ValueError):
+        return False
 
 
 def require_apart(out: str | Path | None, inputs: Sequence[Any]) -> None:

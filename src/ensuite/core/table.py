@@ -1,7 +1,7 @@
 """The columns of a file, and how to name one of its rows to a person."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +25,7 @@ class Table:
         prose: Whether the rows are the lines of one text, in their order.
         file: What messages call the file the rows stand in, where ``name`` is not its name.
         guessed_header: Whether nothing but its place says that the first row names the columns.
+        read_as: The columns that a task read, by role; see :meth:`note`.
     """
 
     name: str
@@ -38,6 +39,15 @@ class Table:
     prose: bool = False
     file: str = ""
     guessed_header: bool = False
+    read_as: dict[str, list[str]] = field(default_factory=dict, repr=False)
+
+    def note(self, role: str, *names: str) -> None:
+        """Remember that columns are read in a role, for the data check.
+
+        Tables that are made of this one by ``replace`` share what is remembered.
+        """
+        known = self.read_as.setdefault(role, [])
+        known += [name for name in names if name not in known]
 
     def where(self, row: int) -> str:
         """Name a row as a person counts them: data rows from 1.

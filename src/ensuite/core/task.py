@@ -48,6 +48,7 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
         roles: The roles that a column can be given (``--column ROLE=NAME``), beside ``group`` and
             ``time``, which split, and ``ignore``. A task that names one of these two reads the
             column as well.
+        usual_names: The names by which a column of a role is found where the user names none.
         fields: The parts an example can be typed in, by name, where it has several.
         calibration_share: Share of the training examples that is kept apart for ``calibrate``; 0:
             it uses the validation examples.
@@ -55,6 +56,7 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
     roles: ClassVar[tuple[str, ...]] = ()
+    usual_names: ClassVar[Mapping[str, Sequence[str]]] = {}
     fields: ClassVar[tuple[str, ...]] = ()
     calibration_share: ClassVar[float] = 0.0
 

@@ -23,8 +23,15 @@ PAIR_NAMES = ("text_pair", "sentence2", "hypothesis")
 SERIES_NAMES = ("series", "values", "sequence")
 IMAGE_NAMES = ("image", "file_name", "picture", "photo")
 
-ROLES = ("text", "text_pair", "series", "image")
-"""The roles that a column of inputs can be given."""
+USUAL: dict[str, tuple[str, ...]] = {
+    "text": TEXT_NAMES,
+    "text_pair": PAIR_NAMES,
+    "series": SERIES_NAMES,
+    "image": IMAGE_NAMES,
+}
+"""The roles that a column of inputs can be given, and the usual names of such columns."""
+
+ROLES = tuple(USUAL)
 
 
 def read(
@@ -46,7 +53,8 @@ def read(
         pictures = _pictures(table, given, kind, but)
         if kind == "image" or pictures is not None:
             return _images(table, pictures), processor if processor.kind == "image" else Image()
-    arrays = _arrays(table, given, but)
+    name = _arrays(table, given, but)
+    arrays: Any = None if name is None else table.columns[name]
     text = None if arrays is not None else _text_column(table, given, but)
     if kind == "auto":
         kind = _kind(table, arrays, text)
@@ -58,6 +66,9 @@ def read(
         # Without a header names are but numbers, and change with the columns beside them.
         processor = replace(processor, names=tuple(names) if table.has_header else ())
         arrays = np.stack([columns.numbers(table, name) for name in names], axis=1)
+        table.note(kind, *names)
+    elif name is not None:
+        table.note(kind, name)
     return _series(table, arrays) if kind == "series" else _rows(table, arrays), processor
 
 
@@ -68,23 +79,25 @@ def _kind(table: Table, arrays: Any, text: str | None) -> str:
     return "series" if uneven or _array(table, 0, arrays[0]).ndim == 2 else "row"
 
 
-def _pictures(table: Table, given: Mapping[str, str], kind: str, but: Collection[str]) -> Any:
-    """Return the column of pictures, or None.
+def _pictures(
+    table: Table, given: Mapping[str, str], kind: str, but: Collection[str]
+) -> str | None:
+    """Return the name of the column of pictures, or None.
 
     They are files, or arrays: those of a usual name, or of three dimensions a row, or of two that
     hold bytes; any for ``kind`` image. Files beside a column of texts are left to that kind alone.
     """
     named = columns.find(table, "image", IMAGE_NAMES, given)
     if "image" in given:
-        return table.columns[named or ""]
+        return named
     texts = kind == "auto" and columns.find(table, "text", TEXT_NAMES, given)
     names = [name for name in table.columns if name not in but]
     for name in sorted(names, key=lambda name: name != named):
         cells = table.columns[name]
         if images.is_picture(cells[0]) and not texts:
-            return cells
+            return name
         if _are_pixels(cells, sure=kind == "image" or name == named):
-            return cells
+            return name
     return None
 
 
@@ -99,13 +112,15 @@ def _are_pixels(cells: Any, *, sure: bool) -> bool:
     return first.ndim == 3 or (first.ndim == 2 and (sure or first.dtype == np.uint8))
 
 
-def _images(table: Table, cells: Any) -> list[Any]:
-    """Return paths or arrays."""
-    if cells is None:
+def _images(table: Table, name: str | None) -> list[Any]:
+    """Return the paths or arrays of a column."""
+    if name is None:
         raise DataError(
             f"{table.name} has no column of pictures: name it, --column image=NAME, of files or of "
             "arrays (height, width) or (height, width, channels)."
         )
+    cells = table.columns[name]
+    table.note("image", name)
     if isinstance(cells, np.ndarray) and cells.dtype.kind in "bui":
         return list(cells)
     return [_image(table, row, cell) for row, cell in enumerate(cells)]
@@ -121,13 +136,13 @@ def _image(table: Table, row: int, cell: Any) -> Any:
     return cell
 
 
-def _arrays(table: Table, given: Mapping[str, str], but: Collection[str]) -> Any:
-    """Return the column that holds whole arrays or lists, or None."""
+def _arrays(table: Table, given: Mapping[str, str], but: Collection[str]) -> str | None:
+    """Return the name of the column that holds whole arrays or lists, or None."""
     named = columns.find(table, "series", SERIES_NAMES, given)
     for name in [named] if named else table.columns:
         cells = table.columns[name]
         if name not in but and len(cells) and isinstance(cells[0], list | tuple | np.ndarray):
-            return cells
+            return name
     return None
 
 
@@ -156,7 +171,10 @@ def _texts(table: Table, given: Mapping[str, str], name: str | None) -> list[Any
         if not isinstance(cell, str):
             raise DataError(f"{table.where(row)}: {cell!r} in the column {name} is not a text.")
     texts = list(table.columns[name])
+    table.note("text", name)
     pair = columns.find(table, "text_pair", PAIR_NAMES, given)
+    if pair:
+        table.note("text_pair", pair)
     return list(zip(texts, map(str, table.columns[pair]), strict=True)) if pair else texts
 
 

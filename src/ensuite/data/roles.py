@@ -41,6 +41,15 @@ class Roles:
         pairs = (("time", self.time), ("series", self.series))
         return tuple((role, column) for role, column in pairs if column is not None)
 
+    def note(self, table: Table) -> None:
+        """Remember which columns are read as what, where each value has a column of its own."""
+        for role in ("value", "future", "past", "static") if self.values else ():
+            names: tuple[str, ...] = self.values if role == "value" else getattr(self, role)
+            if names:
+                table.note(role, *names)
+        for role, column in self.named if self.values else ():
+            table.note(role, column)
+
 
 def find_roles(
     table: Table,

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from ensuite.core.presentation import Figure
+from ensuite.core.printable import printable
 from ensuite.report import words
 from ensuite.report.cost import score_against_cost
 from ensuite.report.figures import confusion_matrix, learning_curves, reliability_diagram
@@ -40,14 +41,23 @@ def comparison_html(page: ComparisonPage) -> str:
         so_far=bool(advice(board.rows, board.budget, board.higher_is_better)),
         sentences=page.verdict[1:],
         facts=facts(table, names.index(board.winner))[:MOST_FACTS] if board.winner else [],
-        table=[column for column in metrics_first(table) if column.title != "note"],
-        notes=[mark(row, board.higher_is_better) for row in board.rows],
         terms=_terms(board),
-        rows=board.rows,
-        winner=board.winner,
         figures=figures,
         only_right=page.only_right,
+        **_table(board, page.unit),
     )
+
+
+def leaderboard_html(board: Leaderboard, unit: str, verdict: str = "") -> str:
+    """Return the table of a comparison's page, to be shown within another page, as in a notebook.
+
+    Args:
+        board: All rows.
+        unit: What one input is called.
+        verdict: What is said about them, above the table.
+    """
+    template = _templates().get_template("notebook.html.jinja")
+    return template.render(verdict=verdict, terms=_terms(board), **_table(board, unit))
 
 
 def run_html(page: RunPage) -> str:
@@ -102,6 +112,17 @@ def ledger(rows: Sequence[Row], unit: str) -> list[tuple[str, str]]:
     return [(f"cut for {row.name}", _cut(row, unit)) for row in cut]
 
 
+def _table(board: Leaderboard, unit: str) -> dict[str, Any]:
+    """Return what the template of the table reads; notes stand below the names of the rows."""
+    table = metrics_first(columns(board, unit))
+    return {
+        "table": [column for column in table if column.title != "note"],
+        "notes": [mark(row, board.higher_is_better) for row in board.rows],
+        "rows": board.rows,
+        "winner": board.winner,
+    }
+
+
 def _render(page: ComparisonPage | RunPage, figures: Sequence[Figure | None], **more: Any) -> str:
     """Render the template with the fields that both kinds of page share, and ``more``."""
     drawn = [figure for figure in figures if figure]
@@ -127,7 +148,7 @@ def _render(page: ComparisonPage | RunPage, figures: Sequence[Figure | None], **
             plotly=_packed_plotly() if drawn or page.confusions or reliable else "",
         )
     )
-    return text.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate cannot be encoded
+    return printable(text)
 
 
 @cache

@@ -1,6 +1,5 @@
 """The values a report shows: plain frozen dataclasses, so that it imports no other package."""
 
-import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -151,7 +150,7 @@ class Leaderboard:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of ``leaderboard.json`` and of ``--json``."""
-        values = {each.name: finite(getattr(self, each.name)) for each in fields(self)}
+        values = {each.name: finite(getattr(self, each.name)) for each in fields(Leaderboard)}
         for shown_only in ("displays", "beside", "never_found"):
             del values[shown_only]
         return values | {"rows": [row.to_json() for row in self.rows]}
@@ -163,8 +162,10 @@ class Leaderboard:
         return "\n".join(lines(self, "input"))
 
     def _repr_html_(self) -> str:
-        """Return the table for a notebook."""
-        return f"<pre>{html.escape(str(self))}</pre>"
+        """Return the table of the report for a notebook."""
+        from ensuite.report.page import leaderboard_html
+
+        return leaderboard_html(self, "input")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,10 @@ class Caption(Writer):
     )
 
     roles: ClassVar[tuple[str, ...]] = ("image", "text")
+    usual_names: ClassVar[Mapping[str, Sequence[str]]] = {
+        "image": inputs.IMAGE_NAMES,
+        "text": TEXT_NAMES,
+    }
 
     # Data
 
@@ -47,6 +51,7 @@ class Caption(Writer):
         if text is None:
             return self, [Example(each) for each in pictures]
         texts = read_texts(table, text)
+        table.note("text", text)
         return self, [Example(*pair) for pair in zip(pictures, texts, strict=True)]
 
     def extent(self, example: Example) -> int:

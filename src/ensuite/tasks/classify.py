@@ -82,6 +82,7 @@ class Classify(Windowed[Example, Prediction]):
     temperature: float = field(default=1.0, metadata={"learned": True})
 
     roles: ClassVar[tuple[str, ...]] = ("label", *inputs.ROLES)
+    usual_names: ClassVar[Mapping[str, Sequence[str]]] = {"label": LABEL_NAMES, **inputs.USUAL}
     part: ClassVar[str] = "label"
 
     # Data
@@ -95,6 +96,7 @@ class Classify(Windowed[Example, Prediction]):
         raws, processor = inputs.read(table, given, self.input, self.processor, but=but)
         if label is None or asking:
             return replace(self, processor=processor), [Example(raw) for raw in raws]
+        table.note("label", label)
         names, several = labels.read(table, label, self.separator, lists=self.several)
         task = replace(self, processor=processor, several=several)
         return task, [Example(*pair) for pair in zip(raws, names, strict=True)]

@@ -19,6 +19,7 @@ from ensuite.data import series_split
 from ensuite.data.future import refuse_holes, refuse_short_future
 from ensuite.data.panel import Layout, Panel, add_calendar, read_panel
 from ensuite.data.processors.history import History, Row, Rows
+from ensuite.data.roles import SERIES_NAMES, TIME_NAMES, VALUE_NAMES
 from ensuite.data.series import TIMELESS, Clock, Series, is_steady
 from ensuite.data.timestamps import DateOrder
 from ensuite.data.windows import Window, Windows, gather
@@ -76,6 +77,11 @@ class ForecastData(Task[Window, Row, Prediction], ABC):
     )
 
     roles: ClassVar[tuple[str, ...]] = ("time", "series", "value")
+    usual_names: ClassVar[Mapping[str, Sequence[str]]] = {
+        "time": TIME_NAMES,
+        "series": SERIES_NAMES,
+        "value": VALUE_NAMES,
+    }
     fixed: ClassVar[tuple[str, ...]] = ("horizon", "future", "past", "static", "calendar")
 
     def __post_init__(self) -> None:
@@ -114,6 +120,7 @@ class ForecastData(Task[Window, Row, Prediction], ABC):
         )  # fmt: skip
         if self.calendar:
             panel = add_calendar(panel, self.horizon)
+        panel.roles.note(table)
         task = self._settle(panel, table)
         lengths = [len(series) for series in panel.series]
         if asking:

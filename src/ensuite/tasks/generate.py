@@ -17,7 +17,7 @@ from ensuite.core.errors import DataError, UsageError
 from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
-from ensuite.core.presentation import Finding
+from ensuite.core.presentation import Finding, Written
 from ensuite.core.score import Score, ratio, ratio_of_two
 from ensuite.core.table import Table
 from ensuite.core.task import Task
@@ -44,6 +44,12 @@ MOST_LANES = 64
 
 MOST_SHOWN = 2000
 """Characters of a text that are shown."""
+
+LONGEST_HALF = 160
+"""Characters of the half of a text that a model goes on from in a report, and that it writes."""
+
+TEMPERATURE = 0.7
+"""Of the sampling of what it writes there."""
 
 TELLING = 40
 """Bytes below which a text is too short to count as one that the model predicts badly."""
@@ -126,6 +132,7 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.SEQUENCE, Trait.CAUSAL, Trait.STEPS})
     roles: ClassVar[tuple[str, ...]] = ("text", "messages")
+    usual_names: ClassVar[Mapping[str, Sequence[str]]] = {"text": TEXT_NAMES}
 
     def __post_init__(self) -> None:
         if self.chunk < 1:
@@ -143,7 +150,9 @@ class Generate(Task[Example, Chunk, Prediction]):
         messages = columns.find(table, "messages", ("messages",), given)
         if messages is not None and "text" not in given:
             return self._read_messages(table, messages)
-        texts = table.columns[columns.require(table, "text", TEXT_NAMES, given)]
+        column = columns.require(table, "text", TEXT_NAMES, given)
+        texts = table.columns[column]
+        table.note("text", column)
         if isinstance(texts, LongText):
             parts = enumerate(texts.stretches)
             return replace(self, lines=True), [Example(t, line=n, ends=False) for n, t in parts]
@@ -577,9 +586,31 @@ class Generate(Task[Example, Chunk, Prediction]):
             {"bits_per_byte": prediction.bits / max(1, prediction.bytes), **prediction._asdict()}
         ]
 
+    def write_examples(self, fitted: Any, examples: Sequence[Example]) -> list[Written]:
+        """Go on with the first half of each text, beside its second half."""
+        halves = [halve(str(example.text)[: 2 * LONGEST_HALF]) for example in examples]
+        pieces = [""] * len(halves)
+        sampling = Sampling(max_new_tokens=LONGEST_HALF, temperature=TEMPERATURE, seed=0)
+        prompts = [source for source, _ in halves]
+        for number, piece in self.write(fitted.language_model, prompts, sampling, fitted.context):
+            pieces[number] += piece
+        shown = [piece[:LONGEST_HALF].rstrip() for piece in pieces]
+        return [Written(*half, piece) for half, piece in zip(halves, shown, strict=True)]
+
     def error(self, prediction: Prediction, example: Example) -> float:
         # A blank line may cost 9 bits for its one byte, which says little.
         return prediction.bits / max(TELLING, prediction.bytes)
+
+
+def halve(text: str) -> tuple[str, str]:
+    """Divide a text at the last space of its first half, or in the middle where there is none.
+
+    >>> halve("Once upon a time"), halve("word")
+    (('Once ', 'upon a time'), ('wo', 'rd'))
+    """
+    middle = len(text) // 2
+    place = text.rfind(" ", 0, middle) + 1 or middle
+    return text[:place], text[place:].rstrip("\n")
 
 
 def count_bytes(text: str | Stretch) -> int:

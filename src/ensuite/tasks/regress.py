@@ -73,6 +73,7 @@ class Regress(Windowed[Example, Prediction]):
     deviation: tuple[float, ...] = field(default=(), metadata={"learned": True})
 
     roles: ClassVar[tuple[str, ...]] = ("target", *inputs.ROLES)
+    usual_names: ClassVar[Mapping[str, Sequence[str]]] = {"target": TARGET_NAMES, **inputs.USUAL}
     part: ClassVar[str] = "target"
 
     # Data
@@ -85,6 +86,7 @@ class Regress(Windowed[Example, Prediction]):
         task = replace(self, processor=processor)
         if asking:
             return task, [Example(raw) for raw in raws]
+        table.note("target", *names)
         truths = [columns.numbers(table, name).reshape(table.rows, -1) for name in names]
         called = [each for pair in zip(names, truths, strict=True) for each in _call(*pair)]
         if not called or (self.mean and len(called) != len(self.mean)):

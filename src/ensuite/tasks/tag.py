@@ -115,6 +115,7 @@ class Tag(Task[Example, Item, Prediction]):
 
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.SEQUENCE})
     roles: ClassVar[tuple[str, ...]] = ("tokens", "tags")
+    usual_names: ClassVar[Mapping[str, Sequence[str]]] = {"tokens": TOKEN_NAMES, "tags": TAG_NAMES}
 
     # Data
 
@@ -122,12 +123,15 @@ class Tag(Task[Example, Item, Prediction]):
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
         names = (*TOKEN_NAMES, *TEXT_NAMES)
-        cells = table.columns[columns.require(table, "tokens", names, given)]
+        column = columns.require(table, "tokens", names, given)
+        cells = table.columns[column]
+        table.note("tokens", column)
         tokens = [self._words(table, row, cell, asking=asking) for row, cell in enumerate(cells)]
         find = columns.find if asking else columns.require
         named = find(table, "tags", TAG_NAMES, given)
         if named is None or asking:
             return self, [Example(each) for each in tokens]
+        table.note("tags", named)
         tags = [strings(table, row, cell, "tags") for row, cell in enumerate(table.columns[named])]
         for row, (words, own) in enumerate(zip(tokens, tags, strict=True)):
             if len(words) != len(own):

@@ -36,6 +36,10 @@ class Translate(Writer):
     )
 
     roles: ClassVar[tuple[str, ...]] = ("source", "target")
+    usual_names: ClassVar[Mapping[str, Sequence[str]]] = {
+        "source": SOURCE_NAMES,
+        "target": TARGET_NAMES,
+    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,9 +55,11 @@ class Translate(Writer):
     ) -> tuple[Self, list[Example]]:
         source, target = self._columns(table, given, asking)
         sources = read_texts(table, source)
+        table.note("source", source)
         if target is None:
             return self, [Example(each) for each in sources]
         targets = read_texts(table, target)
+        table.note("target", target)
         return self, [Example(*pair) for pair in zip(sources, targets, strict=True)]
 
     def _columns(

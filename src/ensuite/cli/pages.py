@@ -1,0 +1,52 @@
+"""The pages of `ensuite models NAME` and `ensuite tasks NAME`."""
+
+import shutil
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ensuite.core.describe import Described
+
+WIDEST = 100
+"""Terminal cells of a line at most, however wide the terminal is."""
+
+COLUMN = 12
+"""Terminal cells of the first column."""
+
+
+def width() -> int:
+    """Return the terminal cells of a line: 80 where there is no terminal."""
+    return min(WIDEST, shutil.get_terminal_size((80, 24)).columns)
+
+
+def print_facts(name: str, caption: str, facts: Mapping[str, str]) -> None:
+    """Print what something is, and a line for each fact that is not empty."""
+    for topic, text in {name: caption, **facts}.items():
+        if text:
+            print(wrapped(f"{topic:{COLUMN}s} ", text))
+
+
+def print_options(title: str, options: Sequence["Described"]) -> None:
+    """Print options below a title: name and default, allowed values, and the meaning below."""
+    print(f"\n{title}")
+    for each in options:
+        print(wrapped(f"  {each.name}={each.default}  ", each.values, indent=6))
+        if each.meaning:
+            print(wrapped("      ", each.meaning))
+
+
+def wrapped(start: str, text: str, indent: int | None = None) -> str:
+    """Return a text after a start, its other lines below its first or indented.
+
+    >>> print(wrapped("tasks   ", "word " * 16))
+    tasks   word word word word word word word word word word word word word word
+            word word
+    """
+    return textwrap.fill(
+        text,
+        width(),
+        initial_indent=start,
+        subsequent_indent=" " * (len(start) if indent is None else indent),
+        break_on_hyphens=False,
+    )
