@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Samples
 from ensuite.core.batch import Batch, Inputs, Outputs, Row
-from ensuite.core.errors import DataError
+from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
 from ensuite.core.score import Score
 from ensuite.core.stacked import column
@@ -165,6 +165,17 @@ class Reduce(Reconstruction[Example, Prediction]):
     def label_numbers(self, examples: Sequence[Example]) -> list[int]:
         known = {name: number for number, name in enumerate(self.labels.names)}
         return [known.get(e.label or "", UNKNOWN) for e in examples]
+
+    def blank(self, count: int, label: str | None = None, *, steps: int | None = None) -> Batch:
+        if not self.condition:
+            return super().blank(count, label, steps=steps)
+        if label not in self.labels.names:
+            raise UsageError(
+                f"The decoder was told the label of each example; give one of: "
+                f"{', '.join(self.labels.names)}."
+            )
+        numbers = np.full(count, self.labels.encode(label))
+        return self.with_condition(super().blank(count, steps=steps), numbers)
 
     # Model
 
