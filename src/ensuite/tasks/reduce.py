@@ -13,6 +13,7 @@ from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Samples
 from ensuite.core.batch import Batch, Inputs, Outputs, Row
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
+from ensuite.core.presentation import Figure
 from ensuite.core.score import Score
 from ensuite.core.stacked import column
 from ensuite.core.table import Table
@@ -21,6 +22,7 @@ from ensuite.data.labels import Labels, one
 from ensuite.metrics import reconstruction as metrics
 from ensuite.metrics.codes import active_units, near_zero_share, neighbour_accuracy
 from ensuite.nn.evidence import evidence
+from ensuite.tasks import reduce_figures
 from ensuite.tasks.reconstruction import UNKNOWN, Item, Piece, Reconstruction, label_column
 
 LABEL_NAMES = ("label", "labels", "class", "category", "species", "y")
@@ -252,6 +254,11 @@ class Reduce(Reconstruction[Example, Prediction]):
 
     def error(self, prediction: Prediction, example: Example) -> float:
         return prediction.error
+
+    def figures(
+        self, predictions: Sequence[Prediction], examples: Sequence[Example]
+    ) -> list[Figure]:
+        return reduce_figures.figures(self, predictions, examples)
 
     def remarks(
         self, name: str, predictions: Sequence[Prediction], examples: Sequence[Example]
