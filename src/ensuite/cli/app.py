@@ -17,6 +17,7 @@ from ensuite.cli import (
     generate,
     models,
     predict,
+    sample,
     tasks,
     train,
 )
@@ -43,6 +44,7 @@ COMMANDS = (
     predict,
     generate,
     chat,
+    sample,
     evaluate,
     check,
     convert,
