@@ -308,3 +308,15 @@ def test_errors_of_a_network_count_numbers_beyond_the_range_of_training() -> Non
     piece = Piece(np.zeros(1), np.ones(4, np.float32), np.array([1, 1, 1, 5], np.float32))
     (prediction,) = task.conclude([Example(None)], [], [piece])
     assert prediction.score == 4.0
+
+
+def test_a_metric_that_normal_rows_do_not_have_leaves_the_weights_to_the_loss(
+    tmp_path: Any,
+) -> None:
+    comparison, _ = compare_models(
+        "detect", labelled(200, 20), models=["autoencoder:code=2"], seeds=1, budget="40steps",
+        metric="average_precision", out=tmp_path / "out",
+    )  # fmt: skip
+    assert comparison.leaderboard.metric == "average_precision"
+    (trial,) = next(each for name, each in comparison.trials.items() if "auto" in name)
+    assert all(np.isfinite(point["value"]) for point in trial.history)
