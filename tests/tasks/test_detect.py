@@ -228,10 +228,10 @@ def test_it_says_which_columns_made_a_score() -> None:
     (record,) = predictor.task.records(example, predictor.predict_examples([example])[0])
     assert record["answer"] == "anomaly"
     assert record["score"] > record["threshold"]
-    assert record["because"][0]["share"] >= record["because"][1]["share"]
+    assert record["because"].count("%") == 3
     task = replace(Detect(), processor=predictor.task.processor, usual=(4.0, 1.0, 1.0, 1.0))
     unusual = Prediction(True, 1.0, np.array([4.0, 2.0, 0.0, 0.0]))
-    assert task.culprits(unusual)[0] == {"column": "b", "share": pytest.approx(2 / 3)}
+    assert task.cause(unusual) == "b 67 %, a 33 %, c 0 %"
 
 
 def test_other_columns_than_it_learned_are_refused() -> None:
@@ -266,7 +266,7 @@ def test_series_and_pictures_are_read_too() -> None:
     flat[7] = 9.0
     (prediction,) = predictor.predict([flat])
     assert prediction.alarm
-    assert predictor.task.culprits(prediction) == [{"step": 8}]
+    assert predictor.task.cause(prediction) == "step 8"
     assert prediction.errors.shape == (20, 1)
     pictures = [random.integers(0, 50, (6, 5)).tolist() for _ in range(60)]
     predictor = fitted(opened({"image": pictures}), size=3)

@@ -386,20 +386,22 @@ class Detect(Reconstruction[Any, Prediction]):  # examples, or readings of a ser
         answer, _ = self.describe(prediction)
         limit = None if self.threshold is None else self.threshold.value
         row: dict[str, Any] = {"answer": answer, "score": prediction.score, "threshold": limit}
-        culprits = self.culprits(prediction)
-        return [row | ({"because": culprits} if culprits else {})]
+        cause = self.cause(prediction)
+        return [row | ({} if cause is None else {"because": cause})]
 
-    def culprits(self, prediction: Prediction) -> list[dict[str, Any]]:
+    def cause(self, prediction: Prediction) -> str | None:
         """Return the columns with the largest shares in a score, or the worst step of a series."""
         if prediction.errors is None or not isinstance(self.processor, Scaled):
-            return []
+            return None
         if self.columns == 1:
             steps = prediction.errors.reshape(-1)
-            return [{"step": int(steps.argmax()) + 1}] if len(steps) > 1 else []
+            return f"step {int(steps.argmax()) + 1}" if len(steps) > 1 else None
+        if np.isnan(prediction.score):
+            return ""
         shares = self.shares(prediction)
         names = self.processor.names or [str(column) for column in range(self.columns)]
         worst = np.argsort(-shares, kind="stable")[:CULPRITS].tolist()
-        return [{"column": names[at], "share": float(shares[at])} for at in worst]
+        return ", ".join(f"{names[at]} {100 * shares[at]:.0f} %" for at in worst)
 
     def shares(self, prediction: Prediction) -> Numbers:
         """Return the share of each column in a score, (columns,)."""
