@@ -1,6 +1,6 @@
 """Tables of anomaly detection on public data, beside principal components and isolation forest.
 
-    python -m benchmarks.detect_tables adbench fraud ecg nab [--seeds 3] [--out FOLDER]
+    python -m benchmarks.detect_tables adbench fraud ecg nab [--seeds 3] [--budget 3000steps]
 
 The data lie in the folder ``$ENSUITE_DATA``: ``adbench/*.npz`` (Han et al. 2022), the card-fraud
 sample, ``ecg5000`` (UCR) and ``nab`` (Lavin & Ahmad 2015). Finished comparisons are kept in
@@ -52,18 +52,20 @@ class Size:
         out: Where comparisons are kept.
         data: The folder of the data.
         models: Compared beside the baselines.
+        budget: Of each model.
     """
 
     seeds: int = 3
     out: Path = Path("runs/detect-tables")
     data: Path = field(default_factory=lambda: Path(os.environ["ENSUITE_DATA"]))
     models: Sequence[str] = MODELS
+    budget: str = "3000steps"
 
 
 def compared(size: Size, name: str, train: Any, **how: Any) -> dict[str, Metrics]:
     """Return the metrics of each model and baseline; sizes of codes are left out of the names."""
     comparison, _ = compare_models(
-        "detect", train, models=size.models, seeds=1, total="20m", threads=1,
+        "detect", train, models=size.models, seeds=1, budget=size.budget, threads=1,
         out=size.out / name, **how,
     )  # fmt: skip
     found = {}
@@ -181,8 +183,8 @@ def promised(
         for part in (some, others)
     ]
     comparison, _ = compare_models(
-        "detect", parts[0], test=parts[1], models=size.models, seeds=1, total="20m", threads=1,
-        out=size.out / f"ecg-{seed}", settings=settings_of(0.05),
+        "detect", parts[0], test=parts[1], models=size.models, seeds=1, budget=size.budget,
+        threads=1, out=size.out / f"ecg-{seed}", settings=settings_of(0.05),
     )  # fmt: skip
     new = [Example(beat, mark != 1) for beat, mark in others]
     for name, (trial,) in comparison.trials.items():
@@ -267,7 +269,7 @@ def nab_scores(size: Size, values: Numbers) -> dict[str, Numbers]:
     for candidate in choose(size.models, problem, mine, choose_device("cpu"), None):
         with TemporaryDirectory() as folder:
             fitted = candidate.fit(
-                problem, budget=Budget.parse("1500steps"), seed=0, folder=Path(folder),
+                problem, budget=Budget.parse(size.budget), seed=0, folder=Path(folder),
                 callback=Callback(),
             )  # fmt: skip
         found[candidate.name] = smoothed(fitted.predictor.predict_examples(asked))
@@ -299,9 +301,12 @@ def main() -> None:
     parser.add_argument("tables", nargs="+", choices=list(TABLES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--budget", default=Size.budget)
     parser.add_argument("--out", type=Path, default=Size.out)
     given = parser.parse_args()
-    size = Size(seeds=given.seeds, out=given.out, models=given.models.split(","))
+    size = Size(
+        seeds=given.seeds, out=given.out, models=given.models.split(","), budget=given.budget
+    )
     for name in given.tables:
         TABLES[name](size)
 
