@@ -1,10 +1,10 @@
 """Tables of anomaly detection on public data, beside principal components and isolation forest.
 
-    python -m benchmarks.detect_tables adbench fraud ecg nab [--seeds 3] [--budget 3000steps]
+    python -m benchmarks.detect_tables adbench fraud ecg nab [--seeds 3] [--budget 1500steps]
 
 The data lie in the folder ``$ENSUITE_DATA``: ``adbench/*.npz`` (Han et al. 2022), the card-fraud
-sample, ``ecg5000`` (UCR) and ``nab`` (Lavin & Ahmad 2015). Finished comparisons are kept in
-``--out`` and not repeated. Each table is printed as Markdown.
+sample, ``ecg5000`` (UCR) and ``nab`` (Lavin & Ahmad 2015). Each table is
+printed as Markdown.
 """
 
 import argparse
@@ -19,16 +19,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
-from ensuite.api import compare_models, open_sorted
-from ensuite.candidates import choose
+from ensuite.api import open_sorted
+from ensuite.candidates import Settings, baselines, choose
 from ensuite.core.errors import DataError
 from ensuite.core.split import CALIBRATION
 from ensuite.data import readers
 from ensuite.data.readings import Readings, stretches
 from ensuite.metrics import nab as nab_profile
+from ensuite.predictor import Predictor
+from ensuite.problem import Problem, divide_source
 from ensuite.tasks.detect import Example
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
@@ -49,29 +52,44 @@ class Size:
 
     Args:
         seeds: Splits of each set.
-        out: Where comparisons are kept.
         data: The folder of the data.
         models: Compared beside the baselines.
         budget: Of each model.
     """
 
     seeds: int = 3
-    out: Path = Path("runs/detect-tables")
     data: Path = field(default_factory=lambda: Path(os.environ["ENSUITE_DATA"]))
     models: Sequence[str] = MODELS
-    budget: str = "3000steps"
+    budget: str = "1500steps"
 
 
-def compared(size: Size, name: str, train: Any, **how: Any) -> dict[str, Metrics]:
-    """Return the metrics of each model and baseline; sizes of codes are left out of the names."""
-    comparison, _ = compare_models(
-        "detect", train, models=size.models, seeds=1, budget=size.budget, threads=1,
-        out=size.out / name, **how,
-    )  # fmt: skip
-    found = {}
-    for row in comparison.leaderboard.rows:
-        found["PCA" if row.name.startswith("PCA") else row.name] = dict(row.metrics)
-    return found
+def fitted(size: Size, seed: int, train: Any, **reading: Any) -> Iterator[tuple[str, Predictor]]:
+    """Yield each model and baseline, calibrated; sizes of codes are left out of the names.
+
+    Args:
+        size: Has the models and their budget.
+        seed: Of weights and order.
+        train: The training rows.
+        reading: How they are read: settings, a test part.
+    """
+    settings = [f"{name}={value}" for name, value in reading.pop("settings", {}).items()]
+    source, mine = open_sorted("detect", train, size.models, settings, **reading)
+    yield from fitted_to(size, seed, divide_source(source), mine)
+
+
+def fitted_to(
+    size: Size, seed: int, problem: Problem, mine: Settings
+) -> Iterator[tuple[str, Predictor]]:
+    """Yield each model and baseline of a problem, calibrated."""
+    torch.set_num_threads(1)
+    trained = choose(size.models, problem, mine, choose_device("cpu"), None)
+    for candidate in [*trained, *baselines(problem, trained)]:
+        with TemporaryDirectory() as folder:
+            done = candidate.fit(
+                problem, budget=Budget.parse(size.budget), seed=seed, folder=Path(folder),
+                callback=Callback(),
+            )  # fmt: skip
+        yield "PCA" if candidate.name.startswith("PCA") else candidate.name, done.predictor
 
 
 def halves(rows: Numbers, labels: Numbers, seed: int) -> tuple[dict[str, Numbers], ...]:
@@ -91,9 +109,8 @@ def adbench(size: Size) -> None:
         arrays = np.load(path)
         for seed in range(1, size.seeds + 1):
             train, test = halves(arrays["X"], arrays["y"], seed)
-            rows = compared(size, f"{path.stem}-{seed}", train, test=test)
-            for model, metrics in rows.items():
-                found[path.stem.split("_")[1]][model].append(metrics)
+            for model, predictor in fitted(size, seed, train, test=test):
+                found[path.stem.split("_")[1]][model].append(predictor.evaluate(test))
     for metric in ("auroc", "average_precision", "false_alarm_rate", "recall"):
         print_means(metric, found)
 
@@ -120,9 +137,8 @@ def fraud(size: Size) -> None:
     found: dict[str, list[Metrics]] = defaultdict(list)
     for seed in range(1, size.seeds + 1):
         train, test = halves(rows, labels, seed)
-        how = {"test": test, "settings": {"cost": COSTS}}
-        for model, metrics in compared(size, f"fraud-{seed}", train, **how).items():
-            found[model].append(metrics)
+        for model, predictor in fitted(size, seed, train, test=test, settings={"cost": COSTS}):
+            found[model].append(predictor.evaluate(test))
     print_metrics(found, ("auroc", "average_precision", "false_alarm_rate", "recall", "cost"))
 
 
@@ -143,9 +159,9 @@ def ecg(size: Size) -> None:
         beats(size.data / "ecg5000" / f"ECG5000_{name}.tsv.gz") for name in ("TRAIN", "TEST")
     )
     try:
-        compared(size, "ecg-refused", train, test=test, settings=settings_of(0.005))
+        next(fitted(size, 0, train, test=test, settings=settings_of(0.005)))
     except DataError as error:
-        print(f"\nfalse_alarms=0.005: {error}")
+        print(f"\n{error}")
     together = [*rows_of(train), *rows_of(test)]
     print("\n| seed | model | AUROC | promise | interval | false alarms | within | recall |")
     print("|---|---|--:|--:|---|--:|---|--:|", flush=True)
@@ -178,20 +194,16 @@ def promised(
     size: Size, seed: int, some: Sequence[Any], others: Sequence[Any]
 ) -> Iterator[list[str]]:
     """Yield what each model promised and kept, as cells of a table."""
-    parts = [
+    train, test = (
         {"X": np.stack([beat for beat, _ in part]), "y": np.array([mark for _, mark in part])}
         for part in (some, others)
-    ]
-    comparison, _ = compare_models(
-        "detect", parts[0], test=parts[1], models=size.models, seeds=1, budget=size.budget,
-        threads=1, out=size.out / f"ecg-{seed}", settings=settings_of(0.05),
-    )  # fmt: skip
+    )
     new = [Example(beat, mark != 1) for beat, mark in others]
-    for name, (trial,) in comparison.trials.items():
-        task = trial.predictor.task
-        metrics = task.score(trial.predictor.predict_examples(new), new)
+    for name, predictor in fitted(size, seed, train, test=test, settings=settings_of(0.05)):
+        task = predictor.task
+        metrics = task.score(predictor.predict_examples(new), new)
         limit, kept = task.threshold, metrics["false_alarm_rate"].value
-        if limit is None or name in ("random", "constant"):
+        if name in ("random", "constant"):
             continue
         yield [
             name,
@@ -213,16 +225,8 @@ def nab(size: Size) -> None:
     Each series is learned from its first 15 % alone, and each step is scored by the readings up to
     it. All series share one threshold.
     """
-    folder = size.data / "nab"
-    labels = json.loads((folder / "labels" / "combined_windows.json").read_text())
     records: dict[str, list[nab_profile.Series]] = defaultdict(list)
-    for number, (name, dated) in enumerate(labels.items()):
-        path = next((folder / "data").glob(f"{name}*"))
-        stamps, values = read_nab(path)
-        windows = [
-            (int(np.searchsorted(stamps, first)), int(np.searchsorted(stamps, last)))
-            for first, last in np.array(dated, dtype="datetime64[s]").reshape(-1, 2)
-        ]
+    for number, values, windows in nab_windows(size.data / "nab"):
         for model, scores in nab_scores(size, values).items():
             records[model].append(nab_profile.Series(scores, windows))
         chance = np.random.default_rng(number).random(len(values))
@@ -239,11 +243,15 @@ def nab(size: Size) -> None:
         print(f"| {model} | {' | '.join(f'{score:.1f}' for score in scores_by)} |", flush=True)
 
 
-def read_nab(path: Path) -> tuple[Numbers, Numbers]:
-    """Return the time stamps and the values of a series."""
-    table = readers.read(path)
-    stamps = np.array(table.columns["timestamp"], dtype="datetime64[s]")
-    return stamps, np.array(table.columns["value"], dtype=float)
+def nab_windows(folder: Path) -> Iterator[tuple[int, Numbers, list[tuple[int, int]]]]:
+    """Yield the number of each series, its values, and the first and last step of each window."""
+    labels = json.loads((folder / "labels" / "combined_windows.json").read_text())
+    for number, (name, dated) in enumerate(labels.items()):
+        table = readers.read(next((folder / "data").glob(f"{name}*")))
+        stamps = np.array(table.columns["timestamp"], dtype="datetime64[s]")
+        ends = np.array(dated, dtype="datetime64[s]").reshape(-1, 2)
+        windows = [(int(first), int(last)) for first, last in np.searchsorted(stamps, ends)]
+        yield number, np.array(table.columns["value"], dtype=float), windows
 
 
 def nab_scores(size: Size, values: Numbers) -> dict[str, Numbers]:
@@ -265,15 +273,11 @@ def nab_scores(size: Size, values: Numbers) -> dict[str, Numbers]:
     }
     problem = source.problem({**parts, "test": parts["valid"]}, "by hand")
     asked = source.reader.read(readers.read({"value": values.tolist()}), {}, asking=True)[1]
-    found = {}
-    for candidate in choose(size.models, problem, mine, choose_device("cpu"), None):
-        with TemporaryDirectory() as folder:
-            fitted = candidate.fit(
-                problem, budget=Budget.parse(size.budget), seed=0, folder=Path(folder),
-                callback=Callback(),
-            )  # fmt: skip
-        found[candidate.name] = smoothed(fitted.predictor.predict_examples(asked))
-    return found
+    return {
+        name: smoothed(predictor.predict_examples(asked))
+        for name, predictor in fitted_to(size, 0, problem, mine)
+        if name not in ("random", "constant", "position")
+    }
 
 
 def smoothed(predictions: Sequence[Any]) -> Numbers:
@@ -302,11 +306,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--budget", default=Size.budget)
-    parser.add_argument("--out", type=Path, default=Size.out)
     given = parser.parse_args()
-    size = Size(
-        seeds=given.seeds, out=given.out, models=given.models.split(","), budget=given.budget
-    )
+    size = Size(seeds=given.seeds, models=given.models.split(","), budget=given.budget)
     for name in given.tables:
         TABLES[name](size)
 
