@@ -10,6 +10,7 @@ printed as Markdown.
 import argparse
 import json
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -102,17 +103,20 @@ def halves(rows: Numbers, labels: Numbers, seed: int) -> tuple[dict[str, Numbers
 
 
 def adbench(size: Size) -> None:
-    """Print AUROC and average precision on each set, averaged over the splits."""
+    """Print AUROC and average precision on each set, averaged over the splits so far."""
     files = sorted((size.data / "adbench").glob("*.npz"), key=lambda path: path.stem.split("_")[1])
     found: dict[str, dict[str, list[Metrics]]] = defaultdict(lambda: defaultdict(list))
-    for path in files:
-        arrays = np.load(path)
-        for seed in range(1, size.seeds + 1):
+    for seed in range(1, size.seeds + 1):
+        for path in files:
+            arrays = np.load(path)
             train, test = halves(arrays["X"], arrays["y"], seed)
             for model, predictor in fitted(size, seed, train, test=test):
-                found[path.stem.split("_")[1]][model].append(predictor.evaluate(test))
-    for metric in ("auroc", "average_precision", "false_alarm_rate", "recall"):
-        print_means(metric, found)
+                metrics = predictor.evaluate(test)
+                found[path.stem.split("_")[1]][model].append(metrics)
+                print(path.stem, seed, model, f"{metrics['auroc']:.4f}", file=sys.stderr)
+        print(f"\n{seed} of {size.seeds} splits")
+        for metric in ("auroc", "average_precision", "false_alarm_rate", "recall"):
+            print_means(metric, found)
 
 
 def print_means(metric: str, found: Mapping[str, Mapping[str, Sequence[Metrics]]]) -> None:
