@@ -106,8 +106,15 @@ def test_without_names_all_that_fit_oldest_first(texts: Problem, flowers: Proble
     assert fit == sorted(fit, key=lambda name: (catalog.backbones[name].year, name))
     assert {"conv", "rnn", "lstm", "gru"} <= set(fit)
     assert "mlp" not in fit
-    assert fitting(flowers.task) == ["mlp"]
+    assert fitting(flowers.task, by_default=True) == ["mlp"]
     assert [c.name for c in choose([], flowers, Settings(), CPU)] == ["mlp"]
+
+
+def test_autoencoders_take_part_unnamed_only_where_codes_are_needed(flowers: Problem) -> None:
+    assert {"autoencoder", "vae", "vae-gan"} <= set(fitting(flowers.task))
+    codes = open_problem("reduce", "iris").task
+    assert fitting(codes, by_default=True) == ["autoencoder", "vae"]
+    assert fitting(codes) == ["autoencoder", "vae", "vae-gan"]
 
 
 def test_baselines_read_the_inputs(texts: Problem, flowers: Problem) -> None:

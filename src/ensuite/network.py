@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ensuite import catalog
-from ensuite.core.backbone import BackboneOptions, Trait
+from ensuite.core.backbone import BackboneOptions, Codes, Samples, Trait
+from ensuite.core.batch import Batch
 from ensuite.core.errors import UsageError
 from ensuite.core.files import read_tensors, write_tensors
 from ensuite.core.fitted import WEIGHTS, FittedModel
@@ -73,6 +76,33 @@ class Network(FittedModel):
     @property
     def language_model(self) -> Model:
         return self.model.eval()
+
+    def decode(self, task: Any, codes: NDArray[Any], batch: Batch) -> NDArray[Any]:
+        backbone = self.model.eval().backbone
+        if not isinstance(backbone, Codes):
+            raise UsageError("This network has no codes; choose a run of an autoencoder.")
+        device = next(self.model.parameters()).device
+        code = torch.from_numpy(np.ascontiguousarray(codes)).to(device, torch.float32)
+        if code.shape[1] != self.model.backbone.width:
+            raise UsageError(
+                f"Codes of this model have {self.model.backbone.width} numbers, and these "
+                f"{code.shape[1]}."
+            )
+        with torch.inference_mode():
+            values: NDArray[Any] = (
+                task.numbers(backbone.decode(code, batch.to(device))).cpu().numpy()
+            )
+        return values
+
+    def draw(self, count: int, seed: int) -> NDArray[Any]:
+        backbone = self.model.backbone
+        if not isinstance(backbone, Samples):
+            raise UsageError(
+                "The codes of this network have no distribution to draw from; choose a run of a "
+                "vae or vae-gan."
+            )
+        drawn: NDArray[Any] = backbone.prior(count, torch.Generator().manual_seed(seed)).numpy()
+        return drawn
 
     def embed(self, task: Task[Any, Any, Any], example: Any, *, pool: bool) -> Tensor:
         if not pool and Trait.SEQUENCE not in self.options.traits:

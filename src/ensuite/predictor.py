@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ensuite import catalog, problem
@@ -25,6 +26,7 @@ from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
 from ensuite.prompting import PromptedModel, Template
 from ensuite.tasks.generate import Generate
+from ensuite.tasks.reduce import Reduce
 
 TASK, RUN = "task.json", "run.json"
 
@@ -146,6 +148,70 @@ class Predictor:
             UsageError: If the model has no states (a baseline), or none for each position.
         """
         return self.fitted.embed(self.task, self.task.ask(raw), pool=pool)
+
+    def transform(self, inputs: Sequence[Any]) -> NDArray[np.float64]:
+        """Return the codes of inputs, (inputs, code), as an autoencoder or PCA has learned them.
+
+        Raises:
+            UsageError: If the model was trained for another task than ``reduce``.
+        """
+        codes = [prediction.code for prediction in self._reduced("codes").predict(inputs)]
+        return np.array(codes)
+
+    def inverse_transform(
+        self, codes: Sequence[Any] | NDArray[Any], *, label: str | None = None
+    ) -> NDArray[np.float64]:
+        """Return what codes are decoded to, in the units and the shape of the inputs.
+
+        Series are decoded as long as the longest of the training part.
+
+        Args:
+            codes: (rows, code).
+            label: That the decoder is told, where it was trained with labels.
+
+        Raises:
+            UsageError: If the model was trained for another task, or its codes have another size.
+        """
+        self._reduced("codes")
+        rows = np.asarray(codes, dtype=float)
+        if rows.ndim != 2:
+            raise UsageError(f"Codes have the shape (rows, code), and these {rows.shape}.")
+        task: Any = self.task
+        values = self.fitted.decode(task, rows, task.blank(len(rows), label))
+        restored: NDArray[np.float64] = task.restore(values)
+        return restored
+
+    def sample(
+        self, count: int = 16, *, seed: int = 0, label: str | None = None
+    ) -> NDArray[np.float64]:
+        """Draw new inputs from a variational autoencoder, in the units of those it learned from.
+
+        Args:
+            count: How many.
+            seed: Of the draw.
+            label: That the decoder is told, where it was trained with labels.
+
+        Raises:
+            UsageError: If the model has no distribution to draw from.
+        """
+        require_seed(seed)
+        if count < 1:
+            raise UsageError(f"{count} inputs cannot be drawn; give 1 or more.")
+        self._reduced("distribution to draw from")
+        return self.inverse_transform(self.fitted.draw(count, seed), label=label)
+
+    def _reduced(self, wanted: str) -> Self:
+        """Return itself if it was trained to reduce.
+
+        Raises:
+            UsageError: If not.
+        """
+        if not isinstance(self.task, Reduce):
+            raise UsageError(
+                f"{self.name} was trained to {self.task_name} and has no {wanted}; "
+                "`ensuite train reduce` makes a model that has."
+            )
+        return self
 
     def generate(self, prompt: str = "", **options: Any) -> str:
         """Return a continuation of a prompt by a language model, without the prompt.

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline, Variant
+from ensuite.core.batch import Batch
+from ensuite.core.errors import UsageError
 from ensuite.tasks.reconstruction import Piece, Reconstruction
 
 USUAL = 16
@@ -92,17 +94,27 @@ class Principal(Baseline):
     def piece(self, array: Numbers) -> Piece:
         """Return the code of an input, and what it is decoded to."""
         code = self.encode(flat(array, self.steps))
-        return Piece(code, unflat(self.decode(code), array, self.steps), array)
+        return Piece(code, unflat(self.reconstruct(code), array, self.steps), array)
+
+    def reconstruct(self, codes: Numbers) -> Numbers:
+        """Return what codes, (..., code), are decoded to, (..., numbers)."""
+        rows: Numbers = codes @ self.components + self.mean
+        return rows
 
     def encode(self, rows: Numbers) -> Numbers:
         """Return the codes of (..., numbers)."""
         codes: Numbers = (rows - self.mean) @ self.components.T
         return codes
 
-    def decode(self, codes: Numbers) -> Numbers:
-        """Return what codes, (..., code), are decoded to, (..., numbers)."""
-        rows: Numbers = codes @ self.components + self.mean
-        return rows
+    def decode(self, task: Any, codes: Numbers, batch: Batch) -> Numbers:
+        if codes.shape[1] != len(self.components):
+            raise UsageError(
+                f"Codes of this model have {len(self.components)} numbers, and these "
+                f"{codes.shape[1]}."
+            )
+        shape = batch.inputs[task.field_name].shape[1:]
+        rows = self.reconstruct(codes)
+        return np.stack([unflat(row, np.zeros(shape), self.steps) for row in rows])
 
     @property
     def parameters(self) -> int:

@@ -86,7 +86,9 @@ def leaderboard(
         total=total,
         folds=folds,
         left_out=left_out,
-        displays={name: score.display for name, score in first.items()},
+        displays={  # a metric may be one that only some models have
+            name: score.display for each in scored for name, score in each.trials[0].scores.items()
+        },
         **show(judgement),
         **imbalance(problems, {each.entrant.name: each.trials for each in scored}),
     )

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ensuite.core.backbone import BackboneOptions
+from ensuite.core.batch import Batch
 from ensuite.core.errors import UsageError
 
 WEIGHTS = "model.safetensors"
@@ -68,6 +70,29 @@ class FittedModel(ABC):
     def language_model(self) -> Any:
         """What goes on with texts, as :class:`ensuite.decoding.written.Steps` describes it."""
         raise UsageError(f"A {self.kind} model cannot go on with texts.")
+
+    def decode(self, task: Any, codes: NDArray[Any], batch: Batch) -> NDArray[Any]:
+        """Return what codes are decoded to, in numbers and in the shape of the inputs.
+
+        Args:
+            task: Prepared; it encodes and reconstructs.
+            codes: (rows, code).
+            batch: As many rows, of the shape of the inputs; their numbers are not looked at.
+
+        Raises:
+            UsageError: If the model has no codes.
+        """
+        raise UsageError(f"A {self.kind} model has no codes; choose an autoencoder, or PCA.")
+
+    def draw(self, count: int, seed: int) -> NDArray[Any]:
+        """Draw codes from the prior, (count, code).
+
+        Raises:
+            UsageError: If the codes of the model have no distribution.
+        """
+        raise UsageError(
+            f"A {self.kind} model has no distribution to draw from; choose a run of a vae."
+        )
 
     def embed(self, task: Any, example: Any, *, pool: bool) -> Tensor:
         """Return the states of one example, (1, length, width); pooled into one, (1, width).

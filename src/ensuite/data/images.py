@@ -44,6 +44,9 @@ LOOKED_AT = 20
 KEPT = 2**17
 """Decoded pictures that are kept, so that every candidate of a comparison shares them."""
 
+BACKGROUND = 128
+"""Shade between the pictures of a grid."""
+
 THUMBNAIL = 160
 """Pixels along the longer side of a picture that is small enough for a page."""
 
@@ -166,6 +169,42 @@ def resize(pixels: Pixels, size: int) -> Pixels:
     channels = torch.tensor(np.atleast_3d(exact)).permute(2, 0, 1)[None]
     resized = F.interpolate(channels, size=(size, size), mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy().reshape(size, size, *pixels.shape[2:])
+
+
+def grid(pictures: Pixels, columns: int, *, enlarge: int = 1) -> bytes:
+    """Return pictures side by side as a PNG, a line of background between them.
+
+    Args:
+        pictures: Bytes, (pictures, height, width, channels), of 1 or 3 channels.
+        columns: How many stand in a row.
+        enlarge: How many pixels of the PNG a pixel is wide and high.
+
+    Raises:
+        UsageError: If Pillow is not installed.
+        DataError: If pictures of so many channels cannot be shown.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise UsageError(
+            'Pictures are written by Pillow, which is not installed: pip install "ensuite[images]"'
+        ) from None
+    count, height, width, channels = pictures.shape
+    if channels not in (1, 3):
+        raise DataError(
+            f"A PNG holds pictures of 1 or 3 channels, and these have {channels}: write them as "
+            "numbers (--out FILE.csv)."
+        )
+    rows = -(-count // columns)
+    high, wide = enlarge * height + 1, enlarge * width + 1
+    whole = np.full((rows * high + 1, columns * wide + 1, channels), BACKGROUND, np.uint8)
+    for number, picture in enumerate(pictures):
+        top, left = number // columns * high + 1, number % columns * wide + 1
+        large = picture.repeat(enlarge, 0).repeat(enlarge, 1)
+        whole[top : top + high - 1, left : left + wide - 1] = large
+    file = BytesIO()
+    Image.fromarray(whole.squeeze(2) if channels == 1 else whole).save(file, "PNG")
+    return file.getvalue()
 
 
 def thumbnail(pixels: Pixels) -> bytes | None:

@@ -1,5 +1,6 @@
 """Bounds of the log-likelihood of data under an autoencoder whose codes have a distribution."""
 
+from dataclasses import replace
 from math import log
 from typing import NamedTuple
 
@@ -10,6 +11,9 @@ from ensuite.core.backbone import Samples
 from ensuite.core.batch import Batch
 from ensuite.nn.gaussian import divergence_from_prior, log_density, log_prior, sample
 from ensuite.nn.reconstruction import Criterion, log_likelihood
+
+MOST_ROWS = 1024
+"""Most rows that are decoded together."""
 
 
 class Evidence(NamedTuple):
@@ -51,18 +55,50 @@ def evidence(
         equation 8
     """
     mean, spread = (each.float() for each in backbone.posterior(batch))
-    targets = batch.targets[backbone.field]
-    likelihoods, weights = [], []
-    for each in noise.to(mean):
-        code = sample(mean, spread, each.expand_as(mean))
-        values = backbone.decode(code, batch)
-        found = log_likelihood(
-            values, targets, batch.mask, criterion=criterion, log_variance=log_variance
-        )
-        likelihoods.append(found)
-        weights.append(found + log_prior(code) - log_density(code, mean, spread))
+    together = max(1, MOST_ROWS // len(mean))
+    parts = [
+        weigh(backbone, batch, mean, spread, drawn, criterion, log_variance)
+        for drawn in torch.split(noise.to(mean), together)
+    ]
+    likelihoods, weights = (torch.cat(each) for each in zip(*parts, strict=True))
     return Evidence(
-        torch.stack(likelihoods).mean(0),
+        likelihoods.mean(0),
         divergence_from_prior(mean, spread).sum(-1),
-        torch.stack(weights).logsumexp(0) - log(len(noise)),
+        weights.logsumexp(0) - log(len(noise)),
+    )
+
+
+def weigh(
+    backbone: Samples,
+    batch: Batch,
+    mean: Tensor,
+    spread: Tensor,
+    noise: Tensor,
+    criterion: Criterion,
+    log_variance: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Return log p(x | z) and log p(x, z) / q(z | x) of samples, (samples, batch) each."""
+    code = sample(mean, spread, noise[:, None].expand(-1, *mean.shape))
+    rows = repeat(batch, len(noise))
+    found = log_likelihood(
+        backbone.decode(code.flatten(0, 1), rows),
+        rows.targets[backbone.field],
+        rows.mask,
+        criterion=criterion,
+        log_variance=log_variance,
+    ).reshape(code.shape[:2])
+    return found, found + log_prior(code) - log_density(code, mean, spread)
+
+
+def repeat(batch: Batch, times: int) -> Batch:
+    """Return a batch with all of its rows so many times over."""
+
+    def several(tensor: Tensor) -> Tensor:
+        return tensor.repeat(times, *[1] * (tensor.dim() - 1))
+
+    return replace(
+        batch,
+        inputs={name: several(tensor) for name, tensor in batch.inputs.items()},
+        targets={name: several(tensor) for name, tensor in batch.targets.items()},
+        mask=None if batch.mask is None else several(batch.mask),
     )

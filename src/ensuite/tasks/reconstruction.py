@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait, the_field
 from ensuite.core.batch import Batch, Image, Outputs, Row
-from ensuite.core.errors import DataError
+from ensuite.core.errors import DataError, UsageError
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.presentation import Finding
@@ -35,6 +35,9 @@ RECONSTRUCTION = "reconstruction"
 
 UNKNOWN = -1
 """Number of a label that is not known."""
+
+ROUNDING = 1e-5
+"""How far scaled numbers may lie beyond 0 and 1 by rounding."""
 
 MOST_NAMES = 5
 """Columns that never change which the data check names."""
@@ -131,7 +134,7 @@ class Reconstruction(Task[Example, Item, Prediction], ABC):
                 "No number of the training rows ever changes: there is nothing to encode."
             )
         scaled = processor.normalise(np.stack([lowest, lowest + spread]))
-        if self.criterion == "binary" and (scaled.min() < 0 or scaled.max() > 1):
+        if self.criterion == "binary" and (scaled.min() < -ROUNDING or scaled.max() > 1 + ROUNDING):
             at = int(np.argmax(np.maximum(-scaled.min(0), scaled.max(0) - 1)))
             name = processor.names[at] if processor.names else f"column {at}"
             raise DataError(
@@ -172,13 +175,19 @@ class Reconstruction(Task[Example, Item, Prediction], ABC):
         """Name of the input field that is encoded and reconstructed."""
         return the_field(self.inputs)
 
-    def blank(self, count: int, steps: int | None = None) -> Batch:
+    def blank(self, count: int, label: str | None = None, *, steps: int | None = None) -> Batch:
         """Return a batch of zeros in the shape of the inputs, for a decoder that needs no input.
 
         Args:
             count: Number of rows.
+            label: That the decoder is told of all of them, in tasks that tell it one.
             steps: Length of series; None: that of the longest training series.
+
+        Raises:
+            UsageError: If the task tells the decoder a label and none is given, or the reverse.
         """
+        if label is not None:
+            raise UsageError("This model was trained without labels; leave the label out.")
         kind = self.inputs[self.field_name]
         if isinstance(kind, Image):
             zeros = torch.zeros(count, kind.channels, kind.height, kind.width)
@@ -212,13 +221,17 @@ class Reconstruction(Task[Example, Item, Prediction], ABC):
         """Return the code and the reconstruction of each row, without padding."""
         assert outputs.states.code is not None, "the head has decoded it"
         codes = outputs.states.code.double().cpu().numpy()
-        values = decoded_numbers(outputs.values.float(), self.criterion).cpu().numpy()
+        values = self.numbers(outputs.values).cpu().numpy()
         targets = batch.targets[self.field_name].cpu().numpy()
         if batch.mask is None:
             return [Piece(*row) for row in zip(codes, values, targets, strict=True)]
         real = batch.mask.cpu().numpy()
         rows = zip(codes, values, targets, real, strict=True)
         return [Piece(code, value[at], target[at]) for code, value, target, at in rows]
+
+    def numbers(self, values: Tensor) -> Tensor:
+        """Return what was decoded as numbers of the field: of log-odds the probabilities."""
+        return decoded_numbers(values.float(), self.criterion)
 
     def predict(self, model: Model, batch: Batch) -> list[Any]:
         return self.pieces(model(batch), batch)

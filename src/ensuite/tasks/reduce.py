@@ -11,8 +11,9 @@ from torch import Tensor
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Samples
 from ensuite.core.batch import Batch, Inputs, Outputs, Row
-from ensuite.core.errors import DataError
+from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
+from ensuite.core.presentation import Figure
 from ensuite.core.score import Score
 from ensuite.core.stacked import column
 from ensuite.core.table import Table
@@ -21,6 +22,7 @@ from ensuite.data.labels import Labels, one
 from ensuite.metrics import reconstruction as metrics
 from ensuite.metrics.codes import active_units, near_zero_share, neighbour_accuracy
 from ensuite.nn.evidence import evidence
+from ensuite.tasks import reduce_figures
 from ensuite.tasks.reconstruction import UNKNOWN, Item, Piece, Reconstruction, label_column
 
 LABEL_NAMES = ("label", "labels", "class", "category", "species", "y")
@@ -166,6 +168,17 @@ class Reduce(Reconstruction[Example, Prediction]):
         known = {name: number for number, name in enumerate(self.labels.names)}
         return [known.get(e.label or "", UNKNOWN) for e in examples]
 
+    def blank(self, count: int, label: str | None = None, *, steps: int | None = None) -> Batch:
+        if not self.condition:
+            return super().blank(count, label, steps=steps)
+        if label not in self.labels.names:
+            raise UsageError(
+                f"The decoder was told the label of each example; give one of: "
+                f"{', '.join(self.labels.names)}."
+            )
+        numbers = np.full(count, self.labels.encode(label))
+        return self.with_condition(super().blank(count, steps=steps), numbers)
+
     # Model
 
     def predict(self, model: Model, batch: Batch) -> list[Coded]:
@@ -241,6 +254,11 @@ class Reduce(Reconstruction[Example, Prediction]):
 
     def error(self, prediction: Prediction, example: Example) -> float:
         return prediction.error
+
+    def figures(
+        self, predictions: Sequence[Prediction], examples: Sequence[Example]
+    ) -> list[Figure]:
+        return reduce_figures.figures(self, predictions, examples)
 
     def remarks(
         self, name: str, predictions: Sequence[Prediction], examples: Sequence[Example]

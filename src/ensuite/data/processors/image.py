@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Inputs
@@ -103,9 +104,12 @@ class Image(Processor):
         return str(raw) if _is_file(raw) else f"{_shape(raw)} image"
 
     def picture(self, raw: Any) -> bytes | None:
-        pixels = self._pixels(raw)
-        shades = (pixels - self.smallest) / (self.largest - self.smallest)
-        return images.thumbnail((shades.clip(0, 1) * 255).astype(np.uint8))
+        return images.thumbnail(self.shades(self._pixels(raw)))
+
+    def shades(self, pixels: Window) -> NDArray[np.uint8]:
+        """Return pictures as bytes: 0 for the smallest number, 255 for the largest."""
+        shares = (pixels - self.smallest) / (self.largest - self.smallest)
+        return (shares.clip(0, 1) * 255).astype(np.uint8)
 
     def check(self, raws: Sequence[Any]) -> list[Finding]:
         shapes = [_shape(raw) for raw in raws]
