@@ -1,5 +1,7 @@
 """The NAB score on cases that have a closed form."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,3 +78,17 @@ def test_a_constant_detector_is_never_better_than_silence_where_windows_are_rare
 def test_without_a_window_nothing_can_be_judged() -> None:
     with pytest.raises(ValueError, match="no window"):
         nab.best([series(windows=[])])
+
+
+def test_random_scores_are_worth_what_is_published(data_folder: Path) -> None:
+    """The published score of a random detector is 11; of five seeds all lie around it."""
+    from benchmarks.detect_tables import nab_windows
+
+    every = list(nab_windows(data_folder / "nab"))
+    assert sum(len(windows) for _, _, windows in every) == 116
+    found = []
+    for number in range(5):
+        random = np.random.default_rng(number)
+        made = [nab.Series(random.random(len(values)), windows) for _, values, windows in every]
+        found.append(nab.best(made).score)
+    assert 3 < min(found) < 11 < max(found) < 20

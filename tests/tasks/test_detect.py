@@ -228,10 +228,10 @@ def test_it_says_which_columns_made_a_score() -> None:
     (record,) = predictor.task.records(example, predictor.predict_examples([example])[0])
     assert record["answer"] == "anomaly"
     assert record["score"] > record["threshold"]
-    assert record["because"][0]["share"] >= record["because"][1]["share"]
+    assert record["because"].count("%") == 3
     task = replace(Detect(), processor=predictor.task.processor, usual=(4.0, 1.0, 1.0, 1.0))
     unusual = Prediction(True, 1.0, np.array([4.0, 2.0, 0.0, 0.0]))
-    assert task.culprits(unusual)[0] == {"column": "b", "share": pytest.approx(2 / 3)}
+    assert task.cause(unusual) == "b 67 %, a 33 %, c 0 %"
 
 
 def test_other_columns_than_it_learned_are_refused() -> None:
@@ -266,7 +266,7 @@ def test_series_and_pictures_are_read_too() -> None:
     flat[7] = 9.0
     (prediction,) = predictor.predict([flat])
     assert prediction.alarm
-    assert predictor.task.culprits(prediction) == [{"step": 8}]
+    assert predictor.task.cause(prediction) == "step 8"
     assert prediction.errors.shape == (20, 1)
     pictures = [random.integers(0, 50, (6, 5)).tolist() for _ in range(60)]
     predictor = fitted(opened({"image": pictures}), size=3)
@@ -308,3 +308,15 @@ def test_errors_of_a_network_count_numbers_beyond_the_range_of_training() -> Non
     piece = Piece(np.zeros(1), np.ones(4, np.float32), np.array([1, 1, 1, 5], np.float32))
     (prediction,) = task.conclude([Example(None)], [], [piece])
     assert prediction.score == 4.0
+
+
+def test_a_metric_that_normal_rows_do_not_have_leaves_the_weights_to_the_loss(
+    tmp_path: Any,
+) -> None:
+    comparison, _ = compare_models(
+        "detect", labelled(200, 20), models=["autoencoder:code=2"], seeds=1, budget="40steps",
+        metric="average_precision", out=tmp_path / "out",
+    )  # fmt: skip
+    assert comparison.leaderboard.metric == "average_precision"
+    (trial,) = next(each for name, each in comparison.trials.items() if "auto" in name)
+    assert all(np.isfinite(point["value"]) for point in trial.history)

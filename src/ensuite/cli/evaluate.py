@@ -65,6 +65,8 @@ def command(
     print(f"{predictor.name} on {counted(len(examples), 'row')}, {ledger.rows:,} truncated")
     for name, value in values.items():
         print(words.metric_line(name, value))
+    for remark in predictor.task.remarks(predictor.name, predictions, examples):
+        print(printable(remark))
 
 
 def warn_of_known(known: int, count: int) -> None:

@@ -197,9 +197,12 @@ class Denoise(Reconstruction[Example, Prediction]):
 
     def collate(self, items: Sequence[Any], generator: torch.Generator | None = None) -> Batch:
         batch = self.processor.collate(column(items, "window"))
-        clean = self.processor.collate(column(items, "clean")).inputs[self.field_name]
+        values = batch.inputs[self.field_name]
         seeds = [int(seed) for seed in column(items, "seed")]
-        noisy = self.add_noise(batch.inputs[self.field_name], seeds, generator)
+        clean = values  # what has a seed is clean before noise comes to it
+        if ASKED in seeds:
+            clean = self.processor.collate(column(items, "clean")).inputs[self.field_name]
+        noisy = self.add_noise(values, seeds, generator)
         if batch.mask is not None:
             noisy = noisy.masked_fill(~batch.mask[..., None], 0.0)
         batch = replace(batch, inputs={**batch.inputs, self.field_name: noisy})

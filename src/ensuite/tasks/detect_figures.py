@@ -13,8 +13,8 @@ from ensuite.tasks.detect_words import percent
 from ensuite.tasks.forecast_figures import BLUE, GREY, ORANGE, layout
 
 if TYPE_CHECKING:
-    from ensuite.tasks.detect import Detect, Prediction
     from ensuite.tasks.detect_steps import DetectSteps
+    from ensuite.tasks.detector import Detector, Prediction
 
 Numbers = NDArray[Any]
 
@@ -35,7 +35,7 @@ SMALLEST = 1e-12
 
 
 def scores(
-    task: "Detect", predictions: Sequence["Prediction"], truths: NDArray[np.int64]
+    task: "Detector", predictions: Sequence["Prediction"], truths: NDArray[np.int64]
 ) -> Figure:
     """Draw how the scores of normal examples, anomalies and unlabelled ones are spread."""
     values = np.array([each.score for each in predictions], dtype=float)

@@ -15,6 +15,9 @@ ANOMALY, NORMAL = "anomaly", "normal"
 
 ANOMALIES = "anomalies"
 
+NOTHING = 5e-5
+"""Share below which 0 is said."""
+
 Marks = NDArray[np.int64]
 """(examples,), 1 for an anomaly, 0 for a normal example, -1 where that is not known."""
 
@@ -22,9 +25,11 @@ Marks = NDArray[np.int64]
 def percent(share: float) -> str:
     """Return a share in percent, with two digits where it is small.
 
-    >>> percent(0.5), percent(0.0123), percent(0.00049), percent(0.0)
+    >>> percent(0.5), percent(0.0123), percent(0.00049), percent(1e-9)
     ('50 %', '1.2 %', '0.049 %', '0 %')
     """
+    if share < NOTHING:
+        return "0 %"
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
 
 

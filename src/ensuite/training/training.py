@@ -336,6 +336,8 @@ class Training:
         predictions = predict(self.task, self.model, self.valid, items=self.valid_items)
         scores = self.task.score(predictions, self.valid)
         selects = self.metric or self.task.selects
+        if self.task.selects == LOSS and selects in scores and math.isnan(scores[selects].value):
+            selects = LOSS  # the metric that ranks is not known of the validation part
         if selects == LOSS and LOSS not in scores:
             scores[LOSS] = validation_loss(self.task, self.model, self.valid_items)
         self.metric, ranking = rank(scores, selects)
