@@ -12,7 +12,16 @@ SOURCE = Path(__file__).parents[1] / "src" / "ensuite"
 BASE = {"core"}
 WORK = {"nn", "data", "decoding", "metrics"}
 BELOW = BASE | WORK | {"models", "tasks", "baselines", "training", "catalog"}
-ANSWER = BELOW | {"network", "prompting", "problem", "predictor", "start", "candidates", "laws"}
+ANSWER = BELOW | {
+    "network",
+    "checkpoint",
+    "prompting",
+    "problem",
+    "predictor",
+    "start",
+    "candidates",
+    "laws",
+}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "core": BASE,
@@ -24,9 +33,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "catalog": BASE,
     "problem": BASE | {"data", "catalog"},
     "network": BELOW,
+    "checkpoint": BELOW | {"network"},
     "prompting": BELOW,
-    "predictor": BELOW | {"network", "prompting", "problem"},
-    "start": BELOW | {"network", "predictor"},
+    "predictor": BELOW | {"network", "prompting", "problem", "checkpoint"},
+    "start": BELOW | {"network", "checkpoint", "predictor"},
     "candidates": ANSWER - {"candidates", "laws"},
     "laws": BELOW | {"predictor"},
     "report": BASE | {"report"},

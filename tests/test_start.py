@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import ensuite
 from ensuite import catalog
 from ensuite.candidates import Settings, Trained, choose, fitting, open_spec, spec_options
+from ensuite.checkpoint import checkpoint_options, is_checkpoint
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Inputs, States, Tokens
 from ensuite.core.errors import RunError, UsageError
@@ -22,7 +23,7 @@ from ensuite.core.registry import Row
 from ensuite.data.processors import Text
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
-from ensuite.start import Start, checkpoint_options, is_checkpoint
+from ensuite.start import Start
 from ensuite.training.budget import Budget
 
 ROWS = [{"text": f"a {w} film {n}", "label": w} for n in range(20) for w in ("good", "bad")]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ensuite import catalog
+from ensuite.checkpoint import checkpoint_options, is_checkpoint
 from ensuite.core.backbone import BackboneOptions, Pretrained
 from ensuite.core.baseline import Baseline, Variant
 from ensuite.core.batch import DECODER, read_by
@@ -29,10 +30,8 @@ from ensuite.prompting import PromptedModel, Template, solved
 from ensuite.start import (
     Start,
     checkpoint_fingerprint,
-    checkpoint_options,
     file_hash,
     initialise_published,
-    is_checkpoint,
     run_task,
 )
 from ensuite.tasks.generate import Generate
@@ -225,7 +224,7 @@ class Trained:
     def finish(self, problem: Problem, training: Training) -> Fitted:
         """Return the best weights, with a calibrated task."""
         training.restore_best()
-        network = Network(training.model.eval(), self.options)
+        network = Network(training.model.eval(), self.options, training.task.published)
         predictor = calibrated(self.name, problem, training.task, network)
         spent = training.state.spent
         return Fitted(

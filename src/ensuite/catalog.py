@@ -6,6 +6,21 @@ from ensuite.core.registry import Registry, Row
 _CAUSAL = ("sequence", "causal", "steps", "carries")
 _POSITIONS = ("tokens", "characters", "values", "image")
 
+_BERT_SIZES = {
+    "bert-tiny": (128, 2),
+    "bert-mini": (256, 4),
+    "bert-small": (512, 4),
+    "bert-medium": (512, 8),
+    "bert-base": (768, 12),
+    "bert-large": (1024, 24),
+}
+"""Widths and layers; a head has 64 numbers."""
+
+_MODERN_SIZES = {
+    "modernbert-base": {"width": 768, "layers": 22, "heads": 12, "inner": 1152},
+    "modernbert-large": {"width": 1024, "layers": 28, "heads": 16, "inner": 2624},
+}
+
 BACKBONES: dict[str, Row] = {
     "mlp": Row(
         target="ensuite.models.mlp:MLPOptions",
@@ -65,6 +80,52 @@ BACKBONES: dict[str, Row] = {
         paper="Vaswani et al., NeurIPS",
         year=2017,
     ),
+    "bert": Row(
+        target="ensuite.models.bert:BertOptions",
+        caption="encoder that reads both sides; opens checkpoints of BERT, RoBERTa and the like",
+        traits=("sequence", "two-sided"),
+        reads=("tokens",),
+        paper="Devlin et al., NAACL; Liu et al.; Sanh et al.; Clark et al., ICLR",
+        year=2019,
+        default=False,
+        model_types=("bert", "roberta", "distilbert", "camembert", "xlm-roberta", "electra"),
+    ),
+    **{
+        name: Row(
+            target="ensuite.models.bert:BertOptions",
+            preset={"width": width, "layers": layers, "heads": width // 64},
+            caption=f"BERT with {layers} layers of width {width}, from new weights",
+            traits=("sequence", "two-sided"),
+            reads=("tokens",),
+            paper="Devlin et al., NAACL; Turc et al.",
+            year=2019,
+            default=False,
+        )
+        for name, (width, layers) in _BERT_SIZES.items()
+    },
+    "modernbert": Row(
+        target="ensuite.models.modern_bert:ModernBertOptions",
+        caption="encoder for long texts: rotary positions, attention mostly to neighbours",
+        traits=("sequence", "two-sided"),
+        reads=("tokens",),
+        paper="Warner et al., ACL",
+        year=2025,
+        default=False,
+        model_types=("modernbert",),
+    ),
+    **{
+        name: Row(
+            target="ensuite.models.modern_bert:ModernBertOptions",
+            preset=preset,
+            caption=f"ModernBERT with {preset['layers']} layers, from new weights",
+            traits=("sequence", "two-sided"),
+            reads=("tokens",),
+            paper="Warner et al., ACL",
+            year=2025,
+            default=False,
+        )
+        for name, preset in _MODERN_SIZES.items()
+    },
 }
 
 TASKS: dict[str, Row] = {
@@ -72,6 +133,7 @@ TASKS: dict[str, Row] = {
         target="ensuite.tasks.classify:Classify",
         caption="sequence, image or table classification, one label or several",
         reads=("tokens", "values", "image", "row"),
+        architectures=("ForSequenceClassification",),
         baselines=(
             "ensuite.baselines.classify:MostFrequent",
             "ensuite.baselines.classify:TfidfLogistic",
@@ -82,6 +144,7 @@ TASKS: dict[str, Row] = {
         target="ensuite.tasks.regress:Regress",
         caption="regression: a number, or several, for a text, series, image or row",
         reads=("tokens", "values", "image", "row"),
+        architectures=("ForSequenceClassification",),
         baselines=(
             "ensuite.baselines.regress:Mean",
             "ensuite.baselines.regress:TfidfRidge",
@@ -93,6 +156,7 @@ TASKS: dict[str, Row] = {
         caption="token classification: a tag for every word (names, parts of speech)",
         traits=("sequence",),
         reads=("tokens",),
+        architectures=("ForTokenClassification",),
         baselines=("ensuite.baselines.tag:MostFrequentTag",),
     ),
     "forecast": Row(

@@ -14,7 +14,9 @@ from ensuite.core.files import read_tensors, write_tensors
 from ensuite.core.fitted import WEIGHTS, FittedModel
 from ensuite.core.model import Model
 from ensuite.core.options import from_json, to_json
+from ensuite.core.published import PublishedTask, rename
 from ensuite.core.task import Task
+from ensuite.tasks.embed import mean_of_windows
 from ensuite.training.evaluate import predict
 
 
@@ -24,12 +26,16 @@ class Network(FittedModel):
     Args:
         model: The torch module.
         options: Of its backbone.
+        task: How other programs call what the head does.
     """
 
     kind = "network"
 
-    def __init__(self, model: Model, options: BackboneOptions) -> None:
+    def __init__(
+        self, model: Model, options: BackboneOptions, task: PublishedTask | None = None
+    ) -> None:
         self.model, self.options = model, options
+        self.head = options.published_head(task or PublishedTask())
 
     def predict(self, task: Task[Any, Any, Any], examples: Sequence[Any]) -> list[Any]:
         return predict(task, self.model, examples)
@@ -40,7 +46,8 @@ class Network(FittedModel):
 
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the weights, named as published where the family has checkpoints."""
-        write_tensors(folder / WEIGHTS, self.options.publish(self.model.state_dict()))
+        tensors = rename(self.model.state_dict(), self.head.names)
+        write_tensors(folder / WEIGHTS, self.options.publish(tensors))
         name = catalog.backbones.name_of(self.options)
         return {"backbone": name, "options": to_json(self.options)}
 
@@ -49,10 +56,10 @@ class Network(FittedModel):
         options = saved_options(config)
         model = Model.build(options, task)
         model.load_state_dict(options.adopt(read_tensors(folder / WEIGHTS)))
-        return cls(model.eval(), options)
+        return cls(model.eval(), options, task.published)
 
     def published_config(self) -> Mapping[str, Any]:
-        return self.options.published_config()
+        return {**self.options.published_config(), **self.head.config}
 
     def to(self, device: str) -> Self:
         self.model.to(device)
@@ -77,12 +84,21 @@ class Network(FittedModel):
     def embed(self, task: Task[Any, Any, Any], example: Any, *, pool: bool) -> Tensor:
         if not pool and Trait.SEQUENCE not in self.options.traits:
             raise UsageError("This network has no state for each position; ask for pool=True.")
-        batch = task.collate(task.items([example]))
+        items = task.items([example], asking=True)
+        if len(items) > 1 and not pool:
+            raise UsageError(
+                f"This input is read in {len(items)} windows, which have no states in common; ask "
+                "for pool=True, or give a shorter one."
+            )
+        batch = task.collate(items)
         device = next(self.model.parameters()).device
         with torch.inference_mode():
             states = self.model.eval().backbone(batch.to(device))
-        embedded: Tensor = states.summary if pool else states.sequence
-        return embedded
+        if len(items) == 1 or batch.mask is None:
+            embedded: Tensor = states.summary if pool else states.sequence
+            return embedded
+        vectors, weights = states.summary.cpu().numpy(), batch.mask.sum(1).numpy()
+        return torch.from_numpy(mean_of_windows(vectors, weights))[None]
 
 
 def saved_options(config: Mapping[str, Any]) -> BackboneOptions:

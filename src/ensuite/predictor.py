@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ensuite import catalog, problem
+from ensuite.checkpoint import TASK, is_checkpoint, open_checkpoint
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline
 from ensuite.core.errors import EnsuiteError, RunError, UsageError
@@ -26,7 +27,7 @@ from ensuite.network import Network
 from ensuite.prompting import PromptedModel, Template
 from ensuite.tasks.generate import Generate
 
-TASK, RUN = "task.json", "run.json"
+RUN = "run.json"
 
 TOKENIZERS = "*tokenizer.json"
 """The files of a run folder that its task keeps beside ``task.json``."""
@@ -191,7 +192,13 @@ class Predictor:
         return replace(self, task=set_options(self.task, settings, f"the task {self.task_name}"))
 
     def save(self, path: str | Path) -> Path:
-        """Write the run folder: weights, configuration, task and tokenizer, without pickle."""
+        """Write the run folder: weights, configuration, task and tokenizer, without pickle.
+
+        Raises:
+            UsageError: If it is a published checkpoint without a head, which is no run.
+        """
+        if self.task_name not in catalog.tasks:
+            raise UsageError(f"{self.name} has no task to be saved with; copy its folder instead.")
         folder, files = Path(path), dict[str, str]()
         task = to_json(self.task, files)
         saved = self.fitted.save(folder)
@@ -204,12 +211,15 @@ class Predictor:
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
-        """Open a run folder, or the folder of a comparison: then its winner.
+        """Open a run folder, the folder of a comparison (then its winner), or a checkpoint.
 
         Raises:
             RunError: If a file is missing, is damaged, or is not of a run.
         """
         folder = find_run(Path(path))
+        if is_checkpoint(folder):
+            name, task, network = open_checkpoint(folder)
+            return cls(str(path), name, task, network.to(device), folder)
         config, described = read_json(folder / CONFIG), read_json(folder / TASK)
         files = {p.name: p.read_text(encoding="utf-8") for p in folder.glob(TOKENIZERS)}
         try:

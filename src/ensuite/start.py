@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
 
-from ensuite import catalog
+from ensuite.checkpoint import load_weights
 from ensuite.core.backbone import BackboneOptions, Pretrained
 from ensuite.core.batch import Image
 from ensuite.core.errors import RunError, UsageError
@@ -123,32 +122,6 @@ def run_task(folder: Path) -> str:
     return name
 
 
-def is_checkpoint(folder: Path) -> bool:
-    """Say whether a folder holds a published checkpoint: a ``model_type``, and no task of ours."""
-    if (folder / TASK).exists() or not (folder / CONFIG).exists():
-        return False
-    config = read_json(folder / CONFIG)
-    return isinstance(config, dict) and "model_type" in config
-
-
-def checkpoint_options(folder: Path) -> BackboneOptions:
-    """Return the options of the backbone that opens a published checkpoint.
-
-    Raises:
-        UsageError: If none does; names those model types that some backbone opens.
-    """
-    model_type = read_json(folder / CONFIG)["model_type"]
-    rows = catalog.backbones.matching(lambda row: model_type in row.model_types)
-    for row in rows.values():
-        options: BackboneOptions = row.load().from_checkpoint(folder)
-        return options
-    known = sorted({each for row in catalog.backbones.values() for each in row.model_types})
-    raise UsageError(
-        f'{folder} is a checkpoint of the model type "{model_type}", which no model here opens; '
-        f"these are opened: {', '.join(known) or 'none'}."
-    )
-
-
 def checkpoint_fingerprint(folder: Path) -> str:
     """Return what tells the weights of a published checkpoint from all others."""
     parts = [file_hash(path) for path in sorted(folder.glob("*.safetensors"))]
@@ -172,21 +145,7 @@ def initialise_published(training: Training, options: BackboneOptions) -> None:
     Raises:
         RunError: If the weights of the backbone do not fit.
     """
-    tensors = options.weights()
-    if tensors is None:
-        return
-    ours, model = options.adopt(tensors), training.model
-    try:
-        model.backbone.load_state_dict(below("backbone.", ours))
-    except RuntimeError as error:
-        raise RunError(
-            f"The weights of the checkpoint do not fit {type(options).__name__}: {error}"
-        ) from error
-    head, own = below("head.", ours), model.head.state_dict()
-    if {n: t.shape for n, t in head.items()} == {n: t.shape for n, t in own.items()}:
-        model.head.load_state_dict(head)
-
-
-def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names have a prefix, without it."""
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+    new = [part for part in load_weights(training.model, options) if part != "head"]
+    if new:
+        parts = ", ".join(new)
+        training.say(f"checkpoint   it has no weights for {parts}, which starts from new ones")

@@ -198,3 +198,12 @@ def test_any_text_is_a_value_or_a_usage_error(text):
 
 def test_differences_are_what_a_label_needs():
     assert differences(Drawing(width=3, bold=True), Drawing(bold=True)) == {"width": 3}
+
+
+def test_a_text_is_a_text_whatever_another_package_derives_from_it() -> None:
+    @dataclass(frozen=True)
+    class Url(str):  # as huggingface_hub has one
+        host: str
+
+    assert from_json(str, "a") == "a"
+    assert Url.__mro__[1] is str

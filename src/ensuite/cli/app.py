@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ensuite.cli import check, compare, data, evaluate, generate, models, predict, train
+from ensuite.cli import check, compare, convert, data, evaluate, generate, models, predict, train
 from ensuite.core.errors import EnsuiteError
 from ensuite.core.printable import printable
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for module in (compare, train, predict, generate, evaluate, check, models, data):
+for module in (compare, train, predict, generate, evaluate, check, convert, models, data):
     app.command(module.__name__.rpartition(".")[2])(module.command)
 
 

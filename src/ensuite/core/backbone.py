@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ensuite.core.batch import Batch, Carry, Inputs, States
 from ensuite.core.errors import UsageError
+from ensuite.core.published import PublishedHead, PublishedTask
 from ensuite.core.recipe import Recipe
 
 
@@ -140,6 +141,14 @@ class BackboneOptions(ABC):
         """
         return None
 
+    def starts_new(self, name: str) -> bool:
+        """Say whether a parameter keeps its new weights where a checkpoint has none of it.
+
+        Args:
+            name: Of the parameter of the backbone, without ``backbone.``.
+        """
+        return False
+
     def adopt(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Return published tensors by our names: ``backbone.`` or ``head.`` and the parameter's.
 
@@ -154,6 +163,17 @@ class BackboneOptions(ABC):
     def published_config(self) -> Mapping[str, Any]:
         """Return what the ``config.json`` of a run needs so that other programs can open it."""
         return {}
+
+    def published_head(self, task: PublishedTask) -> PublishedHead:
+        """Return how the family publishes the head of a task; empty where it has no such head.
+
+        Its names are given to the tensors before :meth:`publish`, which keeps them.
+        """
+        return PublishedHead()
+
+    def embedding_options(self) -> Self:
+        """Return the options of a checkpoint under which a summary is the embedding of a text."""
+        return self
 
 
 @runtime_checkable

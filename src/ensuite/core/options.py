@@ -109,7 +109,12 @@ def _plain(kind: Any) -> Any:
 
 
 def _is_option_class(kind: type) -> bool:
-    """Tell a dataclass, or an abstract class whose subclasses are dataclasses."""
+    """Tell a dataclass, or an abstract class whose subclasses are dataclasses.
+
+    A class of Python itself is neither, whatever other packages derive from it.
+    """
+    if kind.__module__ == "builtins":
+        return False
     return is_dataclass(kind) or any(is_dataclass(each) for each in _family(kind))
 
 

@@ -17,12 +17,13 @@ from torch import nn
 
 from ensuite.core import split
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
-from ensuite.core.batch import Batch, Inputs, Outputs
+from ensuite.core.batch import Batch, Inputs, Outputs, Tokens
 from ensuite.core.errors import UsageError, nearest
 from ensuite.core.keys import Keys, Split
 from ensuite.core.loss import Loss
 from ensuite.core.model import Model
 from ensuite.core.presentation import Presentation
+from ensuite.core.published import PublishedTask
 from ensuite.core.score import Score
 from ensuite.core.stacked import Stacked
 from ensuite.core.table import Table
@@ -243,6 +244,25 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
             "A language model can only be prompted for a task with fixed choices, and this task "
             "has none."
         )
+
+    # Published checkpoints
+
+    @property
+    def published(self) -> PublishedTask:
+        """How transformers calls the task, so that it can build the same head."""
+        tokens = self.inputs.get("tokens")
+        size = tokens.size if isinstance(tokens, Tokens) else 0
+        return PublishedTask(self.pipeline, tuple(self.choices), tokens=size)
+
+    @classmethod
+    def from_published(cls, config: Mapping[str, Any], pretrained: Pretrained) -> Self | None:
+        """Return the task that a published checkpoint with a head does; None if it is not this one.
+
+        Args:
+            config: Its ``config.json``.
+            pretrained: What it fixes.
+        """
+        return None
 
     # Judgement: how good predictions are
 

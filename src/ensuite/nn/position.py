@@ -1,4 +1,4 @@
-"""Positional encodings: sinusoidal, learned, and learned relative to the query."""
+"""Positional encodings: sinusoidal, learned, learned relative to the query, and rotary."""
 
 import math
 
@@ -83,3 +83,41 @@ class RelativePositions(nn.Module):
         distance = (keys[:, None] - queries[..., None]).clamp(-self.reach, self.reach)
         bias: Tensor = self.bias(distance + self.reach)
         return bias.permute(0, 3, 1, 2)
+
+
+def rotations(
+    places: Int[Tensor, "*batch time"], width: int, base: float = 10_000.0
+) -> tuple[Float[Tensor, "*batch time half"], Float[Tensor, "*batch time half"]]:
+    """Return the cosines and sines of the angles by which rotary positions turn each place.
+
+    Args:
+        places: Indices of positions, from 0.
+        width: Size of a query or key.
+        base: Wavelengths go from 2π to almost 2π times this.
+
+    Source:
+        Su et al. (2021), https://arxiv.org/abs/2104.09864, section 3.2
+    """
+    powers = torch.arange(0, width - 1, 2, device=places.device, dtype=torch.float32) / width
+    angles = places[..., None] * base**-powers
+    return angles.cos(), angles.sin()
+
+
+def rotate(
+    vectors: Float[Tensor, "batch head time size"],
+    cosines: Float[Tensor, "#batch 1 time half"],
+    sines: Float[Tensor, "#batch 1 time half"],
+) -> Float[Tensor, "batch head time size"]:
+    """Turn each pair of features (i, i + half) of queries or keys by its angle.
+
+    The product of a query and a key then depends on the distance of their places alone. The last
+    feature of an odd size is not turned.
+
+    Source:
+        Su et al. (2021), https://arxiv.org/abs/2104.09864, section 3.4.2; pairs as in Llama's
+        published weights, where they are neighbours in the paper.
+    """
+    half = cosines.shape[-1]
+    first, second, rest = torch.split(vectors, [half, half, vectors.shape[-1] - 2 * half], dim=-1)
+    turned = [first * cosines - second * sines, second * cosines + first * sines]
+    return torch.cat([*turned, rest] if rest.shape[-1] else turned, dim=-1).to(vectors.dtype)

@@ -15,10 +15,12 @@ from ensuite.core.errors import DataError, UsageError
 from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.presentation import Finding, written
+from ensuite.core.published import PublishedTask, output_names
 from ensuite.core.score import Score
 from ensuite.core.table import Table
 from ensuite.data import columns, inputs, labels
 from ensuite.data.labels import Label, Labels
+from ensuite.data.processors import Text
 from ensuite.metrics import classification as metrics
 from ensuite.metrics.calibration import best_temperature
 from ensuite.nn.heads import SummaryHead
@@ -186,6 +188,25 @@ class Classify(Windowed[Example, Prediction]):
             )
         norms = np.logaddexp.reduce(log_probabilities, axis=1, keepdims=True)
         return self.predictions(np.exp(log_probabilities - norms))
+
+    # Published checkpoints
+
+    @property
+    def published(self) -> PublishedTask:
+        kind = "multi_label" if self.several else "single_label"
+        return super().published._replace(problem=f"{kind}_classification")
+
+    @classmethod
+    def from_published(cls, config: Mapping[str, Any], pretrained: Pretrained) -> Self | None:
+        names = output_names(config)
+        if config.get("problem_type") == "regression" or len(names) < 2:
+            return None
+        return cls(
+            input="text",
+            processor=Text().prepare([], pretrained),
+            labels=Labels(names),
+            several=config.get("problem_type") == "multi_label_classification",
+        )
 
     # Judgement
 

@@ -13,9 +13,11 @@ from ensuite.core.batch import Batch, Outputs
 from ensuite.core.errors import DataError
 from ensuite.core.loss import Loss, Part
 from ensuite.core.presentation import Finding, written
+from ensuite.core.published import PublishedTask, output_names
 from ensuite.core.score import Score
 from ensuite.core.table import Table
 from ensuite.data import columns, inputs
+from ensuite.data.processors import Text
 from ensuite.metrics import regression as metrics
 from ensuite.nn.heads import SummaryHead
 from ensuite.nn.losses import absolute_error, squared_error
@@ -185,6 +187,31 @@ class Regress(Windowed[Example, Prediction]):
                 display = replace(one.display, name=f"{one.display.name} {name}")
                 scores[f"mae_{name}"] = replace(one, display=display)
         return scores
+
+    # Published checkpoints
+
+    @property
+    def published(self) -> PublishedTask:
+        """How transformers calls it: a classifier whose problem type is regression.
+
+        Its outputs are in deviations from the mean of the training targets.
+        """
+        pipeline = "text-classification" if self.unit == "text" else self.pipeline
+        known = super().published
+        return known._replace(pipeline=pipeline, outputs=self.targets, problem="regression")
+
+    @classmethod
+    def from_published(cls, config: Mapping[str, Any], pretrained: Pretrained) -> Self | None:
+        names = output_names(config)
+        if config.get("problem_type") != "regression" and len(names) != 1:
+            return None
+        return cls(
+            input="text",
+            processor=Text().prepare([], pretrained),
+            targets=names,
+            mean=(0.0,) * len(names),
+            deviation=(1.0,) * len(names),
+        )
 
     # Presentation
 

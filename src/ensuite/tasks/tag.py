@@ -19,6 +19,7 @@ from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.presentation import Finding, Ledger
+from ensuite.core.published import PublishedTask, output_names
 from ensuite.core.score import Score, ratio_of_two
 from ensuite.core.table import Table
 from ensuite.core.task import Task, group
@@ -278,6 +279,23 @@ class Tag(Task[Example, Item, Prediction]):
         names = [self.labels.names[tag] for tag in tags[: len(tokens)].tolist()]
         sure = probabilities[: len(tokens)].astype(float).tolist()
         return Prediction(tokens, tuple(names), tuple(sure))
+
+    # Published checkpoints
+
+    @property
+    def published(self) -> PublishedTask:
+        return super().published._replace(outputs=self.labels.names)
+
+    @classmethod
+    def from_published(cls, config: Mapping[str, Any], pretrained: Pretrained) -> Self | None:
+        names = output_names(config)
+        processor = choose_processor(Words(), pretrained).prepare([], pretrained)
+        return cls(
+            crf=False,
+            processor=processor,
+            labels=Labels(names),
+            entities=metrics.is_bio(names),
+        )
 
     # Judgement
 

@@ -1,0 +1,1 @@
+"""Published checkpoints under our names, and ours under theirs: a file for each family."""

@@ -1,0 +1,172 @@
+"""Published checkpoints that are opened as they are, and those that are refused."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import ensuite
+from ensuite.core.errors import EnsuiteError, RunError, UsageError
+from ensuite.core.files import read_tensors, write_tensors
+from ensuite.training.callback import Callback
+from published_bert import VOCABULARY, publish_bert
+
+TEXT = "the film was good"
+ROWS = [{"text": f"the film was {n} {w}", "label": w} for n in range(20) for w in ("good", "bad")]
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    return publish_bert(tmp_path / "published")
+
+
+def change(folder: Path, **tensors: torch.Tensor | None) -> None:
+    """Add tensors to a checkpoint, replace some, or take some away."""
+    found = read_tensors(folder / "model.safetensors")
+    changed: dict[str, Any] = {n: t.clone() for n, t in found.items()} | tensors
+    kept = {name: tensor for name, tensor in changed.items() if tensor is not None}
+    write_tensors(folder / "model.safetensors", kept)
+
+
+def test_a_checkpoint_without_a_head_embeds(published: Path) -> None:
+    run = ensuite.load(published)
+    assert run.task_name == "embed"
+    states, pooled = run.embed(TEXT), run.embed(TEXT, pool=True)
+    assert states.shape == (1, 6, 8)
+    torch.testing.assert_close(pooled, states.mean(1))
+    (vector,) = run.predict([TEXT])
+    np.testing.assert_allclose(vector, pooled[0], rtol=1e-6)
+
+
+def test_vectors_do_not_depend_on_their_batch(published: Path) -> None:
+    run = ensuite.load(published)
+    texts = [TEXT, "good", "", " ".join(["film"] * 100)]
+    together = run.predict(texts)
+    for text, vector in zip(texts, together, strict=True):
+        np.testing.assert_allclose(run.predict([text])[0], vector, atol=1e-6)
+        np.testing.assert_allclose(run.embed(text, pool=True)[0], vector, atol=1e-6)
+
+
+def test_states_of_several_windows_are_refused(published: Path) -> None:
+    with pytest.raises(UsageError, match=r"read in \d+ windows"):
+        ensuite.load(published).embed(" ".join(["film"] * 60))
+
+
+def test_a_pair_of_texts_is_one_input(published: Path) -> None:
+    run = ensuite.load(published)
+    assert len(run.predict([("good", "bad")])) == 1
+
+
+def test_what_it_cannot_do_is_one_sentence(published: Path, tmp_path: Path) -> None:
+    run = ensuite.load(published)
+    with pytest.raises(UsageError, match="fine-tune it"):
+        run.evaluate([{"text": "a"}])
+    with pytest.raises(UsageError, match="has no task to be saved with"):
+        run.save(tmp_path / "copy")
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "said"),
+    [
+        ("bert.encoder.layer.1.output.dense.bias", None,
+         "it has no bert.encoder.layer.1.output.dense.bias;"),
+        ("bert.encoder.layer.0.attention.self.key.weight", None,
+         "it has no bert.encoder.layer.0.attention.self.key.weight;"),
+        ("bert.encoder.layer.2.output.dense.bias", torch.ones(8),
+         "no place for bert.encoder.layer.2.output.dense.bias;"),
+        ("bert.embeddings.LayerNorm.weight", torch.ones(9), r"has the shape \(9,\), and \(8,\)"),
+        ("bert.encoder.layer.0.attention.self.key.weight", torch.ones(3, 8),
+         r"attention.self.key.weight has the shape \(3, 8\), and \(8, 8\) is"),
+    ],
+)  # fmt: skip
+def test_weights_that_do_not_fit_are_named(
+    name: str, tensor: Any, said: str, published: Path
+) -> None:
+    change(published, **{name: tensor})
+    with pytest.raises(RunError, match=said):
+        ensuite.load(published)
+
+
+def test_many_missing_tensors_are_counted(published: Path) -> None:
+    tensors = read_tensors(published / "model.safetensors")
+    few = {n: t.clone() for n, t in tensors.items() if "layer.1" not in n}
+    write_tensors(published / "model.safetensors", few)
+    with pytest.raises(RunError, match=r"layer\.1\..* and 11 more;"):
+        ensuite.load(published)
+
+
+def test_tensors_of_other_heads_may_be_there(published: Path) -> None:
+    expected = ensuite.load(published).embed(TEXT)
+    change(published, **{"cls.predictions.bias": torch.ones(3), "classifier.bias": torch.ones(2)})
+    torch.testing.assert_close(ensuite.load(published).embed(TEXT), expected)
+
+
+def test_a_vocabulary_smaller_than_the_tokenizers_is_refused(published: Path) -> None:
+    (published / "vocab.txt").write_text("\n".join([*VOCABULARY, "more", "words"]), "utf-8")
+    with pytest.raises(UsageError, match="vectors for 14 tokens, and its tokenizer has 16"):
+        ensuite.load(published)
+    with pytest.raises(UsageError, match="vectors for 14 tokens, and its tokenizer has 16"):
+        ensuite.train("classify", ROWS, model=str(published), budget="1steps", out="never")
+
+
+def test_a_vocabulary_larger_than_the_tokenizers_is_kept(published: Path) -> None:
+    (published / "vocab.txt").write_text("\n".join(VOCABULARY[:-1]), "utf-8")
+    assert ensuite.load(published).embed("film").shape == (1, 3, 8)
+
+
+def test_a_head_must_be_whole(published: Path, tmp_path: Path) -> None:
+    folder = publish_bert(tmp_path / "b", {"architectures": ["BertForSequenceClassification"]})
+    with pytest.raises(RunError, match="lacks the weights of its head"):
+        ensuite.load(folder)
+    head = {"classifier.weight": torch.ones(2, 8), "classifier.bias": torch.ones(2)}
+    change(folder, **head)
+    assert ensuite.load(folder).predict([TEXT])[0].label in ("LABEL_0", "LABEL_1")
+
+
+def test_a_head_that_is_unknown_leaves_an_encoder(tmp_path: Path) -> None:
+    folder = publish_bert(tmp_path / "b", {"architectures": ["BertForMultipleChoice"]})
+    assert ensuite.load(folder).task_name == "embed"
+
+
+def test_another_architecture_says_which_are_known(tmp_path: Path) -> None:
+    folder = publish_bert(tmp_path / "b", {"model_type": "t5"})
+    with pytest.raises(UsageError, match=r'"t5", which no model here opens.*bert.*roberta'):
+        ensuite.load(folder)
+
+
+def test_a_layer_that_a_checkpoint_lacks_starts_new(published: Path, tmp_path: Path) -> None:
+    change(published, **dict.fromkeys(["bert.pooler.dense.weight", "bert.pooler.dense.bias"]))
+    said: list[str] = []
+
+    class Listening(Callback):
+        def say(self, sentence: str) -> None:
+            said.append(sentence)
+
+    run = ensuite.train(
+        "classify", ROWS, model=str(published), budget="2steps", out=tmp_path / "run",
+        callback=Listening(), settings={"learning_rate": "1e-9"},
+    )  # fmt: skip
+    assert any("no weights for pooler, which starts from new ones" in each for each in said)
+    shutil.rmtree(published)
+    again = ensuite.load(tmp_path / "run")
+    assert again.predict([TEXT]) == run.predict([TEXT])
+
+
+def test_a_fine_tuned_run_is_saved_as_published(published: Path, tmp_path: Path) -> None:
+    ensuite.train("classify", ROWS, model=str(published), budget="1steps", out=tmp_path / "run")
+    names = read_tensors(tmp_path / "run" / "model.safetensors").keys()
+    assert {"classifier.weight", "classifier.bias", "bert.pooler.dense.weight"} < names
+    assert (
+        names - {"classifier.weight", "classifier.bias"}
+        == read_tensors(published / "model.safetensors").keys()
+    )
+
+
+def test_a_checkpoint_from_elsewhere_than_weights_is_told(tmp_path: Path) -> None:
+    folder = publish_bert(tmp_path / "b")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(EnsuiteError, match="ensuite convert"):
+        ensuite.load(folder)
