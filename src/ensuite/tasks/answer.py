@@ -228,6 +228,12 @@ class Answer(Task[Example, Item, Prediction]):
             return prediction
         return prediction._replace(text="", start=None, end=None)
 
+    # Published checkpoints
+
+    @classmethod
+    def from_published(cls, config: Mapping[str, Any], pretrained: Pretrained) -> Self | None:
+        return cls().prepare([], None, pretrained)
+
     # Judgement
 
     def score(
