@@ -104,12 +104,16 @@ def test_tensors_of_other_heads_may_be_there(published: Path) -> None:
     torch.testing.assert_close(ensuite.load(published).embed(TEXT), expected)
 
 
-def test_a_vocabulary_smaller_than_the_tokenizers_is_refused(published: Path) -> None:
+def test_a_vocabulary_smaller_than_the_tokenizers_is_refused(
+    published: Path, tmp_path: Path
+) -> None:
     (published / "vocab.txt").write_text("\n".join([*VOCABULARY, "more", "words"]), "utf-8")
     with pytest.raises(UsageError, match="vectors for 14 tokens, and its tokenizer has 16"):
         ensuite.load(published)
     with pytest.raises(UsageError, match="vectors for 14 tokens, and its tokenizer has 16"):
-        ensuite.train("classify", ROWS, model=str(published), budget="1steps", out="never")
+        ensuite.train(
+            "classify", ROWS, model=str(published), budget="1steps", out=tmp_path / "never"
+        )
 
 
 def test_a_vocabulary_larger_than_the_tokenizers_is_kept(published: Path) -> None:

@@ -200,7 +200,7 @@ class Bert(Backbone):
         super().__init__()
         self.options, self.width = options, options.width
         self.context = None if options.positions == "relative" else options.longest
-        self.token_rows = options.token_rows or None
+        self.token_rows, self.norm_epsilon = options.token_rows or None, options.norm_epsilon
         self.embed = Embeddings(options, token_rows(options, inputs))
         self.distances = None
         if options.positions == "relative":

@@ -172,7 +172,8 @@ class ModernBert(Backbone):
                 f"The checkpoint has vectors for {options.token_rows:,} tokens, and its tokenizer "
                 f"has {kind.size:,}: they do not belong together; fetch both from one place."
             )
-        self.token_rows = options.token_rows or None
+        self.token_rows, self.norm_epsilon = options.token_rows or None, options.norm_epsilon
+        self.head_bias = False
         self.tokens = nn.Embedding(options.token_rows or kind.size, options.width)
         self.embedded = norm(options)
         self.blocks = nn.ModuleList(Block(options, place) for place in range(options.layers))
