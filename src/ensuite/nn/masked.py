@@ -24,8 +24,8 @@ class MaskedHead(nn.Module):
 
         logits = E LayerNorm(a(W h + b)) + c
 
-    a is the activation of the backbone, mostly GELU. E is the token embedding of the backbone if it offers one (weight tying). W maps the states to
-    the width of E.
+    a is the activation of the backbone, mostly GELU. E is the token embedding of the backbone if
+    it offers one (weight tying). W maps the states to the width of E.
 
     Args:
         backbone: Whose states are read.
