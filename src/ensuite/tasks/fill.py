@@ -391,7 +391,7 @@ class Fill(Task[Example, Item, Prediction]):
         """Return the most probable tokens of a question with one mask token."""
         if len(prediction.masks) != 1:
             return {}
-        return dict(reversed(prediction.masks[0]))  # of two that look alike the likelier one
+        return dict(prediction.masks[0])
 
     def records(self, example: Example, prediction: Prediction) -> list[dict[str, Any]]:
         return [answers.record(prediction, next_sentence=self.next_sentence)]
