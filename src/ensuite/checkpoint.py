@@ -21,6 +21,9 @@ from ensuite.tasks.embed import Embed
 TASK = "task.json"
 """The file that tells a run of ours from a published checkpoint."""
 
+EMBED = "embed"
+"""What a checkpoint without a head does; no task of the catalog."""
+
 NAMED = 5
 """Most tensors that a message names."""
 
@@ -79,7 +82,7 @@ def open_checkpoint(folder: Path) -> Opened:
     name, task = published_task(read_json(folder / CONFIG), pretrained)
     if task is None:
         options = options.embedding_options()
-        name, task = "embed", Embed(processor=Text().prepare([], pretrained))
+        name, task = EMBED, Embed(processor=Text().prepare([], pretrained))
     elif not options.published_head(task.published).names:
         raise UsageError(
             f"{printable(folder)} has a head for {name} that is not computed here; fine-tune it: "

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from ensuite import catalog, problem
-from ensuite.checkpoint import TASK, is_checkpoint, open_checkpoint
+from ensuite.checkpoint import EMBED, TASK, is_checkpoint, open_checkpoint
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline
 from ensuite.core.errors import EnsuiteError, RunError, UsageError
@@ -25,6 +25,7 @@ from ensuite.data.sound import check_typed
 from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
 from ensuite.prompting import PromptedModel, Template
+from ensuite.tasks.embed import Embed
 from ensuite.tasks.generate import Generate
 
 RUN = "run.json"
@@ -147,6 +148,19 @@ class Predictor:
             UsageError: If the model has no states (a baseline), or none for each position.
         """
         return self.fitted.embed(self.task, self.task.ask(raw), pool=pool)
+
+    def embedder(self) -> Self:
+        """Return a predictor of the same network whose answers are the vectors of inputs.
+
+        It is asked as this one is, for many inputs at once.
+
+        Raises:
+            UsageError: If the model has no such vectors.
+        """
+        if self.task.processor is None:
+            raise UsageError(f"{self.name} was trained to {self.task_name}, which embeds nothing.")
+        task = Embed(processor=self.task.processor)
+        return replace(self, task_name=EMBED, task=task, fitted=self.fitted.embedder)
 
     def generate(self, prompt: str = "", **options: Any) -> str:
         """Return a continuation of a prompt by a language model, without the prompt.
