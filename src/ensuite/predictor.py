@@ -21,6 +21,8 @@ from ensuite.core.runs import CONFIG, find_run
 from ensuite.core.seed import require_seed
 from ensuite.core.table import Table
 from ensuite.core.task import Task
+from ensuite.data.processors import Processor
+from ensuite.data.processors.checkpoint import CONFIG as TOKENIZER_CONFIG
 from ensuite.data.sound import check_typed
 from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
@@ -220,7 +222,10 @@ class Predictor:
             write_text(folder / name, text)
         write_json(folder / TASK, {"task": self.task_name, "options": task})
         mine = {"name": self.name, "kind": self.fitted.kind, **saved}
-        write_json(folder / CONFIG, {**self.fitted.published_config(), OURS: mine})
+        published = self.fitted.published_config()
+        write_json(folder / CONFIG, {**published, OURS: mine})
+        if "model_type" in published and isinstance(self.task.processor, Processor):
+            write_json(folder / TOKENIZER_CONFIG, self.task.processor.tokenizer_config())
         return folder
 
     @classmethod
