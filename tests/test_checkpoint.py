@@ -130,6 +130,18 @@ def test_a_head_must_be_whole(published: Path, tmp_path: Path) -> None:
     assert ensuite.load(folder).predict([TEXT])[0].label in ("LABEL_0", "LABEL_1")
 
 
+def test_a_checkpoint_with_a_head_embeds_as_it_does_without(
+    published: Path, tmp_path: Path
+) -> None:
+    expected = ensuite.load(published).embed(TEXT, pool=True)
+    folder = publish_bert(tmp_path / "b", {"architectures": ["BertForSequenceClassification"]})
+    change(folder, **{"classifier.weight": torch.ones(2, 8), "classifier.bias": torch.ones(2)})
+    run = ensuite.load(folder)
+    torch.testing.assert_close(run.embed(TEXT, pool=True), expected)
+    np.testing.assert_allclose(run.embedder().predict([TEXT])[0], expected[0], rtol=1e-5)
+    assert run.task_name == "classify"
+
+
 def test_a_head_that_is_unknown_leaves_an_encoder(tmp_path: Path) -> None:
     folder = publish_bert(tmp_path / "b", {"architectures": ["BertForMultipleChoice"]})
     assert ensuite.load(folder).task_name == "embed"

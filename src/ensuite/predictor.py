@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -146,10 +147,23 @@ class Predictor:
     def embed(self, raw: Any, *, pool: bool = False) -> Tensor:
         """Return the states of one input, (1, length, width); pooled into one, (1, width).
 
+        A published checkpoint embeds as it was published, whatever head it has.
+
         Raises:
             UsageError: If the model has no states (a baseline), or none for each position.
         """
+        if self.encoder is not None:
+            return self.encoder.embed(raw, pool=pool)
         return self.fitted.embed(self.task, self.task.ask(raw), pool=pool)
+
+    @cached_property
+    def encoder(self) -> Self | None:
+        """A published checkpoint without its head; None for a run, or where it has no head."""
+        if self.folder is None or self.task_name == EMBED or not is_checkpoint(self.folder):
+            return None
+        device = str(next(self.model.parameters()).device)
+        _, task, network = open_checkpoint(self.folder, head=False)
+        return replace(self, task_name=EMBED, task=task, fitted=network.to(device))
 
     def embedder(self) -> Self:
         """Return a predictor of the same network whose answers are the vectors of inputs.
@@ -159,6 +173,8 @@ class Predictor:
         Raises:
             UsageError: If the model has no such vectors.
         """
+        if self.encoder is not None:
+            return self.encoder
         if self.task.processor is None:
             raise UsageError(f"{self.name} was trained to {self.task_name}, which embeds nothing.")
         task = Embed(processor=self.task.processor)
