@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import ensuite
+from ensuite import laws
 from ensuite.core.errors import EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_tensors, write_tensors
 from ensuite.training.callback import Callback
@@ -53,6 +54,12 @@ def test_vectors_do_not_depend_on_their_batch(published: Path) -> None:
 def test_states_of_several_windows_are_refused(published: Path) -> None:
     with pytest.raises(UsageError, match=r"read in \d+ windows"):
         ensuite.load(published).embed(" ".join(["film"] * 60))
+
+
+def test_the_laws_hold_of_it(published: Path) -> None:
+    verdicts = list(laws.check(ensuite.load(published), [TEXT, "good", "a bad film"]))
+    assert len(verdicts) == 4
+    assert all(verdict.holds for verdict in verdicts)
 
 
 def test_a_pair_of_texts_is_one_input(published: Path) -> None:
