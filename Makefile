@@ -16,6 +16,7 @@ bench: .venv/dev .venv-bench/ready
 	$(BIN)/python -m benchmarks.dense
 	$(BIN)/python -m benchmarks.language_model
 	$(BIN)/python -m benchmarks.translate
+	$(BIN)/python -m benchmarks.encoder
 	$(BIN)/python -m benchmarks.stream
 
 lint: .venv/dev

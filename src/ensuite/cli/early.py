@@ -64,9 +64,8 @@ def check_training(
     for model in models:
         name = model.partition(":")[0]
         known = name.lower() in catalog.ELSEWHERE or nearest(name, catalog.backbones)
-        if (
-            known and not Path(model).is_dir()
-        ):  # else it may be a baseline, which is looked up later
+        folder = Path(model).is_dir() or Path(name).is_dir()
+        if known and not folder:  # else it may be a baseline, which is looked up later
             catalog.require_model(name, task)
     Budget.parse(budget)
     words.pairs(settings, "--set", "give a name and a value, as in --set width=128.")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Inputs, States, Tokens
-from ensuite.core.errors import UsageError
+from ensuite.core.errors import RunError, UsageError
 from ensuite.core.published import PublishedHead, PublishedTask
 from ensuite.core.recipe import Recipe
 from ensuite.models.weights import modern_bert as weights
@@ -127,7 +127,10 @@ class ModernBertOptions(BackboneOptions):
 
     @classmethod
     def from_checkpoint(cls, folder: Path) -> "ModernBertOptions":
-        return cls(**weights.read_options(folder), checkpoint=folder)
+        try:
+            return cls(**weights.read_options(folder), checkpoint=folder)
+        except ValueError as error:
+            raise RunError(f"{folder / 'config.json'}: {error}; fetch it again.") from None
 
     def pretrained(self) -> Pretrained | None:
         if self.checkpoint is None:
