@@ -17,6 +17,7 @@ bench: .venv/dev .venv-bench/ready
 	$(BIN)/python -m benchmarks.language_model
 	$(BIN)/python -m benchmarks.translate
 	$(BIN)/python -m benchmarks.forecast
+	$(BIN)/python -m benchmarks.encoder
 	$(BIN)/python -m benchmarks.stream
 
 lint: .venv/dev

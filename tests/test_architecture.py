@@ -12,16 +12,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "ensuite"
 BASE = {"core"}
 WORK = {"nn", "data", "decoding", "metrics"}
 BELOW = BASE | WORK | {"models", "tasks", "baselines", "training", "catalog"}
-ANSWER = BELOW | {
-    "network",
-    "checkpoint",
-    "prompting",
-    "problem",
-    "predictor",
-    "start",
-    "candidates",
-    "laws",
-}
+ANSWER = BELOW | {"network", "checkpoint", "frozen", "prompting", "problem", "predictor", "start"}
+ANSWER |= {"candidates", "laws"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "core": BASE,
@@ -36,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checkpoint": BELOW | {"network"},
     "prompting": BELOW,
     "predictor": BELOW | {"network", "prompting", "problem", "checkpoint"},
+    "frozen": BELOW | {"network", "checkpoint"},
     "start": BELOW | {"network", "checkpoint", "predictor"},
     "candidates": ANSWER - {"candidates", "laws"},
     "laws": BELOW | {"predictor"},

@@ -8,6 +8,7 @@ import pytest
 import torch
 from benchmarks import (
     dense,
+    encoder,
     forecast,
     language_model,
     layers,
@@ -154,6 +155,7 @@ def test_the_readme_has_a_place_for_every_benchmark():
     text = protocol.README.read_text(encoding="utf-8")
     for name in (
         "dense",
+        "encoder",
         "forecast",
         "language_model",
         "layers",
@@ -333,6 +335,31 @@ def test_the_plain_perceptron_computes_what_ours_does():
     batch = training.next_batches()[0]
     torch.testing.assert_close(peer(batch.inputs["row"]), training.model(batch).values)
     assert batch.counts == {"target": 2 * 6}
+
+
+TINY_ENCODER = encoder.Size(width=8, layers=1, heads=2, words=20, texts=8, batch=4)
+
+
+@pytest.mark.filterwarnings("ignore")  # of transformers
+def test_an_encoder_is_measured(tmp_path):
+    encoder.transformers() if encoder.find_spec("transformers") else pytest.skip("no transformers")
+    found = encoder.measure(TINY_ENCODER, QUICK)
+    assert {row.job for row in found.rows} == {"8 answers", "an update of 4 texts"}
+    peers = {row.peer: row for row in found.rows}
+    assert peers["pipeline"].ratio > 0
+    assert peers["padded by length"].amount == 4
+    assert "encoder" in protocol.README.read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("ignore")  # of transformers
+def test_the_encoder_of_transformers_computes_what_ours_does(tmp_path):
+    encoder.transformers() if encoder.find_spec("transformers") else pytest.skip("no transformers")
+    run, texts = encoder.make_run(TINY_ENCODER, tmp_path), encoder.invent(TINY_ENCODER)
+    expected = [answer.probabilities for answer in run.predict(texts)]
+    theirs = encoder.Theirs(tmp_path)
+    for by_length in (False, True):
+        found = theirs.answer(texts, 3, by_length=by_length).softmax(-1).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 TINY_PAIRS = translate.Size(8, 6, words=20, pairs=60, asked=10, batch=8, updates=2, learned=3)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import ensuite
+from ensuite import laws
 from ensuite.core.errors import EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_tensors, write_tensors
 from ensuite.training.callback import Callback
@@ -53,6 +54,12 @@ def test_vectors_do_not_depend_on_their_batch(published: Path) -> None:
 def test_states_of_several_windows_are_refused(published: Path) -> None:
     with pytest.raises(UsageError, match=r"read in \d+ windows"):
         ensuite.load(published).embed(" ".join(["film"] * 60))
+
+
+def test_the_laws_hold_of_it(published: Path) -> None:
+    verdicts = list(laws.check(ensuite.load(published), [TEXT, "good", "a bad film"]))
+    assert len(verdicts) == 4
+    assert all(verdict.holds for verdict in verdicts)
 
 
 def test_a_pair_of_texts_is_one_input(published: Path) -> None:
@@ -104,12 +111,16 @@ def test_tensors_of_other_heads_may_be_there(published: Path) -> None:
     torch.testing.assert_close(ensuite.load(published).embed(TEXT), expected)
 
 
-def test_a_vocabulary_smaller_than_the_tokenizers_is_refused(published: Path) -> None:
+def test_a_vocabulary_smaller_than_the_tokenizers_is_refused(
+    published: Path, tmp_path: Path
+) -> None:
     (published / "vocab.txt").write_text("\n".join([*VOCABULARY, "more", "words"]), "utf-8")
     with pytest.raises(UsageError, match="vectors for 14 tokens, and its tokenizer has 16"):
         ensuite.load(published)
     with pytest.raises(UsageError, match="vectors for 14 tokens, and its tokenizer has 16"):
-        ensuite.train("classify", ROWS, model=str(published), budget="1steps", out="never")
+        ensuite.train(
+            "classify", ROWS, model=str(published), budget="1steps", out=tmp_path / "never"
+        )
 
 
 def test_a_vocabulary_larger_than_the_tokenizers_is_kept(published: Path) -> None:
@@ -124,6 +135,18 @@ def test_a_head_must_be_whole(published: Path, tmp_path: Path) -> None:
     head = {"classifier.weight": torch.ones(2, 8), "classifier.bias": torch.ones(2)}
     change(folder, **head)
     assert ensuite.load(folder).predict([TEXT])[0].label in ("LABEL_0", "LABEL_1")
+
+
+def test_a_checkpoint_with_a_head_embeds_as_it_does_without(
+    published: Path, tmp_path: Path
+) -> None:
+    expected = ensuite.load(published).embed(TEXT, pool=True)
+    folder = publish_bert(tmp_path / "b", {"architectures": ["BertForSequenceClassification"]})
+    change(folder, **{"classifier.weight": torch.ones(2, 8), "classifier.bias": torch.ones(2)})
+    run = ensuite.load(folder)
+    torch.testing.assert_close(run.embed(TEXT, pool=True), expected)
+    np.testing.assert_allclose(run.embedder().predict([TEXT])[0], expected[0], rtol=1e-5)
+    assert run.task_name == "classify"
 
 
 def test_a_head_that_is_unknown_leaves_an_encoder(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ SHOWN = {
     "convolutional_autoencoder": ("2steps", [r"conv-autoencoder upsampling=nearest +\d"]),
     "variational_autoencoder": ("3steps", [r"ELBO +-?\d+\.\d nats = ", r"\d of 8 units active"]),
     "vae_gan": ("2steps", [r"vae:code=8: MSE 0\.", r"vae-gan:code=8: MSE 0\.\d+; three drawn"]),
+    "eiffel": ("2steps", [r"hauteur de la tour Eiffel \? +\S.* \(\d+%\)"]),
     "phonemes": ("2steps", [r"seq2seq +\d", r"nearest pair +\d"]),
 }
 

@@ -18,12 +18,13 @@ from ensuite.core.batch import DECODER, read_by
 from ensuite.core.errors import DataError, UsageError, nearest
 from ensuite.core.files import write_text
 from ensuite.core.fitted import FittedModel
-from ensuite.core.options import differences, option_names, set_options, to_json
+from ensuite.core.options import differences, option_names, parse, set_options, to_json
 from ensuite.core.recipe import Recipe
 from ensuite.core.registry import load, misfit
 from ensuite.core.runs import find_run
 from ensuite.core.synonyms import length_hint
 from ensuite.core.task import Task, rank
+from ensuite.frozen import linear_method, solve_frozen
 from ensuite.network import Network
 from ensuite.predictor import WEIGHTS, Predictor
 from ensuite.problem import Problem, verify
@@ -47,6 +48,7 @@ from ensuite.training.training import Training
 METRICS = "metrics.jsonl"
 
 INIT_FROM, TEMPLATE, SHOTS, ANSWER = "init_from", "template", "shots", "answer"
+FROZEN = "frozen"
 """What may stand among the options of a model, beside those of its backbone."""
 
 MOST_ASKED = 200
@@ -273,6 +275,73 @@ class Simple:
         model = self.method.fit(problem.task, train, valid, seed)
         seconds = monotonic() - began
         return Fitted(calibrated(self.name, problem, problem.task, model), seconds)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A published checkpoint that is not trained, with a linear head on its vectors.
+
+    Args:
+        name: As typed.
+        checkpoint: Its folder.
+        options: Of its backbone.
+        device: Where to compute.
+    """
+
+    name: str
+    checkpoint: Path
+    options: BackboneOptions
+    device: torch.device = CPU
+    kind: Kind = "baseline"
+    seeded: bool = False
+
+    @property
+    def variant(self) -> str:
+        return self.name
+
+    @classmethod
+    def open(
+        cls,
+        spec: str,
+        folder: Path,
+        given: Mapping[str, str],
+        problem: Problem,
+        device: torch.device,
+    ) -> Self:
+        """Open what "FOLDER:frozen=true" names.
+
+        Raises:
+            UsageError: If the folder is no checkpoint, or the task has no linear method.
+        """
+        others = {name: text for name, text in given.items() if name != FROZEN}
+        try:
+            chosen = parse(bool, given[FROZEN])
+        except ValueError as error:
+            raise UsageError(f"{spec}: {FROZEN}={given[FROZEN]}: {error}.") from None
+        if not chosen or not is_checkpoint(folder):
+            raise UsageError(
+                f"{spec}: {FROZEN}=true is for the folder of a published checkpoint; leave it out."
+            )
+        options = checkpoint_options(folder).embedding_options()
+        options = set_options(options, others, f"the checkpoint {folder}")
+        linear_method(problem.name)
+        task = prepare(problem.task, problem.parts["train"], options, options.pretrained())
+        refuse_misfit(spec, options, problem, task)
+        return cls(spec, folder, options, device)
+
+    def describe(self) -> dict[str, Any]:
+        return {"frozen": checkpoint_fingerprint(self.checkpoint), "model": to_json(self.options)}
+
+    def fit(
+        self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
+    ) -> Fitted:
+        began = monotonic()
+        parts = problem.parts["train"], problem.parts["valid"]
+        task = prepare(problem.task, parts[0], self.options, self.options.pretrained())
+        method = linear_method(problem.name)
+        model = solve_frozen(method, task, self.options, parts, self.device)
+        seconds = monotonic() - began
+        return Fitted(calibrated(self.name, problem, task, model), seconds)
 
 
 @dataclass(frozen=True)
@@ -549,7 +618,7 @@ def spec_options(spec: Spec, task: str) -> BackboneOptions | None:
     name, folder, given = parse_spec(spec)
     if folder is None:
         return None if name in methods(task) else model_options(spec, task)[1]
-    if TEMPLATE in given:
+    if TEMPLATE in given or FROZEN in given:
         return None
     if is_checkpoint(folder):
         return set_options(checkpoint_options(folder), given, f"the checkpoint {folder}")
@@ -571,8 +640,9 @@ def open_spec(
         spec: A backbone with options ("lstm:width=128"), perhaps with a run to start from
             ("lstm:init_from=RUN"); the folder of a run, which competes as it is, or of another task
             and is fine-tuned; the folder of a published checkpoint, which is fine-tuned; a language
-            model to prompt ("RUN:template=FILE,shots=4"); the name of a baseline; or options of
-            the user's own class.
+            model to prompt ("RUN:template=FILE,shots=4"); a checkpoint that is not trained, with a
+            linear head ("FOLDER:frozen=true"); the name of a baseline; or options of the user's own
+            class.
         problem: What the candidate is to do.
         settings: Options that all candidates get.
         device: Where to compute.
@@ -593,6 +663,8 @@ def open_spec(
         return open_baseline(name, problem)
     if TEMPLATE in given:
         return Prompted.open(str(spec), folder, given, problem, str(device))
+    if FROZEN in given:
+        return Frozen.open(str(spec), folder, given, problem, device)
     if given:
         raise UsageError(
             f"{spec}: {folder} is a run of {problem.name} and competes as it is, without options; "

@@ -332,6 +332,7 @@ TASKS: dict[str, Row] = {
         traits=("sequence", "two-sided"),
         reads=("tokens",),
         baselines=("ensuite.baselines.fill:Unigram",),
+        architectures=("ForMaskedLM", "ForPreTraining"),
     ),
     "answer": Row(
         target="ensuite.tasks.answer:Answer",
@@ -339,6 +340,7 @@ TASKS: dict[str, Row] = {
         traits=("sequence",),
         reads=("tokens",),
         baselines=("ensuite.baselines.answer:BestOverlap",),
+        architectures=("ForQuestionAnswering",),
     ),
     "translate": Row(
         target="ensuite.tasks.translate:Translate",

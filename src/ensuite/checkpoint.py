@@ -21,6 +21,9 @@ from ensuite.tasks.embed import Embed
 TASK = "task.json"
 """The file that tells a run of ours from a published checkpoint."""
 
+EMBED = "embed"
+"""What a checkpoint without a head does; no task of the catalog."""
+
 NAMED = 5
 """Most tensors that a message names."""
 
@@ -65,10 +68,14 @@ def checkpoint_options(folder: Path) -> BackboneOptions:
     )
 
 
-def open_checkpoint(folder: Path) -> Opened:
+def open_checkpoint(folder: Path, *, head: bool = True) -> Opened:
     """Open a published checkpoint to use it as it is, without training.
 
     Its head tells its task. Without a head that is known here it embeds texts.
+
+    Args:
+        folder: Of the checkpoint.
+        head: Whether its head is opened as well.
 
     Raises:
         RunError: If a file is missing or damaged, or the weights do not fit its configuration.
@@ -76,10 +83,12 @@ def open_checkpoint(folder: Path) -> Opened:
     """
     options = checkpoint_options(folder)
     pretrained = options.pretrained() or Pretrained()
-    name, task = published_task(read_json(folder / CONFIG), pretrained)
+    name, task = "", None
+    if head:
+        name, task = published_task(read_json(folder / CONFIG), pretrained)
     if task is None:
         options = options.embedding_options()
-        name, task = "embed", Embed(processor=Text().prepare([], pretrained))
+        name, task = EMBED, Embed(processor=Text().prepare([], pretrained))
     elif not options.published_head(task.published).names:
         raise UsageError(
             f"{printable(folder)} has a head for {name} that is not computed here; fine-tune it: "

@@ -19,7 +19,7 @@ from ensuite.core.model import Model
 from ensuite.core.options import from_json, to_json
 from ensuite.core.published import PublishedTask, rename
 from ensuite.core.task import Task
-from ensuite.tasks.embed import mean_of_windows
+from ensuite.tasks.embed import Summary, mean_of_windows
 from ensuite.training.evaluate import predict
 
 
@@ -110,6 +110,10 @@ class Network(FittedModel):
             )
         drawn: NDArray[Any] = backbone.prior(count, torch.Generator().manual_seed(seed)).numpy()
         return drawn
+
+    @property
+    def embedder(self) -> "Network":
+        return Network(Model(self.model.backbone, Summary()), self.options)
 
     def embed(self, task: Task[Any, Any, Any], example: Any, *, pool: bool) -> Tensor:
         if not pool and Trait.SEQUENCE not in self.options.traits:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from ensuite import catalog, problem
-from ensuite.checkpoint import TASK, is_checkpoint, open_checkpoint
+from ensuite.checkpoint import EMBED, TASK, is_checkpoint, open_checkpoint
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline
 from ensuite.core.errors import EnsuiteError, RunError, UsageError, nearest
@@ -24,10 +25,13 @@ from ensuite.core.runs import CONFIG, find_run
 from ensuite.core.seed import require_seed
 from ensuite.core.table import Table
 from ensuite.core.task import Task
+from ensuite.data.processors import Processor
+from ensuite.data.processors.checkpoint import CONFIG as TOKENIZER_CONFIG
 from ensuite.data.sound import check_typed
 from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
 from ensuite.prompting import PromptedModel, Template
+from ensuite.tasks.embed import Embed
 from ensuite.tasks.generate import Completion, Generate, Prompt
 from ensuite.tasks.reduce import Reduce
 
@@ -174,9 +178,13 @@ class Predictor(Generic[Prediction]):
     def embed(self, raw: Any, *, pool: bool = False) -> Tensor:
         """Return the states of one input, (1, length, width); pooled into one, (1, width).
 
+        A published checkpoint embeds as it was published, whatever head it has.
+
         Raises:
             UsageError: If the model has no states (a baseline), or none for each position.
         """
+        if self.encoder is not None:
+            return self.encoder.embed(raw, pool=pool)
         return self.fitted.embed(self.task, self.task.ask(raw), pool=pool)
 
     def transform(self, inputs: Sequence[Any]) -> NDArray[np.float64]:
@@ -185,8 +193,8 @@ class Predictor(Generic[Prediction]):
         Raises:
             UsageError: If the model was trained for another task than ``reduce``.
         """
-        codes = [prediction.code for prediction in self._reduced("codes").predict(inputs)]
-        return np.array(codes)
+        found: list[Any] = self._reduced("codes").predict(inputs)
+        return np.array([prediction.code for prediction in found])
 
     def inverse_transform(
         self, codes: Sequence[Any] | NDArray[Any], *, label: str | None = None
@@ -242,6 +250,30 @@ class Predictor(Generic[Prediction]):
                 "`ensuite train reduce` makes a model that has."
             )
         return self
+
+    @cached_property
+    def encoder(self) -> Self | None:
+        """A published checkpoint without its head; None for a run, or where it has no head."""
+        if self.folder is None or self.task_name == EMBED or not is_checkpoint(self.folder):
+            return None
+        device = str(next(self.model.parameters()).device)
+        _, task, network = open_checkpoint(self.folder, head=False)
+        return replace(self, task_name=EMBED, task=task, fitted=network.to(device))
+
+    def embedder(self) -> "Predictor[Any]":
+        """Return a predictor of the same network whose answers are the vectors of inputs.
+
+        It is asked as this one is, for many inputs at once.
+
+        Raises:
+            UsageError: If the model has no such vectors.
+        """
+        if self.encoder is not None:
+            return self.encoder
+        if self.task.processor is None:
+            raise UsageError(f"{self.name} was trained to {self.task_name}, which embeds nothing.")
+        task: Any = Embed(processor=self.task.processor)
+        return replace(self, task_name=EMBED, task=task, fitted=self.fitted.embedder)
 
     def generate(self, prompt: Prompt = "", **options: Any) -> str:
         """Return a continuation of a prompt by a language model, without the prompt.
@@ -376,7 +408,10 @@ class Predictor(Generic[Prediction]):
             write_text(folder / name, text)
         write_json(folder / TASK, {"task": self.task_name, "options": task})
         mine = {"name": self.name, "kind": self.fitted.kind, **saved}
-        write_json(folder / CONFIG, {**self.fitted.published_config(), OURS: mine})
+        published = self.fitted.published_config()
+        write_json(folder / CONFIG, {**published, OURS: mine})
+        if "model_type" in published and isinstance(self.task.processor, Processor):
+            write_json(folder / TOKENIZER_CONFIG, self.task.processor.tokenizer_config())
         return folder
 
     @classmethod

@@ -1,9 +1,11 @@
 """Running text: documents, lines and sentences."""
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ensuite.data import prose
+from ensuite.data import prose, readers
 
 LINES = some.lists(some.text(some.characters(exclude_characters="\n\r="), max_size=12), max_size=40)
 WIKITEXT = ["", " = Lobster = ", "", " It lives . ", "", " = = Range = = ", " Far . ", " = Crab = "]
@@ -45,3 +47,8 @@ def test_sentences_end_before_a_capital() -> None:
 
 def test_bytes_are_those_of_lines_without_blanks_around_them() -> None:
     assert prose.count_bytes("  é \n\n b\n") == 3
+
+
+def test_wikitext_has_sixty_articles_to_validate_with(data_folder: Path) -> None:
+    lines = readers.read(data_folder / "wikitext2_raw" / "wiki.valid.raw.gz").columns["text"]
+    assert len(prose.documents(lines)) == 60

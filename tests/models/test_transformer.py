@@ -105,7 +105,8 @@ def test_where_a_step_looked_is_the_mean_of_the_heads_of_the_last_block(batch: B
 def test_an_encoder_alone_has_no_decoder() -> None:
     alone, both = build({"tokens": Tokens(9)}), build()
     assert alone.decoder is None
-    assert alone.token_embedding is None
+    assert alone.token_embedding is alone.encoder.embed
+    assert build({"values": Values(3)}).token_embedding is None
     assert both.decoder is not None
     assert both.token_embedding is both.decoder.embed
     assert build(tied=False).token_embedding is None
@@ -173,3 +174,18 @@ def depth(outputs: Tensor | None) -> int:
             node = todo.pop()
             deepest[node] = 1 + max((deepest[earlier] for earlier in before), default=0)
     return deepest[outputs.grad_fn]
+
+
+def test_further_fields_of_tokens_are_added_to_the_embeddings() -> None:
+    inputs = {"tokens": Tokens(9), "segments": Tokens(2)}
+    backbone = TransformerOptions().tiny().build(inputs).eval()
+    tokens = torch.randint(9, (2, 5))
+    segments = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 0, 0, 0]])
+
+    def states(segments: torch.Tensor) -> torch.Tensor:
+        batch = Batch(inputs={"tokens": tokens, "segments": segments})
+        return backbone(batch).sequence  # type: ignore[no-any-return]
+
+    changed = (states(segments) - states(torch.zeros_like(segments))).abs().amax((1, 2))
+    assert changed[0] > 1e-3
+    assert changed[1] == 0

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import ensuite
 from ensuite.checkpoint import checkpoint_options, load_weights
@@ -221,6 +222,33 @@ def test_what_is_fine_tuned_here_opens_there(
     )  # fmt: skip
     theirs = open_theirs(kind, tmp_path / "run")
     require_equal(run, theirs, [row.get("text") or row["tokens"] for row in rows[:2]])
+
+
+@pytest.mark.parametrize("case", ["bert", "roberta"])
+def test_a_pipeline_of_transformers_answers_as_the_run_does(case: str, tmp_path: Path) -> None:
+    publish(case, "", tmp_path / "theirs")
+    if case == "roberta":
+        write_tokenizer(vocabulary(case), tmp_path / "theirs")
+    model = str(tmp_path / "theirs")
+    run = ensuite.train("classify", ROWS, model=model, budget="2steps", out=tmp_path / "run")
+    theirs = transformers.pipeline("text-classification", model=str(tmp_path / "run"), top_k=None)
+    texts = [*TEXTS, ""]
+    for text, found in zip(texts, theirs(texts), strict=True):
+        shares = torch.tensor([{each["label"]: each["score"] for each in found}[name]
+                               for name in run.task.labels.names])  # fmt: skip
+        logits = outputs(run, [text])[0][0]
+        torch.testing.assert_close(shares, logits.softmax(-1), **CLOSE)
+
+
+def write_tokenizer(words: list[str], folder: Path) -> None:
+    """Write a tokenizer of RoBERTa's kind, whose names are those of BERT here."""
+    ids = {word: number for number, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(ids, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    ends = [(name, ids[name]) for name in ("[SEP]", "[CLS]")]
+    tokenizer.post_processor = processors.RobertaProcessing(*ends)
+    tokenizer.add_special_tokens(["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"])
+    tokenizer.save(str(folder / "tokenizer.json"))
 
 
 def test_a_new_encoder_opens_there(tmp_path: Path) -> None:

@@ -233,6 +233,7 @@ def test_a_threshold_is_chosen_on_held_out_questions() -> None:
     decided = [calibrated.decide(each) for each in predictions]
     assert [each.text for each in decided] == ["324 m", "Paris", ""]
     assert decided[2].start is None
+    assert decided[2].probability == pytest.approx(0.5 * math.exp(-2.0))
     assert calibrated.describe(decided[2])[0] == NO_ANSWER == made.truth(examples[2])
     assert calibrated.score(decided, examples)["f1"].value == 1.0
     answerable = replace(made, unanswerable=False)

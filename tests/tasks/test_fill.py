@@ -13,13 +13,19 @@ from ensuite.candidates import fitting, model_options
 from ensuite.core.batch import IGNORE, sum_counts
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
+from ensuite.core.recipe import Recipe
 from ensuite.data import prose, readers, stretches
 from ensuite.data.processors.documents import ID
 from ensuite.predictor import Predictor
 from ensuite.problem import open_problem
 from ensuite.tasks.fill import Fill
+from ensuite.tasks.fill_answers import choose
 from ensuite.tasks.fill_examples import PARTS, Example, read_prose
+from ensuite.training.budget import Budget
 from ensuite.training.evaluate import predict
+from ensuite.training.loop import fit
+from ensuite.training.training import Training
+from stress.harness import check_equal, cut
 
 LINES = [
     "Le chat est doux.",
@@ -193,6 +199,16 @@ def test_a_question_is_answered_with_the_most_probable_tokens() -> None:
     assert [len(each) for each in record["masks"]] == [3, 3]
 
 
+def test_tokens_that_look_alike_are_told_as_one() -> None:
+    made = task([Example("a? b ? c?")], {"unit": "pieces", "min_frequency": 1})
+    reading = made.reading
+    shares = np.full(reading.size, 1e-6)
+    marks, blanks = (reading.encode([text])[0][-1, 0] for text in ("a?", "b ?"))
+    shares[marks], shares[blanks] = 0.3, 0.2
+    assert marks != blanks
+    assert choose(shares, reading, 3)[0] == ("?", 0.5)
+
+
 def test_a_long_question_is_answered_in_a_window_around_each_mask_token() -> None:
     examples = [Example("a b c d e f g h i j k l m n o p " * 4)]
     made = task(examples, {**WORDS, "window": 12})
@@ -290,3 +306,19 @@ def test_what_fits_sees_both_sides() -> None:
     made, _ = documents()
     assert {"conv", "transformer"} <= set(fitting(made))
     assert not {"mlp", "seq2seq"} & set(fitting(made))
+
+
+def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    made, examples = documents(next_sentence=True)
+    options = model_options("transformer:dropout=0.1")[1]
+
+    def start() -> Training:
+        return Training.start(
+            made, options, examples, examples,
+            recipe=Recipe(batch_size=2), budget=Budget(9, "steps", None), seed=0,
+        )  # fmt: skip
+
+    whole = start()
+    for _ in fit(whole):
+        pass
+    check_equal(whole, cut(start, tmp_path / "cut", 4), tmp_path)

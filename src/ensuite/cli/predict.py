@@ -34,11 +34,14 @@ def command(
     top: Annotated[
         int | None, typer.Option(min=1, metavar="K", help="Show the K most probable answers.")
     ] = None,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Give the vector of each input instead of an answer.")
+    ] = False,
     set_: words.Set = None,
     column: words.Column = None,
     json: words.Json = False,
 ) -> None:
-    """Answer inputs with a trained run."""
+    """Answer inputs with a trained run, or with a published checkpoint."""
     if bool(inputs) == (file is not None):
         raise UsageError("Give inputs to answer, or --file FILE; one of the two.")
     given = words.pairs(column, "--column")
@@ -58,6 +61,8 @@ def command(
         examples = [predictor.task.ask(each) for each in typed(predictor, inputs or [])]
     else:
         examples, kept = read(predictor, file, given)
+    if embed:
+        examples, predictor = predictor.task.raws(examples), predictor.embedder()
     predictions = predictor.predict_examples(examples)
     rows = records(predictor, examples, predictions, kept, top)
     if out is not None:

@@ -1,13 +1,14 @@
 """The interface of backbones, the networks that turn a batch into states."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, cast, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ensuite.core.batch import Batch, Carry, Inputs, States, read_by
@@ -74,6 +75,11 @@ class Backbone(nn.Module, ABC):
     def token_embedding(self) -> nn.Module | None:
         """The layer whose ``weight`` holds the token embeddings, if an output layer may use it."""
         return None
+
+    @property
+    def head_activation(self) -> Callable[[Tensor], Tensor]:
+        """The activation of the layer before the output projection of a head that has one."""
+        return F.gelu
 
     def depth(self, name: str) -> int:
         """Return the depth of the layer that a parameter belongs to.

@@ -94,6 +94,15 @@ class FittedModel(ABC):
             f"A {self.kind} model has no distribution to draw from; choose a run of a vae."
         )
 
+    @property
+    def embedder(self) -> "FittedModel":
+        """The same model with the vector of each input as its output.
+
+        Raises:
+            UsageError: If it has no such vectors.
+        """
+        raise UsageError(f"A {self.kind} has no states to embed with; choose a trained network.")
+
     def embed(self, task: Any, example: Any, *, pool: bool) -> Tensor:
         """Return the states of one example, (1, length, width); pooled into one, (1, width).
 

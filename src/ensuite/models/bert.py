@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Inputs, States, Tokens
-from ensuite.core.errors import UsageError
+from ensuite.core.errors import RunError, UsageError
 from ensuite.core.published import PublishedHead, PublishedTask
 from ensuite.core.recipe import Recipe
 from ensuite.models.weights import bert as weights
@@ -108,9 +108,8 @@ class BertOptions(BackboneOptions):
             )
         if self.width % self.heads:
             raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
-        if not 0 <= min(self.dropout, self.attention_dropout) <= max(
-            self.dropout, self.attention_dropout
-        ) < 1:  # fmt: skip
+        rates = (self.dropout, self.attention_dropout)
+        if min(rates) < 0 or max(rates) >= 1:
             raise ValueError("dropout and attention_dropout must be from 0 to less than 1")
         if self.reach is not None and self.reach < 1:
             raise ValueError("reach must be 1 or more, or none")
@@ -161,7 +160,10 @@ class BertOptions(BackboneOptions):
 
     @classmethod
     def from_checkpoint(cls, folder: Path) -> "BertOptions":
-        return cls(**weights.read_options(folder), checkpoint=folder)
+        try:
+            return cls(**weights.read_options(folder), checkpoint=folder)
+        except ValueError as error:
+            raise RunError(f"{folder / 'config.json'}: {error}; fetch it again.") from None
 
     def pretrained(self) -> Pretrained | None:
         if self.checkpoint is None:
@@ -200,7 +202,7 @@ class Bert(Backbone):
         super().__init__()
         self.options, self.width = options, options.width
         self.context = None if options.positions == "relative" else options.longest
-        self.token_rows = options.token_rows or None
+        self.token_rows, self.norm_epsilon = options.token_rows or None, options.norm_epsilon
         self.embed = Embeddings(options, token_rows(options, inputs))
         self.distances = None
         if options.positions == "relative":

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Inputs, States, Tokens
-from ensuite.core.errors import UsageError
+from ensuite.core.errors import RunError, UsageError
 from ensuite.core.published import PublishedHead, PublishedTask
 from ensuite.core.recipe import Recipe
 from ensuite.models.weights import modern_bert as weights
@@ -127,7 +127,10 @@ class ModernBertOptions(BackboneOptions):
 
     @classmethod
     def from_checkpoint(cls, folder: Path) -> "ModernBertOptions":
-        return cls(**weights.read_options(folder), checkpoint=folder)
+        try:
+            return cls(**weights.read_options(folder), checkpoint=folder)
+        except ValueError as error:
+            raise RunError(f"{folder / 'config.json'}: {error}; fetch it again.") from None
 
     def pretrained(self) -> Pretrained | None:
         if self.checkpoint is None:
@@ -172,7 +175,8 @@ class ModernBert(Backbone):
                 f"The checkpoint has vectors for {options.token_rows:,} tokens, and its tokenizer "
                 f"has {kind.size:,}: they do not belong together; fetch both from one place."
             )
-        self.token_rows = options.token_rows or None
+        self.token_rows, self.norm_epsilon = options.token_rows or None, options.norm_epsilon
+        self.head_bias = False
         self.tokens = nn.Embedding(options.token_rows or kind.size, options.width)
         self.embedded = norm(options)
         self.blocks = nn.ModuleList(Block(options, place) for place in range(options.layers))

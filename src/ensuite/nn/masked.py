@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -23,10 +22,10 @@ class MaskedValues(NamedTuple):
 class MaskedHead(nn.Module):
     """Logits over the vocabulary at each position, as BERT computes them.
 
-        logits = E LayerNorm(GELU(W h + b)) + c
+        logits = E LayerNorm(a(W h + b)) + c
 
-    E is the token embedding of the backbone if it offers one (weight tying). W maps the states to
-    the width of E.
+    a is the activation of the backbone, mostly GELU. E is the token embedding of the backbone if
+    it offers one (weight tying). W maps the states to the width of E.
 
     Args:
         backbone: Whose states are read.
@@ -42,6 +41,7 @@ class MaskedHead(nn.Module):
         super().__init__()
         embedding: Any = backbone.token_embedding
         width, bias = backbone.sequence_width, backbone.head_bias
+        self.activation = backbone.head_activation
         inner = width if embedding is None else embedding.weight.shape[1]
         self.dense = nn.Linear(width, inner, bias=bias)
         self.norm = nn.LayerNorm(inner, eps=backbone.norm_epsilon, bias=bias)
@@ -67,7 +67,7 @@ class MaskedHead(nn.Module):
         (embedding,) = self.embedding
         weight = self.weight if embedding is None else embedding.weight
         assert weight is not None
-        return Projected(self.norm(F.gelu(self.dense(hidden))), weight, self.bias)
+        return Projected(self.norm(self.activation(self.dense(hidden))), weight, self.bias)
 
     def pair(self, states: States) -> Float[Tensor, "batch 2"]:
         """Return two logits for each row: the second text follows the first, it does not."""

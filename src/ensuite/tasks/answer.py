@@ -223,10 +223,22 @@ class Answer(Task[Example, Item, Prediction]):
         return self.decide(Prediction(best, piece.probability, start, end, piece.odds, best))
 
     def decide(self, prediction: Prediction) -> Prediction:
-        """Return the prediction, without its answer if its odds are below the threshold."""
+        """Return the prediction, without its answer if its odds are below the threshold.
+
+        Its probability is then that of "no answer".
+        """
         if not self.unanswerable or prediction.odds >= self.threshold:
             return prediction
-        return prediction._replace(text="", start=None, end=None)
+        none = prediction.probability
+        if none is not None:  # the odds are the logarithm of the ratio of the two
+            none = math.exp(min(0.0, math.log(max(none, 1e-300)) - prediction.odds))
+        return prediction._replace(text="", start=None, end=None, probability=none)
+
+    # Published checkpoints
+
+    @classmethod
+    def from_published(cls, config: Mapping[str, Any], pretrained: Pretrained) -> Self | None:
+        return cls().prepare([], None, pretrained)
 
     # Judgement
 
@@ -284,16 +296,16 @@ class Answer(Task[Example, Item, Prediction]):
             ),
             Finding("answers", f"{silent:,} questions have none; articles of {self.articles}"),
         ]
-        if long := sum(self._is_long(example) for example in every):
+        encoded = self.processor.encode([example.context for example in every])
+        if long := sum(map(self._is_long, every, encoded)):
             said = f"{long:,} are longer than {self.longest} tokens and cannot be found whole"
             findings.append(Finding("long answers", f"{said}; --set longest=N"))
         return findings
 
-    def _is_long(self, example: Example) -> bool:
+    def _is_long(self, example: Example, tokens: Numbers) -> bool:
         """Say whether the first answer has more tokens than one may have."""
         if not example.answers:
             return False
-        (tokens,) = self.processor.encode([example.context])
         answer = example.answers[0]
         found = tokens_of(tokens, answer.start, answer.start + len(answer.text))
         return found is not None and found[1] - found[0] >= self.longest

@@ -18,6 +18,7 @@ from ensuite.core.keys import Keys, Split
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.presentation import Finding, Ledger
+from ensuite.core.published import PublishedTask
 from ensuite.core.score import Score, ratio_of_two
 from ensuite.core.table import Table
 from ensuite.core.task import Task, group
@@ -46,6 +47,9 @@ TELLING = 40
 
 VALIDATION_CHARACTERS = 100_000
 """Characters of the validation part that the best weights are selected by."""
+
+PRETRAINING = "pretraining"
+"""The name of a published head that also tells whether two texts follow each other."""
 
 ACCURACY = Display(name="accuracy at masks", points=100)
 FOLLOWING = Display(name="next sentence accuracy", points=100)
@@ -282,6 +286,19 @@ class Fill(Task[Example, Item, Prediction]):
                 found.append(answers.score_rows(example, own))
         return found
 
+    # Published checkpoints
+
+    @property
+    def published(self) -> PublishedTask:
+        known = super().published
+        return known._replace(pipeline=PRETRAINING) if self.next_sentence else known
+
+    @classmethod
+    def from_published(cls, config: Mapping[str, Any], pretrained: Pretrained) -> Self | None:
+        classes = map(str, config.get("architectures") or [])
+        both = any(name.endswith("ForPreTraining") for name in classes)
+        return cls(next_sentence=both).prepare([], None, pretrained)
+
     # Judgement
 
     def score(
@@ -374,7 +391,7 @@ class Fill(Task[Example, Item, Prediction]):
         """Return the most probable tokens of a question with one mask token."""
         if len(prediction.masks) != 1:
             return {}
-        return dict(reversed(prediction.masks[0]))  # of two that look alike the likelier one
+        return dict(prediction.masks[0])
 
     def records(self, example: Example, prediction: Prediction) -> list[dict[str, Any]]:
         return [answers.record(prediction, next_sentence=self.next_sentence)]

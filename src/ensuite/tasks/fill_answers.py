@@ -20,6 +20,9 @@ from ensuite.tasks.fill_rows import Item
 
 Numbers = NDArray[Any]
 
+ALIKE = 4
+"""Tokens that are looked at for each that is told, since some look alike."""
+
 Choices = tuple[tuple[str, float], ...]
 """Tokens and their probabilities, the most probable first."""
 
@@ -79,14 +82,20 @@ def best_choices(head: MaskedHead, states: Tensor, reading: Documents, k: int) -
 def choose(shares: Numbers, reading: Documents, k: int) -> Choices:
     """Return the ``k`` most probable tokens that are not special.
 
+    Tokens that differ by the blank before them are told as one, with the sum of their
+    probabilities.
+
     Args:
         shares: (vocabulary,), probabilities.
         reading: Knows the text of each token.
         k: How many.
     """
     ordinary = reading.ordinary
-    order = ordinary[np.argsort(-shares[ordinary], kind="stable")[:k]]
-    return tuple(zip(reading.tell(order.tolist()), shares[order].tolist(), strict=True))
+    order = ordinary[np.argsort(-shares[ordinary], kind="stable")[: ALIKE * k]]
+    found: dict[str, float] = {}
+    for token, share in zip(reading.tell(order.tolist()), shares[order].tolist(), strict=True):
+        found[token] = found.get(token, 0.0) + share
+    return tuple(sorted(found.items(), key=lambda pair: -pair[1])[:k])
 
 
 # Of the rows of an example

@@ -215,3 +215,14 @@ def test_the_published_vocabulary_of_gpt2_is_read(tmp_path: Path) -> None:
     assert ids[:5] == [15496, 995, 0, 1303, 6184]
     assert writing.tell(ids) == text
     assert (writing.start, writing.end, writing.size) == (50256, 50256, 50257)
+
+
+def test_a_tokenizer_is_described_as_transformers_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join(PIECES), encoding="utf-8")
+    text = Text().prepare([], Pretrained(tokenizer=tmp_path, length=32))
+    config = text.tokenizer_config()
+    assert config["model_max_length"] == 32
+    assert (config["cls_token"], config["pad_token"]) == ("[CLS]", "[PAD]")
+    assert "bos_token" not in config
+    again = find_special({piece: number for number, piece in enumerate(PIECES)}, config)
+    assert again == text.special

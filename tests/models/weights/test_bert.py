@@ -93,6 +93,9 @@ def test_labels_are_published_in_order() -> None:
         ("hidden_dropout_prob", "x", "a number is expected"),
         ("position_embedding_type", "relative_key", "known: absolute"),
         ("is_decoder", True, "is_decoder is True"),
+        ("num_attention_heads", 3, r"width \(8\) must be a multiple of heads \(3\)"),
+        ("hidden_dropout_prob", 2, "from 0 to less than 1"),
+        ("max_position_embeddings", 0, "longest must be 1 or more"),
     ],
 )
 def test_a_configuration_that_cannot_be_read_is_one_sentence(

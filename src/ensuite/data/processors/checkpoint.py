@@ -109,6 +109,24 @@ def find_special(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> Sp
     return special
 
 
+def published_tokenizer(tokenizer: str, special: Special, longest: int) -> dict[str, Any]:
+    """Return the ``tokenizer_config.json`` by which transformers opens a ``tokenizer.json``.
+
+    Args:
+        tokenizer: As JSON.
+        special: Its special tokens.
+        longest: Most tokens that are read at once.
+    """
+    loaded = load_tokenizer(tokenizer)
+    numbers = special._asdict()
+    tokens = {key: numbers[role] for role, (key, _) in ROLES.items() if numbers[role] is not None}
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": longest,
+        **{key: loaded.id_to_token(number) for key, number in tokens.items()},
+    }
+
+
 def from_word_pieces(path: Path, config: Mapping[str, Any]) -> "Tokenizer":
     """Return the WordPiece tokenizer of BERT that a list of pieces, one a line, stands for.
 

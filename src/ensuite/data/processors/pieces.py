@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,7 +15,12 @@ from ensuite.core.errors import UsageError
 from ensuite.core.presentation import Finding
 from ensuite.core.special import Special
 from ensuite.data.encoded import Encoded, Ids, encode
-from ensuite.data.processors.checkpoint import Frame, kept_tokenizer, read_frames
+from ensuite.data.processors.checkpoint import (
+    Frame,
+    kept_tokenizer,
+    published_tokenizer,
+    read_frames,
+)
 from ensuite.data.processors.processor import Processor, Window
 from ensuite.data.processors.tokenizer import load_tokenizer
 from ensuite.data.processors.words import Sentence, split_typed
@@ -187,6 +192,9 @@ class Pieces(Processor):
 
     def show(self, raw: Sentence) -> str:
         return " ".join(raw)
+
+    def tokenizer_config(self) -> dict[str, Any]:
+        return published_tokenizer(self.tokenizer, self.special, self.window)
 
     def check(self, raws: Sequence[Sentence]) -> list[Finding]:
         lengths = np.array([len(rows) for rows in self.encode(raws)])

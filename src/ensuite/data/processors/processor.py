@@ -69,6 +69,10 @@ class Processor(ABC):
         """Return the token at each position of a window; empty for inputs that are no text."""
         return ()
 
+    def tokenizer_config(self) -> dict[str, Any]:
+        """Return what transformers needs to open the tokenizer; empty for inputs without one."""
+        return {}
+
     def check(self, raws: Sequence[Any]) -> list[Finding]:
         """Return findings about the inputs for the data check."""
         return []

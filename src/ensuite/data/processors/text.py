@@ -15,7 +15,13 @@ from ensuite.core.errors import UsageError
 from ensuite.core.presentation import Finding, Ledger
 from ensuite.core.special import Special
 from ensuite.data.encoded import Encoded, Ids, Windows, cut, encode, flat
-from ensuite.data.processors.checkpoint import Frame, Token, kept_tokenizer, read_frames
+from ensuite.data.processors.checkpoint import (
+    Frame,
+    Token,
+    kept_tokenizer,
+    published_tokenizer,
+    read_frames,
+)
 from ensuite.data.processors.processor import Processor, Window
 from ensuite.data.processors.tokenizer import (
     LEARNED,
@@ -266,6 +272,9 @@ class Text(Processor):
         ids = window if window.ndim == 1 else window[:, 0]
         around = [[token.id for token in side] for side in (self.frame.before, self.frame.after)]
         return each_token(self.tokenizer, [*around[0], *ids.tolist(), *around[1]])
+
+    def tokenizer_config(self) -> dict[str, Any]:
+        return published_tokenizer(self.tokenizer, self.special, self.window)
 
     def check(self, raws: Sequence[RawText]) -> list[Finding]:
         lengths = self.encode(raws).lengths

@@ -87,17 +87,20 @@ EMBEDDINGS: Names = {
 PLACES = EMBEDDINGS["embed.places.vectors.weight"]
 
 LABELLED, TAGGED, ANSWERED = "text-classification", "token-classification", "question-answering"
+FILLED, FOLLOWED = "fill-mask", "pretraining"
 
 ENDINGS: Names = {
     LABELLED: "ForSequenceClassification",
     TAGGED: "ForTokenClassification",
     ANSWERED: "ForQuestionAnswering",
+    FILLED: "ForMaskedLM",
+    FOLLOWED: "ForPreTraining",
 }
 """How transformers ends the name of an encoder with the head of a task."""
 
 ON_TOKENS: Mapping[str, Names] = {
     TAGGED: {"head.linear": "classifier", "head.emissions.linear": "classifier"},
-    ANSWERED: {"head.linear": "qa_outputs"},
+    ANSWERED: {"head.spans": "qa_outputs"},
 }
 """Heads that read the state of each token, by task: our names, and the published ones."""
 
@@ -111,6 +114,7 @@ class Family(NamedTuple):
         pooler: Name of the layer between [CLS] and a classifier in a checkpoint without one.
         pooled: Activation of that layer.
         labelled: The published names of a classifier of texts.
+        filled: The published names of a masked language model.
         config: Names of the options in ``config.json``.
         usual: Options where the configuration leaves them out.
         blocks: Where the blocks are, and the names of their layers.
@@ -122,6 +126,7 @@ class Family(NamedTuple):
     pooler: str
     pooled: str
     labelled: Names
+    filled: Names
     config: Names = BERT_CONFIG
     usual: Mapping[str, Any] = USUAL
     blocks: str = "encoder.layer"
@@ -129,30 +134,79 @@ class Family(NamedTuple):
     after_pad: bool = False
 
 
+ONE_LAYER: Names = {"head.linear": "classifier"}
+
 TWO_LAYERS: Names = {
     "backbone.pooler.dense": "classifier.dense",
     "head.linear": "classifier.out_proj",
 }
 
 ROBERTA = Family(
-    "Roberta", "roberta", "roberta.pooler.dense", "tanh", TWO_LAYERS,
-    usual={**USUAL, "pad": 1}, after_pad=True,
-)  # fmt: skip
+    architecture="Roberta",
+    prefix="roberta",
+    pooler="roberta.pooler.dense",
+    pooled="tanh",
+    labelled=TWO_LAYERS,
+    filled={
+        "head.dense": "lm_head.dense",
+        "head.norm": "lm_head.layer_norm",
+        "head.weight": "lm_head.decoder.weight",
+        "head.bias": "lm_head.bias",
+    },
+    usual={**USUAL, "pad": 1},
+    after_pad=True,
+)
 
 FAMILIES: Mapping[str, Family] = {
-    "bert": Family("Bert", "bert", "bert.pooler.dense", "tanh", {"head.linear": "classifier"}),
+    "bert": Family(
+        architecture="Bert",
+        prefix="bert",
+        pooler="bert.pooler.dense",
+        pooled="tanh",
+        labelled=ONE_LAYER,
+        filled={
+            "head.dense": "cls.predictions.transform.dense",
+            "head.norm": "cls.predictions.transform.LayerNorm",
+            "head.weight": "cls.predictions.decoder.weight",
+            "head.bias": "cls.predictions.bias",
+            "head.follows": "cls.seq_relationship",
+        },
+    ),
     "roberta": ROBERTA,
     "camembert": ROBERTA._replace(architecture="Camembert"),
     "xlm-roberta": ROBERTA._replace(architecture="XLMRoberta"),
     "distilbert": Family(
-        "DistilBert", "distilbert", "pre_classifier", "relu", {"head.linear": "classifier"},
-        DISTILBERT_CONFIG, {**USUAL, "segments": 0}, "transformer.layer", DISTILBERT_BLOCK,
+        architecture="DistilBert",
+        prefix="distilbert",
+        pooler="pre_classifier",
+        pooled="relu",
+        labelled=ONE_LAYER,
+        filled={
+            "head.dense": "vocab_transform",
+            "head.norm": "vocab_layer_norm",
+            "head.weight": "vocab_projector.weight",
+            "head.bias": "vocab_projector.bias",
+        },
+        config=DISTILBERT_CONFIG,
+        usual={**USUAL, "segments": 0},
+        blocks="transformer.layer",
+        block=DISTILBERT_BLOCK,
     ),
     "electra": Family(
-        "Electra", "electra", "electra.pooler.dense", "gelu", TWO_LAYERS,
-        {**BERT_CONFIG, "embedding": "embedding_size"},
+        architecture="Electra",
+        prefix="electra",
+        pooler="electra.pooler.dense",
+        pooled="gelu",
+        labelled=TWO_LAYERS,
+        filled={
+            "head.dense": "generator_predictions.dense",
+            "head.norm": "generator_predictions.LayerNorm",
+            "head.weight": "generator_lm_head.weight",
+            "head.bias": "generator_lm_head.bias",
+        },
+        config={**BERT_CONFIG, "embedding": "embedding_size"},
     ),
-}  # fmt: skip
+}
 """The families by ``model_type``. What has no published form keeps the name that is given here."""
 
 
@@ -245,11 +299,20 @@ def published_head(options: "BertOptions", task: PublishedTask) -> PublishedHead
         return PublishedHead()
     rows = {family.config["token_rows"]: options.token_rows or task.tokens}
     pooled = (options.pooling, options.pooler, options.normalized) == ("cls", family.pooled, False)
-    if task.pipeline not in ENDINGS or (task.pipeline == LABELLED and not pooled):
+    if task.pipeline not in ENDINGS or (task.pipeline in (LABELLED, FOLLOWED) and not pooled):
         return PublishedHead({}, rows)
-    names = family.labelled if task.pipeline == LABELLED else ON_TOKENS[task.pipeline]
+    if task.pipeline == FOLLOWED and "head.follows" not in family.filled:
+        return PublishedHead({}, rows)
     architectures = [family.architecture + ENDINGS[task.pipeline]]
-    return PublishedHead(names, {**rows, "architectures": architectures, **task.config()})
+    config = {**rows, "architectures": architectures, **task.config()}
+    return PublishedHead(head_names(family, task.pipeline), config)
+
+
+def head_names(family: Family, pipeline: str) -> Names:
+    """Return the published names of the head of a task by ours."""
+    if pipeline in ON_TOKENS:
+        return ON_TOKENS[pipeline]
+    return family.labelled if pipeline == LABELLED else family.filled
 
 
 # Tensors
@@ -331,7 +394,7 @@ def adopt(options: "BertOptions", tensors: Mapping[str, Tensor]) -> dict[str, Te
             parts = [left.pop(name) for name in theirs]
             adopted[ours] = torch.cat(parts) if parts[1:] else parts[0]
     joint = any(name.startswith("head.crf.") for name in left)
-    for names in (family.labelled, *ON_TOKENS.values()):
+    for names in (family.labelled, family.filled, *ON_TOKENS.values()):
         found = {theirs: ours for ours, theirs in names.items() if ("emissions" in ours) == joint}
         left = rename(left, found)
     return {**adopted, **left}

@@ -51,7 +51,14 @@ BLOCK: Mapping[str, str] = {
     "outer": "mlp.Wo",
 }
 
-HEAD: Mapping[str, str] = {"head.linear": "classifier"}
+LABELLED: Mapping[str, str] = {"head.linear": "classifier"}
+
+FILLED: Mapping[str, str] = {
+    "backbone.pooler": "pooler",  # the layer before the scores of tokens has its published name
+    "head.weight": "decoder.weight",
+    "head.bias": "decoder.bias",
+}
+"""Names of a masked language model; its layer and norm have the same names in both."""
 
 
 def read_options(folder: Path) -> dict[str, Any]:
@@ -161,10 +168,12 @@ def published_head(options: "ModernBertOptions", task: PublishedTask) -> Publish
     """
     rows = {"vocab_size": options.token_rows or task.tokens}
     known = options.pooler and not options.normalized
+    if task.pipeline == "fill-mask":
+        return PublishedHead(FILLED, {**rows, "architectures": ["ModernBertForMaskedLM"]})
     if task.pipeline != "text-classification" or not known:
         return PublishedHead({}, rows)
     architectures = ["ModernBertForSequenceClassification"]
-    return PublishedHead(HEAD, {**rows, "architectures": architectures, **task.config()})
+    return PublishedHead(LABELLED, {**rows, "architectures": architectures, **task.config()})
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
@@ -190,6 +199,14 @@ def publish(options: "ModernBertOptions", tensors: Mapping[str, Tensor]) -> dict
 
 
 def adopt(options: "ModernBertOptions", tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return published tensors by our names; those that belong to neither keep theirs."""
-    theirs = {name: ours for ours, name in {**table(options), **HEAD}.items()}
-    return rename(tensors, theirs)
+    """Return published tensors by our names; those that belong to neither keep theirs.
+
+    The layer before the scores of a masked language model is also that before a classifier, which
+    starts from it, unless there is one of its own.
+    """
+    names = {**table(options), **LABELLED, **FILLED}
+    if any(name.startswith("pooler.") for name in tensors):
+        names = {ours: theirs for ours, theirs in names.items() if not theirs.startswith("head.")}
+    adopted = rename(tensors, {theirs: ours for ours, theirs in names.items()})
+    shared = {name: tensor for name, tensor in tensors.items() if name.startswith("head.")}
+    return {**shared, **adopted}
