@@ -118,8 +118,10 @@ class Muon(Rule):
 
     def update(self, *lists: list[Tensor], rate: float, decay: float) -> None:
         parameters, gradients, means = lists
-        torch._foreach_lerp_(means, gradients, 1 - MUON_MOMENTUM)
-        steps = torch._foreach_lerp(gradients, means, MUON_MOMENTUM)
+        for mean, gradient in zip(means, gradients, strict=True):
+            mean.lerp_(gradient, 1 - MUON_MOMENTUM)
+        pairs = zip(gradients, means, strict=True)
+        steps = [gradient.lerp(mean, MUON_MOMENTUM) for gradient, mean in pairs]
         torch._foreach_mul_(parameters, 1 - rate * decay)
         for shape in dict.fromkeys(each.shape for each in parameters):
             places = [place for place, each in enumerate(parameters) if each.shape == shape]
