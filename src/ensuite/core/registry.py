@@ -26,6 +26,7 @@ class Row:
         default: Whether a comparison without ``--models`` takes part with it, where it fits.
         model_types: The values of ``model_type`` in the ``config.json`` of published checkpoints
             that this backbone opens.
+        architectures: How transformers ends the names of networks with a head for this task.
     """
 
     target: str
@@ -38,6 +39,7 @@ class Row:
     year: int | None = None
     default: bool = True
     model_types: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
 
     def load(self) -> Any:
         """Import the target."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Carry, Inputs, States, Tokens
+from ensuite.core.errors import RunError
 from ensuite.core.published import PublishedHead, PublishedTask, read_weights
 from ensuite.core.recipe import Recipe
 from ensuite.models.weights import gpt as published
@@ -162,7 +163,11 @@ class GPTOptions(BackboneOptions):
     @classmethod
     def from_checkpoint(cls, folder: Path) -> "GPTOptions":
         """Return the options of a checkpoint of GPT-2, Llama, Mistral, Qwen2 or Qwen3."""
-        return cls(folder=folder, **published.read_options(folder))
+        options = published.read_options(folder)
+        try:
+            return cls(folder=folder, **options)
+        except ValueError as error:
+            raise RunError(f"{folder / published.CONFIG} describes no model: {error}.") from None
 
     def pretrained(self) -> Pretrained | None:
         return None if self.folder is None else Pretrained(self.folder, self.context)
