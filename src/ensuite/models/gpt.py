@@ -153,10 +153,20 @@ class GPTOptions(BackboneOptions):
         )  # fmt: skip
 
     def recipe(self) -> Recipe:
-        return Recipe(
-            learning_rate=1e-3, schedule="cosine", warmup=0.05, batch_size=16,
-            weight_decay=0.1, betas=(0.9, 0.99),
-        )  # fmt: skip
+        """Return Muon's for new weights, nanoGPT's with layer norm, AdamW's for a checkpoint.
+
+        An update of Muon has the same spectral norm at any width if the learning rate falls with
+        the root of the width.
+        """
+        if self.folder is not None:
+            return Recipe(learning_rate=5e-5, warmup=0.1, batch_size=16, weight_decay=0.01)
+        if self.norm == "layer":
+            return Recipe(
+                learning_rate=1e-3, schedule="cosine", warmup=0.05, batch_size=12,
+                weight_decay=0.1, betas=(0.9, 0.99),
+            )  # fmt: skip
+        rate = float(f"{0.09 / math.sqrt(self.width):.1g}")
+        return Recipe(optimizer="muon", learning_rate=rate, batch_size=32)
 
     # Published checkpoints
 
