@@ -402,6 +402,7 @@ class Attention(nn.Module):
         self.dropout = options.dropout
         bias = options.bias != "none"
         self.to_all = nn.Linear(options.width, sum(self.parts) * size, bias=bias)
+        self.stacks = {"to_all.weight": [part * size for part in self.parts]}  # for Muon
         self.output = nn.Linear(heads * size, options.width, bias=options.bias == "all")
         self.query_norm = self.key_norm = None
         if options.qk_norm:
@@ -455,6 +456,7 @@ class FeedForward(nn.Module):
         self.activation, bias = options.activation, options.bias == "all"
         gates = 2 if options.activation == "swiglu" else 1
         self.up = nn.Linear(options.width, gates * options.hidden, bias=bias)
+        self.stacks = {"up.weight": [options.hidden] * gates}  # for Muon
         self.down = nn.Linear(options.hidden, options.width, bias=bias)
 
     def forward(
