@@ -133,8 +133,8 @@ class Muon(Rule):
         matrices, steps = list[Tensor](), list[Tensor]()
         for each, gradient, mean in zip(parameters, gradients, means, strict=True):
             rows = list(self.blocks[id(each)])
-            matrices += each.split(rows)
-            steps += gradient.lerp(mean, MUON_MOMENTUM).split(rows)
+            matrices += torch.split(each, rows)
+            steps += torch.split(gradient.lerp(mean, MUON_MOMENTUM), rows)
         for shape in dict.fromkeys(each.shape for each in matrices):
             places = [place for place, each in enumerate(matrices) if each.shape == shape]
             made = orthogonalise(torch.stack([steps[place] for place in places]))
