@@ -209,7 +209,7 @@ class Generate(Task[Example, Chunk, Prediction]):
 
     @property
     def inputs(self) -> Inputs:
-        return {"tokens": Tokens(self.writing.size, pad=self.writing.special.pad)}
+        return {"tokens": Tokens(self.writing.size, pad=self.writing.padding)}
 
     def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Chunk]:
         stream = self._stream(examples)

@@ -151,7 +151,7 @@ def published(
                 yield f"model.layers.{number}.{name}.weight", torch.tensor(found)
 
 
-def halves(matrix: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def halves(matrix: NDArray[Any], size: int) -> NDArray[Any]:
     """Return the rows of each head with the first of each pair before the second ones.
 
     Pairs that rotary positions turn are neighbours in llama2.c; in the published weights of Llama
