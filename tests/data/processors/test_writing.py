@@ -111,3 +111,14 @@ def test_special_tokens_stand_by_their_names_where_they_are_asked_for() -> None:
     assert marked[1] == writing.start
     (plain,) = writing.encode(["a[SEP]b"])
     assert len(plain) == 7
+
+
+def test_tokens_that_were_added_stand_for_their_text() -> None:
+    from tokenizers import AddedToken, Tokenizer
+
+    learned = Tokenizer.from_str(Writing(unit="pieces").prepare(["a b"]).tokenizer)
+    learned.add_tokens(["  \n"])
+    learned.add_special_tokens([AddedToken("<|x|>")])
+    spelled = token_bytes(learned.to_str())
+    assert spelled[learned.token_to_id("  \n")] == b"  \n"
+    assert spelled[learned.token_to_id("<|x|>")] == b""
