@@ -323,6 +323,7 @@ TASKS: dict[str, Row] = {
         caption="causal language modelling: go on with a text, tell how likely one is",
         traits=("sequence", "causal", "steps"),
         reads=("tokens",),
+        architectures=("LMHeadModel", "ForCausalLM"),
         baselines=("ensuite.baselines.generate:NGram",),
         metrics=("bits_per_byte", "perplexity"),
     ),

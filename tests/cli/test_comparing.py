@@ -106,7 +106,7 @@ def test_a_baseline_that_wins_is_kept_and_answers(
 
 def test_without_names_all_that_fit_compete(reviews: Path, compare: Compare) -> None:
     trained = [row["name"] for row in compare("reviews.csv")["rows"] if row["kind"] == "trained"]
-    assert sorted(trained) == ["conv", "gru", "lstm", "rnn", "transformer"]
+    assert sorted(trained) == ["conv", "gpt", "gru", "lstm", "rnn", "transformer"]
 
 
 def test_without_a_folder_each_comparison_has_its_own(

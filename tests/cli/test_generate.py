@@ -1,6 +1,7 @@
 """Going on with texts on the command line, and in Python."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -85,12 +86,90 @@ def test_predict_says_how_likely_a_text_is(works: Command, run: Path) -> None:
         ("--stop ''", "A stop text is empty"),
         ("--count 0", "--count 0: give 1 or more"),
         ("--max-new-tokens 0", "max_new_tokens is 0; give 1 or more"),
+        ("--max-new-tokens 9223372036854775808", "give 2,147,483,647 at most"),
+        ("--temperature nan", "temperature is nan; give 0"),
+        ("--top-k -1", "top_k is -1; give 1 or more"),
+        ("--beam 2 --slide", "give beam or slide, not both"),
+        ("--log-probabilities", "--log-probabilities goes with --json"),
     ],
 )
 def test_what_cannot_be_written_is_refused(
     refused: Callable[..., None], run: Path, words: str, sentence: str
 ) -> None:
     refused(f"generate rnn {words}", 2, sentence)
+
+
+def test_json_tells_the_tokens_and_why_a_text_ended(works: Command, run: Path) -> None:
+    line = "generate rnn the --max-new-tokens 5 --json --log-probabilities"
+    (found,) = json.loads(works(line).out)
+    assert "".join(each["token"] for each in found["tokens"]) == found["text"]
+    assert (len(found["tokens"]), found["ended"]) == (5, "length")
+    assert all(each["log_probability"] < 0 for each in found["tokens"])
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run of a gpt that reads 16 characters at once."""
+    folder = tmp_path_factory.mktemp("short")
+    (folder / "song.txt").write_text(VERSE * 40, encoding="utf-8")
+    how = {"unit": "characters", "width": 16, "layers": 1, "context": 16}
+    package.train(
+        "generate", folder / "song.txt", model="gpt", budget="60steps", settings=how,
+        out=folder / "gpt",
+    )  # fmt: skip
+    return folder / "gpt"
+
+
+def test_a_full_context_ends_a_text_or_slides(works: Command, short: Path) -> None:
+    line = f'generate {short} "the cat" --temperature 0 --max-new-tokens 30'
+    done = works(line)
+    assert len(done.out.strip("\n")) <= 16
+    assert "ended where it has 16 tokens" in done.err
+    assert "--slide" in done.err
+    slid = works(f"{line} --slide")
+    assert slid.out.startswith(done.out.rstrip("\n"))
+    assert len(slid.out) == len("the cat") + 30 + 1
+    assert "longer than the 16 tokens that the model reads at once" in slid.err
+    (found,) = json.loads(works(f"{line} --json").out)
+    assert found["ended"] == "context"
+
+
+def test_a_prompt_longer_than_the_context_needs_permission(
+    works: Command, refused: Callable[..., None], short: Path
+) -> None:
+    line = f'generate {short} "{VERSE.split(chr(10))[0]}" --temperature 0 --max-new-tokens 4'
+    refused(line, 2, "The prompt has", "reads 16 at most", "--slide")
+    assert works(f"{line} --slide").out.startswith("the cat sat on the mat")
+
+
+def test_several_texts_have_the_seeds_that_follow(short: Path) -> None:
+    model = package.load(short)
+    how = {"max_new_tokens": 6, "slide": True}
+    several = model.complete("the cat", count=3, seed=4, **how)
+    alone = [model.generate("the cat", seed=seed, **how) for seed in (4, 5, 6)]
+    assert [each.text for each in several] == alone
+    assert all(len(each.tokens) == 6 and each.ended == "length" for each in several)
+    (beam,) = model.complete("the", beam=2, max_new_tokens=3)
+    assert beam.text == model.generate("the", beam=2, max_new_tokens=3)
+    assert (beam.log_probabilities, beam.ended) == (None, "length")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"temprature": 1}, "no option temprature; did you mean temperature?"),
+        ({"count": 0}, "count is 0; give 1 or more"),
+        ({"count": 2.0}, "count is 2.0; give 1 or more"),
+        ({"seed": -1}, "The seed -1 is out of range"),
+        ({"seed": 2**32 - 1, "count": 2}, "out of range"),
+    ],
+)
+def test_options_that_do_not_exist_are_refused(
+    compared: Path, options: dict[str, object], sentence: str
+) -> None:
+    model = package.load(compared / "trials/rnn/0")
+    with pytest.raises(UsageError, match=re.escape(sentence)):
+        model.complete("the", **options)
 
 
 def test_a_prompt_with_characters_that_training_lacks_is_read(works: Command, run: Path) -> None:

@@ -135,6 +135,11 @@ class TestFiles:
         config.write_text(json.dumps({"chat_template": both}))
         assert read_template(tmp_path) == "d"
 
+    def test_of_none_with_a_text_there_is_no_template(self, tmp_path: Path) -> None:
+        config = tmp_path / "tokenizer_config.json"
+        config.write_text(json.dumps({"chat_template": [3]}))
+        assert read_template(tmp_path) == ""
+
     def test_what_is_damaged_is_told(self, tmp_path: Path) -> None:
         (tmp_path / "chat_template.jinja").write_bytes(b"\xff")
         with pytest.raises(RunError, match=r"chat_template\.jinja cannot be read"):

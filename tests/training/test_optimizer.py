@@ -192,11 +192,28 @@ def test_muon_is_torchs_own_up_to_its_bfloat16():
         assert (mine - other).norm() < 0.03 * (mine - old).norm()
 
 
+def test_muon_updates_stacked_matrices_one_by_one():
+    stacked, apart = nn.Linear(4, 10, bias=False), nn.ModuleList()
+    stacked.stacks = {"weight": [4, 6]}
+    apart.extend([nn.Linear(4, 4, bias=False), nn.Linear(4, 6, bias=False)])
+    parts = stacked.weight.detach().split([4, 6])
+    for layer_, part in zip(apart, parts, strict=True):
+        layer_.weight.data.copy_(part)
+    one, other = make(stacked, "muon", 0.1), make(apart, "muon", 0.1)
+    for seed in range(3):
+        give_gradients(stacked, seed)
+        for layer_, part in zip(apart, stacked.weight.grad.split([4, 6]), strict=True):
+            layer_.weight.grad = part.clone()
+        one.step(0.1)
+        other.step(0.1)
+    torch.testing.assert_close(stacked.weight, torch.cat([each.weight for each in apart]))
+
+
 def test_muon_does_not_update_embeddings_nor_the_head():
     backbone = nn.Sequential(nn.Embedding(4, 3), nn.Linear(3, 3))
     model = Model(backbone, nn.Linear(3, 2))
     groups = make_optimizer(model, Recipe(optimizer="muon")).parts
-    (hidden,) = (group for _, group, _ in groups if group.orthogonal)
+    (hidden,) = (group for _, group, _ in groups if group.blocks)
     assert [id(p) for p in hidden.parameters] == [id(backbone[1].weight)]
     assert sum(len(group.parameters) for _, group, _ in groups) == 5
 

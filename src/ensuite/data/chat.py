@@ -55,7 +55,8 @@ def read_template(folder: Path) -> str:
         raise RunError(f"{path} cannot be read ({error}).") from error
     found = read_config(folder).get("chat_template") or ""
     if isinstance(found, list):
-        named = {each.get("name"): each.get("template") for each in found}
+        objects = [each for each in found if isinstance(each, Mapping)]
+        named = {each.get("name"): each.get("template") for each in objects}
         found = named.get("default") or next(iter(named.values()), "")
     if not isinstance(found, str):
         raise RunError(f"{folder / CONFIG}: its chat_template is not a text.")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Carry, Inputs, States, Tokens
+from ensuite.core.errors import RunError
 from ensuite.core.published import PublishedHead, PublishedTask, read_weights
 from ensuite.core.recipe import Recipe
 from ensuite.models.weights import gpt as published
@@ -152,17 +153,31 @@ class GPTOptions(BackboneOptions):
         )  # fmt: skip
 
     def recipe(self) -> Recipe:
-        return Recipe(
-            learning_rate=1e-3, schedule="cosine", warmup=0.05, batch_size=16,
-            weight_decay=0.1, betas=(0.9, 0.99),
-        )  # fmt: skip
+        """Return Muon's for new weights, nanoGPT's with layer norm, AdamW's for a checkpoint.
+
+        An update of Muon has the same spectral norm at any width if the learning rate falls with
+        the root of the width.
+        """
+        if self.folder is not None:
+            return Recipe(learning_rate=5e-5, warmup=0.1, batch_size=16, weight_decay=0.01)
+        if self.norm == "layer":
+            return Recipe(
+                learning_rate=1e-3, schedule="cosine", warmup=0.05, batch_size=12,
+                weight_decay=0.1, betas=(0.9, 0.99),
+            )  # fmt: skip
+        rate = float(f"{0.09 / math.sqrt(self.width):.1g}")
+        return Recipe(optimizer="muon", learning_rate=rate, batch_size=32)
 
     # Published checkpoints
 
     @classmethod
     def from_checkpoint(cls, folder: Path) -> "GPTOptions":
         """Return the options of a checkpoint of GPT-2, Llama, Mistral, Qwen2 or Qwen3."""
-        return cls(folder=folder, **published.read_options(folder))
+        options = published.read_options(folder)
+        try:
+            return cls(folder=folder, **options)
+        except ValueError as error:
+            raise RunError(f"{folder / published.CONFIG} describes no model: {error}.") from None
 
     def pretrained(self) -> Pretrained | None:
         return None if self.folder is None else Pretrained(self.folder, self.context)
@@ -387,6 +402,7 @@ class Attention(nn.Module):
         self.dropout = options.dropout
         bias = options.bias != "none"
         self.to_all = nn.Linear(options.width, sum(self.parts) * size, bias=bias)
+        self.stacks = {"to_all.weight": [part * size for part in self.parts]}  # for Muon
         self.output = nn.Linear(heads * size, options.width, bias=options.bias == "all")
         self.query_norm = self.key_norm = None
         if options.qk_norm:
@@ -440,6 +456,7 @@ class FeedForward(nn.Module):
         self.activation, bias = options.activation, options.bias == "all"
         gates = 2 if options.activation == "swiglu" else 1
         self.up = nn.Linear(options.width, gates * options.hidden, bias=bias)
+        self.stacks = {"up.weight": [options.hidden] * gates}  # for Muon
         self.down = nn.Linear(options.hidden, options.width, bias=bias)
 
     def forward(

@@ -205,9 +205,20 @@ class Generate(Task[Example, Chunk, Prediction]):
             return task
         return replace(task, lanes=False, chunk=options.context or self.chunk)
 
+    @classmethod
+    def from_published(cls, config: Mapping[str, Any], pretrained: Pretrained) -> Self | None:
+        """Return the task of a published language model.
+
+        Args:
+            config: Its ``config.json``.
+            pretrained: What it fixes.
+        """
+        writing = Writing().prepare([], pretrained)
+        return cls(writing=writing, lanes=False, chunk=pretrained.length or cls.chunk)
+
     @property
     def inputs(self) -> Inputs:
-        return {"tokens": Tokens(self.writing.size, pad=self.writing.special.pad)}
+        return {"tokens": Tokens(self.writing.size, pad=self.writing.padding)}
 
     def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Chunk]:
         stream = self._stream(examples)

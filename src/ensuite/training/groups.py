@@ -17,13 +17,14 @@ class Group(NamedTuple):
         parameters: All of them are trained.
         rate: Their learning rate as a multiple of the recipe's.
         decay: Their weight decay.
-        orthogonal: Whether their updates are made orthogonal, by Muon.
+        blocks: Where Muon updates them: the rows of each matrix that a parameter stacks, one below
+            the other, for each parameter. None: it does not.
     """
 
     parameters: list[nn.Parameter]
     rate: float
     decay: float
-    orthogonal: bool = False
+    blocks: list[tuple[int, ...]] | None = None
 
 
 def freeze(model: Model, recipe: Recipe) -> None:
@@ -89,7 +90,23 @@ def parameter_groups(model: Model, recipe: Recipe) -> list[Group]:
         orthogonal = recipe.optimizer == "muon" and hidden
         key = rates.get(name, 1.0), recipe.weight_decay if decays else 0.0, orthogonal
         groups.setdefault(key, []).append(each)
-    return [Group(parameters, *key) for key, parameters in groups.items()]
+    rows = stacked_rows(model)
+    return [
+        Group(each, rate, decay, [rows.get(id(p), (len(p),)) for p in each] if orthogonal else None)
+        for (rate, decay, orthogonal), each in groups.items()
+    ]
+
+
+def stacked_rows(model: nn.Module) -> dict[int, tuple[int, ...]]:
+    """Return the rows of each matrix in the parameters that stack several, by the parameter's id.
+
+    A module names them in ``stacks``: queries, keys and values in one linear layer, for example.
+    """
+    return {
+        id(module.get_parameter(name)): tuple(rows)
+        for module in model.modules()
+        for name, rows in getattr(module, "stacks", {}).items()
+    }
 
 
 def embeddings(model: nn.Module) -> Iterator[nn.Parameter]:

@@ -106,6 +106,11 @@ class Muon(Rule):
     learning rate η and one weight decay λ. (Jordan's own factor is √max(1, rows / columns), which
     needs another learning rate.)
 
+    Args:
+        recipe: The hyper-parameters.
+        blocks: The rows of each matrix in a parameter, by its id. Matrices that are stacked in one
+            parameter, such as those of queries, keys and values, are updated one by one.
+
     Sources:
         Jordan et al. (2024), https://kellerjordan.github.io/posts/muon/
         The factor: Liu et al. (2025), https://arxiv.org/abs/2502.16982, section 2.2
@@ -113,25 +118,34 @@ class Muon(Rule):
 
     remembers = ("momentum_buffer",)
 
+    def __init__(self, recipe: Recipe, blocks: Mapping[int, Sequence[int]]) -> None:
+        super().__init__(recipe)
+        self.blocks = blocks
+
     def begin(self, parameter: nn.Parameter) -> tuple[Tensor, ...]:
         return (torch.zeros_like(parameter),)
 
     def update(self, *lists: list[Tensor], rate: float, decay: float) -> None:
         parameters, gradients, means = lists
-        torch._foreach_lerp_(means, gradients, 1 - MUON_MOMENTUM)
-        steps = torch._foreach_lerp(gradients, means, MUON_MOMENTUM)
+        for mean, gradient in zip(means, gradients, strict=True):
+            mean.lerp_(gradient, 1 - MUON_MOMENTUM)
         torch._foreach_mul_(parameters, 1 - rate * decay)
-        for shape in dict.fromkeys(each.shape for each in parameters):
-            places = [place for place, each in enumerate(parameters) if each.shape == shape]
+        matrices, steps = list[Tensor](), list[Tensor]()
+        for each, gradient, mean in zip(parameters, gradients, means, strict=True):
+            rows = list(self.blocks[id(each)])
+            matrices += torch.split(each, rows)
+            steps += torch.split(gradient.lerp(mean, MUON_MOMENTUM), rows)
+        for shape in dict.fromkeys(each.shape for each in matrices):
+            places = [place for place, each in enumerate(matrices) if each.shape == shape]
             made = orthogonalise(torch.stack([steps[place] for place in places]))
             size = ADAM_SIZE * max(shape) ** 0.5
             torch._foreach_add_(
-                [parameters[place] for place in places], list(made.unbind()), alpha=-rate * size
+                [matrices[place] for place in places], list(made.unbind()), alpha=-rate * size
             )
 
 
 RULES: dict[str, type[Rule]] = {"adam": AdamW, "sgd": SGD, "muon": AdamW}
-"""The rule of all groups but those that are orthogonal, which Muon updates."""
+"""The rule of all groups but those with blocks, which Muon updates."""
 
 
 class Optimizer:
@@ -147,7 +161,7 @@ class Optimizer:
         self.parts: list[tuple[slice, Group, Rule]] = []
         self.memory: list[dict[str, Tensor]] = []
         for group in groups:
-            rule = (Muon if group.orthogonal else RULES[recipe.optimizer])(recipe)
+            rule = rule_of(group, recipe)
             before = len(self.parameters)
             self.parameters += group.parameters
             self.parts.append((slice(before, len(self.parameters)), group, rule))
@@ -194,6 +208,13 @@ class Optimizer:
             raise ValueError("its optimizer is another one")
         for name, tensor in mine.items():
             tensor.copy_(tensors[name])
+
+
+def rule_of(group: Group, recipe: Recipe) -> Rule:
+    """Return the rule that updates a group."""
+    if group.blocks is None:
+        return RULES[recipe.optimizer](recipe)
+    return Muon(recipe, dict(zip(map(id, group.parameters), group.blocks, strict=True)))
 
 
 def make_optimizer(model: Model, recipe: Recipe) -> Optimizer:

@@ -1,14 +1,16 @@
 """Texts that are written: back to the letter, by their own tokenizer or one that was learned."""
 
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from ensuite.core.backbone import Pretrained
 from ensuite.core.options import from_json
+from ensuite.data.processors.tokenizer import token_bytes
 from ensuite.data.processors.writing import Writing
 
 TEXTS = ["The cat sat, on the mat.\n", "  and so on; and so on\n"] * 2
@@ -80,3 +82,43 @@ def test_the_vocabulary_of_another_run_is_kept(unit: str, tmp_path: Path) -> Non
 def test_a_name_is_read_by_characters_and_a_sentence_by_pieces() -> None:
     assert Writing().prepare(["anna", "otto"]).unit == "characters"
     assert Writing().prepare(TEXTS).unit == "pieces"
+
+
+@pytest.mark.parametrize("unit", ["characters", "words", "pieces"])
+@given(text=some.text(alphabet=some.sampled_from("abc déß.,\n日本🙂"), max_size=30))
+@settings(max_examples=25, deadline=None)
+def test_the_bytes_of_the_tokens_are_those_of_the_text(unit: Any, text: str) -> None:
+    writing = Writing(unit=unit, vocabulary_size=300).prepare(["a b c d, é ß.\n", "日本 🙂 abcd"])
+    (ids,) = writing.encode([text])
+    if unit == "words" and writing.special.unknown in ids:
+        return
+    spelled = token_bytes(writing.tokenizer)
+    assert b"".join(spelled[token] for token in ids) == normalize("NFC", text).encode()
+
+
+def test_tokens_that_are_never_written_have_no_bytes() -> None:
+    writing = Writing(unit="characters").prepare(["abc"])
+    spelled = writing.spelled_tokens
+    assert [token for token in (*writing.barred, writing.end) if spelled[token]] == []
+    assert {each for each in spelled if each} == {b"a", b"b", b"c"}
+
+
+def test_special_tokens_stand_by_their_names_where_they_are_asked_for() -> None:
+    writing = Writing(unit="characters").prepare(["abc[SEP]"])
+    assert writing.edge_names == ("[SEP]", "[SEP]")
+    marked = writing.encode_marked("a[SEP]b")
+    assert len(marked) == 3
+    assert marked[1] == writing.start
+    (plain,) = writing.encode(["a[SEP]b"])
+    assert len(plain) == 7
+
+
+def test_tokens_that_were_added_stand_for_their_text() -> None:
+    from tokenizers import AddedToken, Tokenizer
+
+    learned = Tokenizer.from_str(Writing(unit="pieces").prepare(["a b"]).tokenizer)
+    learned.add_tokens(["  \n"])
+    learned.add_special_tokens([AddedToken("<|x|>")])
+    spelled = token_bytes(learned.to_str())
+    assert spelled[learned.token_to_id("  \n")] == b"  \n"
+    assert spelled[learned.token_to_id("<|x|>")] == b""

@@ -249,12 +249,14 @@ def load_tokenizer(text: str, *, special: bool = False) -> "Tokenizer":
 def token_bytes(tokenizer: str) -> tuple[bytes, ...]:
     """Return the bytes that each token stands for, by id; none for special tokens and gaps."""
     loaded, described = load_tokenizer(tokenizer), json.loads(tokenizer)
-    special = {token for token, added in loaded.get_added_tokens_decoder().items() if added.special}
     found = [b""] * vocabulary_size(tokenizer)
-    spell = _speller(json.dumps(described["decoder"], ensure_ascii=False))
+    spell = _speller(json.dumps(described.get("decoder"), ensure_ascii=False))
+    added = loaded.get_added_tokens_decoder()
     for name, token in loaded.get_vocab().items():
-        if token not in special:
+        if token not in added:
             found[token] = spell(name)
+        elif not added[token].special:
+            found[token] = added[token].content.encode()  # as it stands in texts
     return tuple(found)
 
 

@@ -159,6 +159,12 @@ class Writing:
         return next((token for token in tokens if token is not None), self.size - 1)
 
     @property
+    def padding(self) -> int | None:
+        """The token that only padding has; None where it is the end too, as in chat models."""
+        others = self.special._replace(pad=None)
+        return None if self.special.pad in others else self.special.pad
+
+    @property
     def edges(self) -> tuple[int, ...]:
         """What stands between two texts: the end of one and the start of the next, or one token."""
         return (self.end,) if self.start == self.end else (self.end, self.start)
