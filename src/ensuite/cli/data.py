@@ -8,6 +8,7 @@ import typer
 from ensuite import catalog
 from ensuite.cli import early
 from ensuite.cli import options as words
+from ensuite.cli.pages import say
 from ensuite.core.printable import one_line
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def command(
         words.print_json(fields(problem, source.tables["train"], reason))
         return None
     if reason:
-        print(one_line(f"{'task':12s} {task}, since {reason} (another: --task NAME)"))
+        say(one_line(f"{'task':12s} {task}, since {reason} (another: --task NAME)"))
     for finding in problem.findings:
-        print(one_line(f"{finding.topic:12s} {finding.sentence}"))
+        say(one_line(f"{finding.topic:12s} {finding.sentence}"))
     return None
 
 
@@ -133,5 +134,5 @@ def list_sets(json: bool) -> None:
         return
     width = max(len(name) for name in SETS)
     for name, each in SETS.items():
-        print(f"{name:{width}s}  {each.task:10s} {each.caption}")
-        print(f"{'':{width}s}  {'':10s} {each.source}; {each.licence}")
+        say(f"{name:{width}s}  {each.task:9s}  {each.caption}")
+        say(f"{'':{width}s}  {'':9s}  {each.source}; {each.licence}")
