@@ -1,6 +1,7 @@
 """ensuite data: check a data file, or list the built-in data sets."""
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,6 +49,8 @@ def command(
     data, reason = file, ""
     if task is None:
         data, task, reason = guess(file, given)
+    if reason and not json:  # first, since it explains what may be wrong with the file
+        say(one_line(f"{'task':12s} {task}, since {reason} (another: --task NAME)"))
     source = open_source(
         task, data, test=test, valid=valid, how=split, given=given, settings=settings
     )
@@ -55,8 +58,6 @@ def command(
     if json:
         words.print_json(fields(problem, source.tables["train"], reason))
         return None
-    if reason:
-        say(one_line(f"{'task':12s} {task}, since {reason} (another: --task NAME)"))
     for finding in problem.findings:
         say(one_line(f"{finding.topic:12s} {finding.sentence}"))
     return None
@@ -67,17 +68,17 @@ def guess(file: str, given: dict[str, str]) -> tuple[Any, str, str]:
 
     A file, or what is typed, is read once: the data that is returned is its table.
     """
-    from ensuite.data import header, readers, sets
+    from ensuite.data import folders, header, readers, sets
     from ensuite.data.guess import guess_task
     from ensuite.data.walk import is_folder
 
     if sets.is_set(file):
         return file, sets.SETS[file.partition(":")[0]].task, ""
-    if is_folder(file):
-        return file, "classify", ""
     for role, task in ROLES.items():
         if role in given:
             return file, task, f"a column is given the role {role}"
+    if is_folder(file):
+        return file, *guess_task(folders.read(Path(file))["train"])
     table = readers.read(file)
     found = guess_task(header.settle(table, given))
     return table, found.task, found.reason
