@@ -157,6 +157,28 @@ def test_mistakes_are_told() -> None:
         EnsuiteClassifier("mlp", settings={"hidden_size": 3}).fit(ROWS, CLASSES)
 
 
+CHECKS = (
+    "check_no_attributes_set_in_init", "check_parameters_default_constructible",
+    "check_get_params_invariance", "check_set_params", "check_estimators_unfitted",
+    "check_estimator_cloneable", "check_valid_tag_types", "check_n_features_in",
+    "check_estimators_nan_inf", "check_estimators_empty_data_messages", "check_complex_data",
+    "check_dict_unchanged", "check_estimators_overwrite_params", "check_supervised_y_2d",
+    "check_requires_y_none", "check_estimators_pickle", "check_fit1d",
+    "check_n_features_in_after_fitting", "check_fit_score_takes_y", "check_fit_idempotent",
+)  # fmt: skip
+"""Checks of scikit-learn that a network trained for two updates passes."""
+
+
+@pytest.mark.parametrize("kind", [EnsuiteClassifier, EnsuiteRegressor])
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.filterwarnings("ignore")
+def test_a_check_of_scikit_learn_passes(check: str, kind: Any) -> None:
+    from sklearn.utils import estimator_checks
+
+    estimator = kind("mlp", budget="2steps", threads=1)
+    getattr(estimator_checks, check)(kind.__name__, estimator)
+
+
 def test_a_sparse_matrix_is_refused() -> None:
     from scipy.sparse import csr_matrix
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags, check_random_state, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ensuite.core.errors import DataError, UsageError
+from ensuite.core.errors import DataError
 from ensuite.core.seed import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -164,14 +164,7 @@ class EnsuiteClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]  # se
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803  # scikit-learn's name
         """Train on inputs and the class of each."""
-        targets = np.asarray(y)
-        if targets.ndim == 2 and targets.shape[1] == 1:
-            targets = targets[:, 0]
-        if targets.ndim != 1:
-            raise UsageError(
-                "y has several columns; give one class for each row (several labels a row: "
-                "ensuite.train)."
-            )
+        targets = column_or_1d(_given(y), warn=True)
         check_classification_targets(targets)
         self.classes_, numbers = np.unique(targets, return_inverse=True)
         names = [str(each) for each in self.classes_.tolist()]
@@ -217,7 +210,9 @@ class EnsuiteRegressor(RegressorMixin, Estimator):  # type: ignore[misc]  # see 
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
         """Train on inputs and the number of each, (rows,), or several, (rows, targets)."""
-        targets = np.asarray(y, dtype=np.float64)
+        targets = np.asarray(_given(y), dtype=np.float64)
+        if targets.shape[1:] == (1,):
+            targets = column_or_1d(targets, warn=True)
         self.shape_ = targets.shape[1:]
         return self._fit(X, targets)
 
@@ -232,6 +227,17 @@ ONLY = "X"
 
 TRUTH = "ensuite truth"
 """Start of the names of the columns of truths: one that no column of inputs has."""
+
+
+def _given(truths: Any) -> Any:
+    """Return the truths.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    if truths is None:
+        raise ValueError("fit requires y to be passed, but the target y is None.")
+    return truths
 
 
 def to_columns(inputs: Any) -> dict[str, Any]:

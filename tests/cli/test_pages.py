@@ -7,6 +7,7 @@ import pytest
 
 import ensuite as package
 from ensuite import catalog
+from ensuite.cli import pages
 
 from .conftest import Command
 
@@ -35,6 +36,17 @@ def test_a_task_tells_its_columns_metrics_and_options(name: str, works: Command)
         assert [word for word in words if word not in said] == []
     for options in found["options"].values():
         assert [each for each in options if f"  {each['name']}=" not in said] == []
+
+
+@pytest.mark.parametrize("line", ["models", "models --task tag", "tasks", "data", "data iris"])
+def test_nothing_wraps_on_a_narrow_terminal(
+    line: str, ensuite: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(pages.sys.stdout, "isatty", lambda: True)
+    said = ensuite(line).out.splitlines()
+    assert len(said) > 5
+    assert [each for each in said if len(each) > 80 and " " in each.strip()] == []
 
 
 def test_lists_of_tasks(works: Command) -> None:

@@ -18,6 +18,8 @@ FILES = {
     "prices.csv": ("regress", "size,target\n12,10.5\n13,11.25\n"),
     "temperatures.csv": ("forecast", "date,value\n2025-01-01,3.5\n2025-01-02,4.5\n"),
     "pairs.tsv": ("translate", "source\ttarget\na cat\tun chat\na dog\tun chien\n"),
+    "two.csv": ("translate", "en,fr\na cat,un chat\na dog,un chien\nthe sun,le soleil\n"),
+    "moods.csv": ("classify", "said,mood\na cat,good\na dog,good\nthe sun,good\n"),
     "tagged.jsonl": ("tag", '{"tokens": ["a", "b"], "tags": ["X", "Y"]}\n'),
     "iris.csv": ("classify", "length,width,class\n1.5,2.5,a\n2.5,3.5,b\n"),
 }

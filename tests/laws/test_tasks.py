@@ -307,6 +307,12 @@ class TestLaws:
         ]
         assert alike(*rows)
 
+    def test_the_catalog_names_its_metrics(self, case: str) -> None:
+        task, examples = make(case)
+        task, row = task.prepare(examples), tasks[CASES[case][0]]
+        scores = task.score(predict(task, build(task), examples), examples)
+        assert [metric for metric in scores if not row.measures(metric)] == []
+
     def test_two_halves_of_a_loss_add_to_the_whole(self, case: str) -> None:
         task, examples = make(case)
         task = task.prepare(examples)

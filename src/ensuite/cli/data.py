@@ -1,6 +1,7 @@
 """ensuite data: check a data file, or list the built-in data sets."""
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from ensuite import catalog
 from ensuite.cli import early
 from ensuite.cli import options as words
+from ensuite.cli.pages import say
 from ensuite.core.printable import one_line
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ def command(
     data, reason = file, ""
     if task is None:
         data, task, reason = guess(file, given)
+    if reason and not json:  # first, since it explains what may be wrong with the file
+        say(one_line(f"{'task':12s} {task}, since {reason} (another: --task NAME)"))
     source = open_source(
         task, data, test=test, valid=valid, how=split, given=given, settings=settings
     )
@@ -54,10 +58,8 @@ def command(
     if json:
         words.print_json(fields(problem, source.tables["train"], reason))
         return None
-    if reason:
-        print(one_line(f"{'task':12s} {task}, since {reason} (another: --task NAME)"))
     for finding in problem.findings:
-        print(one_line(f"{finding.topic:12s} {finding.sentence}"))
+        say(one_line(f"{finding.topic:12s} {finding.sentence}"))
     return None
 
 
@@ -66,17 +68,17 @@ def guess(file: str, given: dict[str, str]) -> tuple[Any, str, str]:
 
     A file, or what is typed, is read once: the data that is returned is its table.
     """
-    from ensuite.data import header, readers, sets
+    from ensuite.data import folders, header, readers, sets
     from ensuite.data.guess import guess_task
     from ensuite.data.walk import is_folder
 
     if sets.is_set(file):
         return file, sets.SETS[file.partition(":")[0]].task, ""
-    if is_folder(file):
-        return file, "classify", ""
     for role, task in ROLES.items():
         if role in given:
             return file, task, f"a column is given the role {role}"
+    if is_folder(file):
+        return file, *guess_task(folders.read(Path(file))["train"])
     table = readers.read(file)
     found = guess_task(header.settle(table, given))
     return table, found.task, found.reason
@@ -133,5 +135,5 @@ def list_sets(json: bool) -> None:
         return
     width = max(len(name) for name in SETS)
     for name, each in SETS.items():
-        print(f"{name:{width}s}  {each.task:10s} {each.caption}")
-        print(f"{'':{width}s}  {'':10s} {each.source}; {each.licence}")
+        say(f"{name:{width}s}  {each.task:9s}  {each.caption}")
+        say(f"{'':{width}s}  {'':9s}  {each.source}; {each.licence}")

@@ -6,7 +6,7 @@ import typer
 
 from ensuite import catalog
 from ensuite.cli import options as words
-from ensuite.cli.pages import print_facts, print_options
+from ensuite.cli.pages import print_facts, print_options, say
 from ensuite.core.errors import UsageError
 from ensuite.core.registry import Row, misfit
 
@@ -38,12 +38,12 @@ def command(
         return
     width = max((len(each) for each in rows), default=0)
     for each, row in ordered:
-        print(f"{row.year or '':4}  {each:{width}s}  {row.caption}")
-        print(f"      {'':{width}s}  reads {', '.join(row.reads)}; {row.paper}")
+        say(f"{row.year or '':4}  {each:{width}s}  {row.caption}")
+        say(f"      {'':{width}s}  reads {', '.join(row.reads)}; {row.paper}")
     if not task:
         print("\nTasks:")
         for each, row in catalog.tasks.items():
-            print(f"      {each:{width}s}  {row.caption}")
+            say(f"      {each:{width}s}  {row.caption}")
     print("\nThe options of one: `ensuite models NAME`, `ensuite tasks NAME`.")
 
 

@@ -1,6 +1,8 @@
-"""The pages of `ensuite models NAME` and `ensuite tasks NAME`."""
+"""Text for a terminal: lines that end between words, and the pages about a model or a task."""
 
+import re
 import shutil
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -18,6 +20,11 @@ COLUMN = 12
 def width() -> int:
     """Return the terminal cells of a line: 80 where there is no terminal."""
     return min(WIDEST, shutil.get_terminal_size((80, 24)).columns)
+
+
+def say(line: str) -> None:
+    """Print a line; on a terminal it is broken between words, below the text after its topic."""
+    print(wrap(line, width()) if sys.stdout.isatty() else line)
 
 
 def print_facts(name: str, caption: str, facts: Mapping[str, str]) -> None:
@@ -48,5 +55,28 @@ def wrapped(start: str, text: str, indent: int | None = None) -> str:
         width(),
         initial_indent=start,
         subsequent_indent=" " * (len(start) if indent is None else indent),
+        break_on_hyphens=False,
+    )
+
+
+def wrap(sentence: str, width: int) -> str:
+    """Break lines between words, below the text of a line that begins with a topic.
+
+    >>> print(wrap("split        5,536 train, 692 valid, 692 test", 32))
+    split        5,536 train, 692
+                 valid, 692 test
+    """
+    return "\n".join(_wrapped(line, width) for line in sentence.split("\n"))
+
+
+def _wrapped(line: str, width: int) -> str:
+    topic = re.match(r"\S* {2,}(?:[\w-]+ {2,})?(?=\S)", line)
+    start = topic[0] if topic and len(topic[0]) <= width // 2 else ""
+    return textwrap.fill(
+        line[len(start) :],
+        width,
+        initial_indent=start,
+        subsequent_indent=" " * len(start),
+        break_long_words=False,
         break_on_hyphens=False,
     )

@@ -1,8 +1,6 @@
 """Training progress on a terminal: messages, a progress bar, one line for each finished run."""
 
-import re
 import sys
-import textwrap
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from ensuite.cli.pages import wrap
 from ensuite.comparison.progress import Tracker
 from ensuite.core.printable import printable
 from ensuite.training.training import Progress as Update
@@ -85,26 +84,3 @@ def fitting(facts: Iterable[str], width: int) -> str:
             break
         line = longer
     return line
-
-
-def wrap(sentence: str, width: int) -> str:
-    """Break lines between words, below the text of a line that begins with a topic.
-
-    >>> print(wrap("split        5,536 train, 692 valid, 692 test", 32))
-    split        5,536 train, 692
-                 valid, 692 test
-    """
-    return "\n".join(_wrapped(line, width) for line in sentence.split("\n"))
-
-
-def _wrapped(line: str, width: int) -> str:
-    topic = re.match(r"\S* {2,}(?=\S)", line)
-    start = topic[0] if topic and len(topic[0]) <= width // 2 else ""
-    return textwrap.fill(
-        line[len(start) :],
-        width,
-        initial_indent=start,
-        subsequent_indent=" " * len(start),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

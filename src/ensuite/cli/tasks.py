@@ -9,7 +9,7 @@ import typer
 from ensuite import catalog
 from ensuite.cli import options as words
 from ensuite.cli.models import may_do
-from ensuite.cli.pages import print_facts, print_options
+from ensuite.cli.pages import print_facts, print_options, say
 from ensuite.core.registry import Row
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def list_tasks(json: bool) -> None:
         return
     width = max((len(name) for name in catalog.tasks), default=0)
     for name, row in rows:
-        print(f"{name:{width}s}  {row.caption}")
+        say(f"{name:{width}s}  {row.caption}")
     print("\nThe options, columns and metrics of one: `ensuite tasks NAME`.")
 
 

@@ -35,6 +35,8 @@ def guess_task(table: Table) -> Guess:
     words = [name for name in table.columns if columns.is_words(table, name)]
     if len(table.columns) == 1 and words:
         return Guess("generate", "it has one column, of texts")
+    if len(table.columns) == 2 and len(words) == 2 and all(_differ(table, n) for n in words):
+        return Guess("translate", "it has two columns of texts")
     return Guess("classify", "no other task fits its columns better")
 
 
@@ -57,6 +59,12 @@ def _by_name(table: Table) -> Guess | None:
         return Guess("forecast", f"it has times, in the column {time}, and numbers")
     number = _find(table, TARGETS)
     return _by_numbers(table, number) if number else None
+
+
+def _differ(table: Table, column: str) -> bool:
+    """Return whether most cells of a column are different, as those of texts are."""
+    cells = list(map(str, table.columns[column]))
+    return 2 * len(set(cells)) > len(cells)
 
 
 def _find(table: Table, names: Sequence[str]) -> str | None:

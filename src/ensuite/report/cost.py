@@ -51,7 +51,7 @@ def score_against_cost(leaderboard: Leaderboard, unit: str) -> Figure | None:
     front = [rows[place] for place in places]
     height = min(max(LOWEST, ROOM * len(rows) + FURNITURE), HIGHEST)
     xaxis, yaxis = _latencies(rows, unit), _scores(leaderboard, rows)
-    names, unnamed = _names(rows, leaderboard.winner, xaxis, yaxis, height - FURNITURE)
+    names, unnamed = _names(rows, leaderboard, xaxis, yaxis, height - FURNITURE)
     return Figure(
         title="Score against cost",
         caption=f"{'Higher' if leaderboard.higher_is_better else 'Lower'} and further left is "
@@ -168,17 +168,23 @@ def _dots(rows: Sequence[Row], front: Sequence[Row], winner: str | None, yaxis: 
 
 
 def _names(
-    rows: Sequence[Row], winner: str | None, xaxis: Part, yaxis: Part, height: float
+    rows: Sequence[Row], leaderboard: Leaderboard, xaxis: Part, yaxis: Part, height: float
 ) -> tuple[list[Part], list[Row]]:
-    """Return annotations that name the rows, none over another, and the rows without one."""
-    first = sorted(rows, key=lambda row: row.name != winner)
+    """Return annotations that name the rows, none over another, and the rows without one.
+
+    The front comes to a point from where scores are worse, so its name stands on the other side.
+    """
+    first = sorted(rows, key=lambda row: row.name != leaderboard.winner)
     (left, right), (low, high) = xaxis["range"], yaxis["range"]
     xs = [math.log10(row.latency_ms or 1) for row in first]
     ys = [_inside(row.score or 0.0, yaxis) for row in first]
     shares = [
         ((x - left) / (right - left), (y - low) / (high - low)) for x, y in zip(xs, ys, strict=True)
     ]
-    offsets = labels.place(shares, [words.shorten(row.name, 24) for row in first], height)
+    texts = [words.shorten(row.name, 24) for row in first]
+    bars = [(row.spread or 0.0) / (high - low) for row in first]
+    below = not leaderboard.higher_is_better
+    offsets = labels.place(shares, texts, height, bars=bars, below=below)
     named = [
         _annotation(row.name, x, y, offset)
         for row, x, y, offset in zip(first, xs, ys, offsets, strict=True)

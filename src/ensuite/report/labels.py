@@ -17,6 +17,9 @@ CHARACTER, LINE = 7.4, 17.0
 MARKER = 16.0
 """Size in pixels of the largest marker."""
 
+BAR = 64.0
+"""Length in pixels of an error bar beyond which a label may cover its end."""
+
 STEP = 9.0
 """Distance in pixels between two heights that are tried for a label."""
 
@@ -47,7 +50,12 @@ class Box(NamedTuple):
 
 
 def place(
-    points: Sequence[tuple[float, float]], texts: Sequence[str], height: float
+    points: Sequence[tuple[float, float]],
+    texts: Sequence[str],
+    height: float,
+    *,
+    bars: Sequence[float] = (),
+    below: bool = False,
 ) -> list[Offset | None]:
     """Return where the label of each point is, None for one that there is no room for.
 
@@ -56,15 +64,19 @@ def place(
             important first.
         texts: Label of each.
         height: Of the plot, in pixels; it may be drawn higher, but not lower.
+        bars: Half the length of the error bar of each point, as a share of the height of the plot.
+        below: Whether a label is rather under its point than over it.
     """
     spots = [(x * NARROWEST, y * height) for x, y in points]
-    taken = [Box(x, y, Offset(0, 0), MARKER, MARKER) for x, y in spots]
+    lengths = [min(max(MARKER, 2 * bar * height), BAR) for bar in bars or [0.0] * len(spots)]
+    markers = zip(spots, lengths, strict=True)
+    taken = [Box(x, y, Offset(0, 0), MARKER, length) for (x, y), length in markers]
     found: list[Offset | None] = []
     for (x, y), text in zip(spots, texts, strict=True):
         box = next(
             (
                 box
-                for box in _tries(x, y, len(text) * CHARACTER, height)
+                for box in _tries(x, y, len(text) * CHARACTER, height, below)
                 if not any(overlap(box, other) for other in taken)
             ),
             None,
@@ -89,7 +101,7 @@ def _apart(one: float, its_offset: float, other: float, other_offset: float) -> 
     return abs(centres) if points * centres >= 0 else 0.0
 
 
-def _tries(x: float, y: float, width: float, height: float) -> list[Box]:
+def _tries(x: float, y: float, width: float, height: float, below: bool) -> list[Box]:
     """Return the places for a label within the plot: over, under and beside its point.
 
     The nearest come first. A label over or under its point is moved sideways as far as the edges
@@ -99,9 +111,10 @@ def _tries(x: float, y: float, width: float, height: float) -> list[Box]:
     aside = (MARKER + width) / 2
     nearest = (MARKER + LINE) / 2
     offsets = [Offset(right, 0.0) for right in (aside, -aside)]
+    sides = (-1, 1) if below else (1, -1)
     for turn in range(int(height / STEP)):
         for right in (middle, aside, -aside):
-            offsets += [Offset(right, side * (nearest + turn * STEP)) for side in (1, -1)]
+            offsets += [Offset(right, side * (nearest + turn * STEP)) for side in sides]
     return [
         Box(x, y, offset, width, LINE)
         for offset in [*offsets[2:4], *offsets[:2], *offsets[4:]]

@@ -600,13 +600,14 @@ class Generate(Task[Example, Chunk, Prediction]):
     def write_examples(self, fitted: Any, examples: Sequence[Example]) -> list[Written]:
         """Go on with the first half of each text, beside its second half."""
         halves = [halve(str(example.text)[: 2 * LONGEST_HALF]) for example in examples]
-        pieces = [""] * len(halves)
-        sampling = Sampling(max_new_tokens=LONGEST_HALF, temperature=TEMPERATURE, seed=0)
-        prompts = [source for source, _ in halves]
-        for number, piece in self.write(fitted.language_model, prompts, sampling, fitted.context):
-            pieces[number] += piece
-        shown = [piece[:LONGEST_HALF].rstrip() for piece in pieces]
-        return [Written(*half, piece) for half, piece in zip(halves, shown, strict=True)]
+        model, context = fitted.language_model, fitted.context
+        written = []
+        for seed, (source, truth) in enumerate(halves):
+            sampling = Sampling(max_new_tokens=LONGEST_HALF, temperature=TEMPERATURE, seed=seed)
+            pieces = self.write(model, [source], sampling, context)
+            answer = "".join(piece for _, piece in pieces)[:LONGEST_HALF].rstrip()
+            written.append(Written(source, truth, answer))
+        return written
 
     def error(self, prediction: Prediction, example: Example) -> float:
         # A blank line may cost 9 bits for its one byte, which says little.
