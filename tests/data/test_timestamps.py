@@ -10,17 +10,8 @@ from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError
 from ensuite.core.table import Table
-from ensuite.data.timestamps import (
-    DAY,
-    HOUR,
-    MINUTE,
-    DateOrder,
-    Frequency,
-    Stamps,
-    find_frequency,
-    read_stamps,
-    write_stamps,
-)
+from ensuite.data.frequency import DAY, HOUR, MINUTE, Frequency, find_frequency
+from ensuite.data.timestamps import DateOrder, Stamps, read_stamps, write_stamps
 
 
 def stamps(cells: Any, order: DateOrder = "auto") -> Stamps:
