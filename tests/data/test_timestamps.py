@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError
 from ensuite.core.table import Table
-from ensuite.data.frequency import HOUR, MINUTE
+from ensuite.data.frequency import DAY, HOUR, MINUTE, Frequency
 from ensuite.data.timestamps import DateOrder, Stamps, read_stamps, write_stamps
 
 
