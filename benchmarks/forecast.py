@@ -12,17 +12,22 @@ and initial weights; a test compares their outputs.
   DataLoader puts 32 of them together; torch's default Adam.
 * torch, one tensor: a careful version. All series have one length and lie in one tensor, windows
   are views of it, and the optimizer is fused.
+* neuralforecast: its GRU of the same size with as many windows in an update, where it is installed.
+  The trainer's preparation is not timed.
 * 10,000 series in one call: from series in memory to forecasts in their units with two calibrated
   intervals. torch, one tensor: the points alone, all series of one length, in batches of 512.
-  torch, series by series: the points alone, in a Python loop.
+  torch, series by series: the points alone, in a Python loop. neuralforecast: the points alone,
+  from one table to another.
 
 The last table shows the memory that training takes by the number of windows: copies of all windows
 need (96 + 24) numbers each, ours two whole numbers, and two more for a row of a batch.
 """
 
+import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -32,7 +37,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.protocol import Effort, Found, Row, ceilings, compare, publish, timed
+from benchmarks.peers import NeuralForecast
+from benchmarks.protocol import (
+    Contender,
+    Effort,
+    Found,
+    Missing,
+    Row,
+    ceilings,
+    compare,
+    publish,
+    timed,
+)
 from benchmarks.translate import copy_cell
 from ensuite.candidates import Trained
 from ensuite.core.recipe import Recipe
@@ -52,6 +68,8 @@ AT_ONCE = 512
 """Series in a batch of the peer that forecasts from one tensor."""
 
 RATE = 3e-3
+
+Peer = Contender | Missing
 
 
 @dataclass(frozen=True)
@@ -87,7 +105,16 @@ def measure(size: Size | None = None, effort: Effort | None = None) -> Found:
     """Measure updates and forecasts; return the rows of the table."""
     size = size or Size()
     training = begin(size)
-    return Found([*learning(training, size, effort), *asking(training, size, effort)], {})
+    with tempfile.TemporaryDirectory() as folder, NeuralForecast() as other:
+        path = Path(folder) / "series.npz"
+        np.savez(
+            path, train=invent(size.series, size.steps), asked=invent(size.asked, size.look_back)
+        )
+        names = ("width", "look_back", "horizon", "batch", "series")
+        how = {name: getattr(size, name) for name in names} | {"data": str(path), "rate": RATE}
+        rows = learning(training, size, other.contender("update", **how), effort)
+        rows += asking(training, size, other.contender("predict", **how), effort)
+        return Found(rows, other.versions)
 
 
 def invent(count: int, steps: int) -> NDArray[np.float64]:
@@ -122,7 +149,7 @@ def begin(size: Size) -> Training:
 # An update
 
 
-def learning(training: Training, size: Size, effort: Effort | None) -> list[Row]:
+def learning(training: Training, size: Size, other: Peer, effort: Effort | None) -> list[Row]:
     """Measure an update, from series in memory to new weights."""
     task, rows = cast(Forecast, training.task), cast(Rows, training.items)
     last = int(rows.windows.origins.max())
@@ -131,6 +158,7 @@ def learning(training: Training, size: Size, effort: Effort | None) -> list[Row]
     peers = [
         timed("torch, DataLoader", stepper(updates(plain(training), loaded(cut, size), False))),
         timed("torch, one tensor", stepper(updates(plain(training), viewed(cut, size), True))),
+        other,
     ]
     job = f"gru of {size.width} units, {size.look_back} steps read, {size.horizon} forecast"
     ours = {f"{job}, an update": timed("ensuite", stepper(fit(training)))}
@@ -203,7 +231,7 @@ def updates(
 # Forecasts
 
 
-def asking(training: Training, size: Size, effort: Effort | None) -> list[Row]:
+def asking(training: Training, size: Size, other: Peer, effort: Effort | None) -> list[Row]:
     """Measure forecasts of many series, from values in memory to values in their units."""
     task, model = cast(Forecast, training.task), training.model.eval()
     asked = ask(task, size)
@@ -212,7 +240,7 @@ def asking(training: Training, size: Size, effort: Effort | None) -> list[Row]:
     values = np.stack([series.values[:, 0] for series in asked.series])
     peer = plain(training).eval()
     expected = np.stack([answer.point[:, 0] for answer in answers])
-    peers = []
+    peers: list[Peer] = [other]
     for name, work in (
         ("torch, series by series", peer.one_by_one),
         ("torch, one tensor", peer.all),

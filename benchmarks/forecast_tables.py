@@ -109,9 +109,14 @@ def run(
     )  # fmt: skip
 
 
-def cells(size: Size) -> list[str]:
+def cells(width: int) -> list[str]:
     """Return a network of each kind of cell."""
-    return [f"{cell}:width={size.width}" for cell in ("rnn", "lstm", "gru")]
+    return [f"{cell}:width={width},dropout=0" for cell in ("rnn", "lstm", "gru")]
+
+
+def hourly(size: Size, **more: Any) -> dict[str, Any]:
+    """Return the options of forecasts of M4 hourly."""
+    return {"horizon": size.m4_horizon, "season": 24, "criterion": "absolute", **more}
 
 
 # The tables
@@ -138,9 +143,8 @@ def etth1(size: Size) -> Table:
 def m4(size: Size) -> Table:
     """Compare networks on M4 hourly with Naive2, by which the competition scaled its results."""
     found, _ = run(
-        size, "m4", str(size.m4[0]), cells(size),
-        {"horizon": size.m4_horizon, "look_back": 168, "season": 24, "criterion": "absolute"},
-        test=str(size.m4[1]),
+        size, "m4", str(size.m4[0]), cells(2 * size.width),
+        hourly(size, look_back=168, segment=24), test=str(size.m4[1]),
     )  # fmt: skip
     smape, mase = score_naive2(size)
     table = Table("M4 hourly", ("model", "sMAPE", "MASE", "OWA"))
@@ -156,10 +160,8 @@ def look_back(size: Size) -> Table:
     table = Table("M4 hourly by look-back", ("look-back", "model", "MASE", "sMAPE"))
     for steps in size.look_backs:
         found, _ = run(
-            size, f"look-back-{steps}", str(size.m4[0]),
-            cells(size),
-            {"horizon": size.m4_horizon, "look_back": steps, "season": 24, "criterion": "absolute"},
-            test=str(size.m4[1]),
+            size, f"look-back-{steps}", str(size.m4[0]), cells(2 * size.width),
+            hourly(size, look_back=steps, segment=12), test=str(size.m4[1]),
         )  # fmt: skip
         for row in found.leaderboard.rows:
             if row.kind == "trained":
@@ -197,9 +199,8 @@ def exogenous(size: Size) -> Table:
 
 def stocks(size: Size) -> Table:
     """Show that the last value is hard to beat on prices, in a backtest of several folds."""
-    found, _ = run(
-        size, "stocks", str(size.stocks), cells(size), {"horizon": 4, "look_back": 12}, folds=4
-    )
+    settings = {"horizon": 4, "look_back": 12, "season": 1}
+    found, _ = run(size, "stocks", str(size.stocks), cells(size.width), settings, folds=4)
     table = Table("Weekly prices of six companies, 2018 and 2019", ("model", "MASE", "group"))
     table.rows.extend((r.name, r.metrics["mase"], r.tie_group) for r in found.leaderboard.rows)
     return table
@@ -210,7 +211,7 @@ def walk(size: Size) -> Table:
     steps = np.cumsum(np.random.default_rng(0).normal(0, 0.02, size.steps))
     found, _ = run(
         size, "walk", {"close": (100 * np.exp(steps)).tolist()},
-        cells(size),
+        cells(size.width),
         {"horizon": 5, "look_back": 60},
     )  # fmt: skip
     table = Table("A generated stock price (geometric random walk)", ("model", "MASE", "group"))
@@ -226,9 +227,9 @@ def coverage(size: Size) -> Table:
     )
     horizon = size.horizons[0]
     cases: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
-        ("ETTh1", str(size.ett), {"horizon": horizon, "look_back": horizon}, {"split": size.split}),
+        ("ETTh1", str(size.ett), {**SEGMENTS, "horizon": horizon}, {"split": size.split}),
         ("M4 hourly", str(size.m4[0]),
-         {"horizon": size.m4_horizon, "look_back": 168, "season": 24}, {"test": str(size.m4[1])}),
+         hourly(size, look_back=168, segment=24, criterion="quantile"), {"test": str(size.m4[1])}),
         ("generated sales", sales(size.steps),
          {"horizon": 24, "look_back": 48, "future": "promotion"}, {"columns": {"value": "sales"}}),
     ]  # fmt: skip

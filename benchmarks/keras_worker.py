@@ -1,10 +1,8 @@
-"""Worker process that runs Keras: reads one job per line as JSON, answers with seconds.
+"""Worker process that runs Keras; ``make bench`` creates its environment.
 
-It imports nothing from ensuite, so that it can run in a separate environment (``make bench``
-creates one). The time is measured here, around the work alone.
+The time is measured here, around the work alone.
 """
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -13,12 +11,13 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # all contenders run on the CPU
-answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-os.dup2(2, 1)  # output that libraries print must not mix with the answers
+from worker import Run, serve  # keeps what libraries print out of the answers
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import tensorflow as tf  # noqa: E402
+# isort: split
+
+import keras
+import numpy as np
+import tensorflow as tf
 
 CELLS = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
@@ -58,28 +57,28 @@ def fit(cell: str, data: str, width: int, epochs: int, batch_size: int) -> Calla
 JOBS: dict[str, Callable[..., Callable[[], Any]]] = {"layer": layer, "fit": fit}
 
 
-def answer(value: Any) -> None:
-    """Write a value as one line of JSON."""
-    print(json.dumps(value), file=answers, flush=True)
+def timed(prepare: Callable[..., Callable[[], Any]]) -> Callable[..., Run]:
+    """Return a job that times what ``prepare`` returns; the first call includes tracing."""
 
+    def job(**how: Any) -> Run:
+        work = prepare(**how)
 
-def main() -> None:
-    """Answer jobs until standard input is closed."""
-    threads = int(sys.argv[1])
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    answer({"keras": keras.__version__, keras.backend.backend(): tf.__version__})
-    works: dict[str, Callable[[], Any]] = {}
-    for line in sys.stdin:
-        asked = json.loads(line)
-        name = asked["name"]
-        if name not in works:
-            works[name] = JOBS[asked["job"]](**asked["how"])
-        began = perf_counter()
-        for _ in range(asked["calls"]):  # the very first call includes tracing
-            works[name]()
-        answer(perf_counter() - began)
+        def run(calls: int) -> float:
+            began = perf_counter()
+            for _ in range(calls):
+                work()
+            return perf_counter() - began
+
+        return run
+
+    return job
 
 
 if __name__ == "__main__":
-    main()
+    threads = int(sys.argv[1])
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    serve(
+        {name: timed(prepare) for name, prepare in JOBS.items()},
+        {"keras": keras.__version__, keras.backend.backend(): tf.__version__},
+    )

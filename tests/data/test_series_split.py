@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError, EnsuiteError, UsageError
 from ensuite.core.keys import Split
+from ensuite.data.frequency import DAY, Frequency
 from ensuite.data.series import Clock, Series
 from ensuite.data.series_split import Cut, divide, folds
-from ensuite.data.timestamps import DAY, Frequency
 
 DAILY = Clock(Frequency("microseconds", DAY), dated=True)
 COUNTED = Clock(Frequency("steps", 1))

@@ -137,7 +137,7 @@ def test_few_test_rows_make_no_groups_and_name_folds():
     few = leaderboard(*rows, items=12, beats=(), limits={})
     assert verdict(few, 12, "text") == [
         "So far: take TF-IDF + logistic: its score is the best, but 12 texts are too few to tell "
-        "rows apart (--folds 5 tests on every text).",
+        "rows apart (--folds 5 tests on more texts).",
     ]
     (sentence,) = verdict(replace(few, folds=5), 3, "text")
     assert "12 texts are too few" in sentence

@@ -72,6 +72,12 @@ def test_what_is_said_of_errors_and_coverage() -> None:
         "They hold less than the promised 80 %: the validation part, by which they were "
         "calibrated, is small or differs from the test part.",
     ]
+    wide = figures.say_coverage("gru", np.array([[0.9], [0.99]]), (0.8, 0.95))
+    assert wide[1:] == [
+        "They hold more than the promised 95 % and 80 %, and are wider than they need to be: the "
+        "validation part, by which they were calibrated, was harder to forecast.",
+    ]
+    assert len(figures.say_coverage("gru", np.array([[0.82], [0.93]]), (0.8, 0.95))) == 1
 
 
 @pytest.mark.parametrize("horizon", [1, 2])

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.baseline import Baseline
-from ensuite.data.processors.history import Flat, Rows
+from ensuite.data.flat import Flat
+from ensuite.data.processors.history import Rows
 from ensuite.data.seasonal import seasonal_naive
 from ensuite.data.windows import Window, Windows, gather
 from ensuite.tasks.forecast import Forecast

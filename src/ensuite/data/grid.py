@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from ensuite.core.errors import DataError
 from ensuite.core.table import Table
 from ensuite.data import columns, truth
+from ensuite.data.frequency import Frequency, Times, find_frequency, fits
 from ensuite.data.roles import Roles
 from ensuite.data.series import Series
-from ensuite.data.timestamps import Frequency, Stamps, Times, find_frequency, fits
+from ensuite.data.timestamps import Stamps
 
 Numbers = NDArray[np.float64]
 Rows = NDArray[np.intp]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from ensuite.core.errors import DataError
 from ensuite.core.table import Table
 from ensuite.data import columns
+from ensuite.data.frequency import DAY, Frequency, Times
 from ensuite.data.grid import GridReader, Rows, common_frequency
 from ensuite.data.roles import TIME_NAMES, Roles, find_roles, is_time, unread
 from ensuite.data.series import Clock, Series
-from ensuite.data.timestamps import DAY, DateOrder, Frequency, Stamps, Times, read_stamps
+from ensuite.data.timestamps import DateOrder, Stamps, read_stamps
 
 ROW_VALUES = 8
 """Numbered columns from which a row without a time stamp is taken for a whole series."""

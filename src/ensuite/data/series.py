@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ensuite.data.timestamps import Frequency, write_stamps
+from ensuite.data.frequency import Frequency
+from ensuite.data.timestamps import write_stamps
 
 Numbers = NDArray[np.float64]
 

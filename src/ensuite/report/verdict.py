@@ -104,7 +104,7 @@ def _too_few(leaderboard: Leaderboard, test_examples: int, unit: str) -> str:
     if leaderboard.items is not None and leaderboard.items != count:
         independent = words.counted(leaderboard.items, "independent one")
         few = f"{words.counted(count, unit)}, which count as {independent}, are too few"
-    hint = f"--folds {FOLDS} tests on every {unit}"
+    hint = f"--folds {FOLDS} tests on more {words.plural(unit)}"
     if leaderboard.folds:
         hint = f"collect more {words.plural(unit)}"
     return f"{reason}, but {few} to tell rows apart ({hint})"

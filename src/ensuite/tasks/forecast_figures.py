@@ -225,18 +225,27 @@ def say_coverage(model: str, covered: Numbers, shares: Sequence[float]) -> list[
         f"the {name} intervals hold {words([f'{100 * by[step]:.0f}' for step in steps])} %"
         for name, by in pairs
     ]
-    said = [f"Of {model}, {words(held)} of the values {ahead(steps)}."]
-    missed = [
-        name
-        for (name, by), share in zip(pairs, shares[::-1], strict=True)
-        if by.mean() < share - MISSED
+    return [
+        f"Of {model}, {words(held)} of the values {ahead(steps)}.",
+        *_say_missed(covered.mean(1), shares),
     ]
-    if missed:
-        said.append(
-            f"They hold less than the promised {words(missed)}: the validation part, by which they "
+
+
+def _say_missed(held: Numbers, shares: Sequence[float]) -> Iterator[str]:
+    """Say which intervals hold less than they promise, or more, and why; (intervals,) shares."""
+    pairs = list(zip(shares, held - shares, strict=True))[::-1]
+    less = [f"{100 * share:.0f} %" for share, apart in pairs if apart < -MISSED]
+    more = [f"{100 * share:.0f} %" for share, apart in pairs if apart > MISSED]
+    if less:
+        yield (
+            f"They hold less than the promised {words(less)}: the validation part, by which they "
             "were calibrated, is small or differs from the test part."
         )
-    return said
+    if more:
+        yield (
+            f"They hold more than the promised {words(more)}, and are wider than they need to be: "
+            "the validation part, by which they were calibrated, was harder to forecast."
+        )
 
 
 def coverage_by_horizon(

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError
+from ensuite.data.flat import fill
 from ensuite.data.future import refuse_short_future
-from ensuite.data.processors.history import History, fill
+from ensuite.data.processors.history import History
 from ensuite.data.series import Series
 from ensuite.data.windows import Windows
 
