@@ -1,6 +1,7 @@
 """Int8 weights: matrices at a quarter of their size, for decoding, which is bound by memory."""
 
 import importlib.util
+from functools import cache
 from typing import Any, cast
 
 import torch
@@ -19,6 +20,14 @@ FEW = 12
 
 ROWS = 4096
 """Rows that are made float32 at once."""
+
+
+@cache
+def kernel() -> Any:
+    """Return the compiled product, imported when it is first needed."""
+    from ensuite.nn.kernels.int8 import product
+
+    return product
 
 
 class Int8Matrix(nn.Module):
@@ -46,22 +55,25 @@ class Int8Matrix(nn.Module):
         self.register_buffer("rows", (weight / safe[:, None]).round().to(torch.int8))
         self.register_buffer("scales", scales)
 
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        raise UsageError("A model with int8 weights is not saved; copy the run that it came from.")
+
     def product(
         self, inputs: Float[Tensor, "*batch column"], size: int | None = None
     ) -> Float[Tensor, "*batch row"]:
         """Return the products of vectors with the rows, or with the first ``size`` of them."""
-        rows, scales = self.rows[:size], self.scales[:size]
-        flat = inputs.detach().float().flatten(0, -2).contiguous()
-        outputs = flat.new_empty(len(flat), len(rows))
-        if len(flat) <= FEW and flat.is_cpu:
-            from ensuite.nn.kernels import int8
-
-            int8.product(flat.numpy(), rows.numpy(), scales.numpy(), outputs.numpy())
+        rows, scales = self.rows, self.scales
+        if size is not None and size < rows.shape[0]:
+            rows, scales = rows[:size], scales[:size]
+        flat = inputs.detach().reshape(-1, rows.shape[1]).float().contiguous()
+        count, outputs = flat.shape[0], flat.new_empty(flat.shape[0], rows.shape[0])
+        if count <= FEW and flat.is_cpu:
+            kernel()(flat.numpy(), rows.numpy(), scales.numpy(), outputs.numpy())
         else:
-            for start in range(0, len(rows), ROWS):
+            for start in range(0, rows.shape[0], ROWS):
                 part = slice(start, start + ROWS)
                 outputs[:, part] = F.linear(flat, rows[part].float()) * scales[part]
-        return outputs.view(*inputs.shape[:-1], -1).to(inputs.dtype)
+        return outputs.view(*inputs.shape[:-1], rows.shape[0]).to(inputs.dtype)
 
 
 class Int8Linear(Int8Matrix):
