@@ -81,6 +81,11 @@ class Backbone(nn.Module, ABC):
         """The activation of the layer before the output projection of a head that has one."""
         return F.gelu
 
+    @property
+    def replaceable(self) -> tuple[str, ...]:
+        """Names of the linear layers and embeddings that others of the same shape may stand for."""
+        return ()
+
     def depth(self, name: str) -> int:
         """Return the depth of the layer that a parameter belongs to.
 
