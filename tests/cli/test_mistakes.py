@@ -34,7 +34,7 @@ MISTAKES = {
     "compare text-classification reviews.csv": '"text-classification" is `classify` here.',
     "compare Classify reviews.csv": '"Classify" is `classify` here.',
     "compare clasify reviews.csv": (
-        'There is no task "clasify"; did you mean classify? There is: caption, classify, '
+        'There is no task "clasify"; did you mean classify? There is: answer, '
     ),
     "train classify reviews.csv --model LSTM": '"LSTM" is `lstm` here.',
     "train classify reviews.csv --model lstm,gru": (

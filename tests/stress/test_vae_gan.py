@@ -16,25 +16,26 @@ FEATURES, CODE, WIDTH = 6, 2, 32
 
 
 class Autoencoder(Backbone):
-    width = WIDTH
+    width, field = FEATURES, "row"
 
     def __init__(self, inputs):
         super().__init__()
         self.read = nn.Sequential(nn.Linear(FEATURES, WIDTH), nn.Tanh(), nn.Linear(WIDTH, 2 * CODE))
-        self.write = nn.Sequential(nn.Linear(CODE, WIDTH), nn.Tanh())
+        self.write = nn.Sequential(nn.Linear(CODE, WIDTH), nn.Tanh(), nn.Linear(WIDTH, FEATURES))
 
     def encode(self, batch):
         return self.read(batch.inputs["row"])[:, :CODE]
 
-    def decode(self, code, inputs):
-        return States(self.write(code), code=code)
+    def decode(self, code, batch):
+        return self.write(code)
 
     def forward(self, batch):
         mean, spread = self.read(batch.inputs["row"]).chunk(2, -1)
         noise = torch.randn_like(mean) if self.training else torch.zeros_like(mean)
-        states = self.decode(mean + noise * (spread / 2).exp(), batch.inputs)
+        code = mean + noise * (spread / 2).exp()
         divergence = (mean.square() + spread.exp() - spread - 1).sum(-1) / 2
-        return states._replace(penalties={"divergence": 0.01 * divergence})
+        penalties = {"divergence": 0.01 * divergence}
+        return States(self.decode(code, batch), code=code, penalties=penalties)
 
 
 class Values(NamedTuple):
@@ -47,11 +48,10 @@ class Values(NamedTuple):
 class Head(nn.Module):
     def __init__(self):
         super().__init__()
-        self.make = nn.Linear(WIDTH, FEATURES)
         self.critic = nn.Sequential(nn.Linear(FEATURES, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 1))
 
     def forward(self, states, batch):
-        made, fixed = self.make(states.summary), dict(self.critic.named_parameters())
+        made, fixed = states.summary, dict(self.critic.named_parameters())
         fixed = {name: parameter.detach() for name, parameter in fixed.items()}
         judged = self.critic(batch.inputs["row"]), self.critic(made.detach())
         return Values(made, *judged, functional_call(self.critic, fixed, (made,)))
@@ -101,7 +101,7 @@ def test_each_side_gets_its_own_gradient_and_nothing_else():
     training = start()
     model, task, batch = training.model, training.task, training.task.collate(curve(8))
     critic = [*model.head.critic.parameters()]
-    maker = [*model.backbone.parameters(), *model.head.make.parameters()]
+    maker = [*model.backbone.parameters()]
 
     def loss():
         torch.manual_seed(1)  # the noise of the code is the same each time
@@ -123,5 +123,5 @@ def test_codes():
     training = start()
     backbone, batch = training.model.backbone.eval(), training.task.collate(curve(5))
     assert isinstance(backbone, Codes)
-    decoded = backbone.decode(backbone.encode(batch), batch.inputs)
-    torch.testing.assert_close(decoded.summary, backbone(batch).summary)
+    decoded = backbone.decode(backbone.encode(batch), batch)
+    torch.testing.assert_close(decoded, backbone(batch).summary)

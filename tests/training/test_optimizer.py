@@ -18,8 +18,15 @@ TORCHS = {
 RATES = (0.1, 0.03, 0.0, 0.2)
 
 
+class Layers(nn.Sequential):
+    """A backbone all of whose parts are trained at the same rate."""
+
+    def rate(self, name):
+        return 1.0
+
+
 def layer():
-    return nn.Sequential(nn.Linear(3, 5), nn.LayerNorm(5), nn.Linear(5, 2))
+    return Layers(nn.Linear(3, 5), nn.LayerNorm(5), nn.Linear(5, 2))
 
 
 def give_gradients(module, seed, but=()):
@@ -127,7 +134,7 @@ def test_what_was_remembered_goes_on(rule):
 
 
 @pytest.mark.parametrize(("rule", "module"), [
-    ("sgd", layer()), ("muon", layer()), ("adam", nn.Linear(3, 5))
+    ("sgd", layer()), ("muon", layer()), ("adam", Layers(nn.Linear(3, 5)))
 ])  # fmt: skip
 def test_what_another_remembered_is_refused(rule, module):
     with pytest.raises(ValueError, match="its optimizer is another one"):
@@ -176,7 +183,7 @@ def test_muon_is_what_its_equations_state_for_matrices_and_adam_for_all_else(dec
 
 
 def test_muon_is_torchs_own_up_to_its_bfloat16():
-    ours = nn.Sequential(nn.Linear(24, 40, bias=False), nn.Linear(40, 24, bias=False))
+    ours = Layers(nn.Linear(24, 40, bias=False), nn.Linear(40, 24, bias=False))
     theirs = copy.deepcopy(ours)
     reference = torch.optim.Muon(
         theirs.parameters(), lr=0.02, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"
@@ -199,7 +206,7 @@ def test_muon_updates_stacked_matrices_one_by_one():
     parts = stacked.weight.detach().split([4, 6])
     for layer_, part in zip(apart, parts, strict=True):
         layer_.weight.data.copy_(part)
-    one, other = make(stacked, "muon", 0.1), make(apart, "muon", 0.1)
+    one, other = make(Layers(stacked), "muon", 0.1), make(Layers(*apart), "muon", 0.1)
     for seed in range(3):
         give_gradients(stacked, seed)
         for layer_, part in zip(apart, stacked.weight.grad.split([4, 6]), strict=True):
@@ -210,7 +217,7 @@ def test_muon_updates_stacked_matrices_one_by_one():
 
 
 def test_muon_does_not_update_embeddings_nor_the_head():
-    backbone = nn.Sequential(nn.Embedding(4, 3), nn.Linear(3, 3))
+    backbone = Layers(nn.Embedding(4, 3), nn.Linear(3, 3))
     model = Model(backbone, nn.Linear(3, 2))
     groups = make_optimizer(model, Recipe(optimizer="muon")).parts
     (hidden,) = (group for _, group, _ in groups if group.blocks)

@@ -84,5 +84,5 @@ def show_model(name: str, json: bool) -> None:
             "tasks": ", ".join(fitting),
         },
     )
-    print_options(f"Options of the model: --model {name}:KEY=VALUE,... or --set KEY=VALUE", own)
+    print_options("Options of the model: --model NAME:KEY=VALUE,... or --set KEY=VALUE", own)
     print_options("Recipe of its training: --set recipe.KEY=VALUE", recipe)

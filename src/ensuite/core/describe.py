@@ -75,7 +75,7 @@ def argument_docs(kind: type) -> dict[str, str]:
 def parse_arguments(docstring: str) -> dict[str, str]:
     r"""Return the arguments of a Google docstring, each as one line.
 
-    >>> parse_arguments("Sum.\\n\\nArgs:\\n    one: A number,\\n        whole.\\n    other: More.")
+    >>> parse_arguments("Sum.\n\nArgs:\n    one: A number,\n        whole.\n    other: More.")
     {'one': 'A number, whole.', 'other': 'More.'}
     """
     section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)*)", docstring, re.MULTILINE)

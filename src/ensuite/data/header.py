@@ -16,7 +16,7 @@ USUAL = frozenset(
         "rating", "y", "x", "tokens", "words", "forms", "tags", "ner", "ner_tags", "pos_tags",
         "upos", "source", "src", "tgt", "translation", "summary", "answer", "word", "phonemes",
         "series", "sequence", "image", "file_name", "picture", "photo", "id", "index", "date",
-        "timestamp",
+        "timestamp", "clean", "clean_image", "original", "species",
     )
 )  # fmt: skip
 """Names that columns often have; a first row with one of them is a header."""
