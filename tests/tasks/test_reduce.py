@@ -50,6 +50,14 @@ def test_labels_are_optional_and_no_input() -> None:
     assert [e.label for e in read(rows())[1]] == [None] * 12
 
 
+def test_y_is_a_label_beside_x_alone() -> None:
+    _, examples = read({"X": NUMBERS, "y": ["u", "v"] * 6})
+    assert examples[1].label == "v"
+    _, examples = read({"x": [1.0, 2.0], "y": [3.0, 4.0]})
+    assert examples[1].input.tolist() == [2.0, 4.0]
+    assert examples[1].label is None
+
+
 def test_texts_are_refused() -> None:
     with pytest.raises(DataError, match="holds texts, and an autoencoder reads numbers: give rows"):
         read({"text": ["a film", "a good film"]})

@@ -25,7 +25,8 @@ from ensuite.nn.evidence import evidence
 from ensuite.tasks import reduce_figures
 from ensuite.tasks.reconstruction import UNKNOWN, Item, Piece, Reconstruction, label_column
 
-LABEL_NAMES = ("label", "labels", "class", "category", "species", "y")
+LABEL_NAMES = ("label", "labels", "class", "category", "species")
+"""Usual names of the column of labels; beside an array ``X`` also ``y``."""
 
 CONDITION = "condition"
 """Name of the input field that holds the label where the decoder reads it."""
@@ -125,7 +126,8 @@ class Reduce(Reconstruction[Example, Prediction]):
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
-        label = label_column(table, given, LABEL_NAMES)
+        beside = ("y",) if "X" in table.columns else ()  # as scikit-learn names arrays
+        label = label_column(table, given, (*LABEL_NAMES, *beside))
         task, raws = self.read_inputs(table, given, but=[label] if label else [])
         if label is None:
             return task, [Example(raw) for raw in raws]
