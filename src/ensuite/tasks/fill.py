@@ -98,6 +98,7 @@ class Fill(Task[Example, Item, Prediction]):
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.SEQUENCE, Trait.TWO_SIDED})
     roles: ClassVar[tuple[str, ...]] = ("text", "text_pair")
     fields: ClassVar[tuple[str, ...]] = ("text", "text_pair")
+    keeps_head: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.hidden < 1:
