@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import torch
 
-from ensuite.checkpoint import load_weights
+from ensuite.checkpoint import load_head, load_weights
 from ensuite.core.backbone import BackboneOptions, Pretrained
 from ensuite.core.batch import Image
 from ensuite.core.errors import RunError, UsageError
@@ -78,6 +78,8 @@ class Start:
     def initialise(self, training: Training) -> None:
         """Copy the weights of the run's backbone into the model, which reads by its tokenizer.
 
+        Those of its head are copied as well if the task keeps them.
+
         Raises:
             RunError: If they do not fit.
         """
@@ -89,13 +91,16 @@ class Start:
                 f"--init-from {self.given}: its vocabulary cannot be taken over by this task, so "
                 "the vectors of its tokens would stand for others; train from new weights."
             )
+        run = self.load()
         try:
-            training.model.backbone.load_state_dict(self.load().model.backbone.state_dict())
+            training.model.backbone.load_state_dict(run.model.backbone.state_dict())
         except RuntimeError as error:
             raise RunError(
                 f"--init-from {self.given}: its backbone is not of the same shape; give the same "
                 "model options, and data with the same vocabulary."
             ) from error
+        if training.task.keeps_head and type(run.task) is type(training.task):
+            load_head(training.model.head, run.model.head.state_dict())
 
 
 def scales_of(processor: Any) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

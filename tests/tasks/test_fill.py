@@ -18,6 +18,7 @@ from ensuite.data import prose, readers, stretches
 from ensuite.data.processors.documents import ID
 from ensuite.predictor import Predictor
 from ensuite.problem import open_problem
+from ensuite.start import Start
 from ensuite.tasks.fill import Fill
 from ensuite.tasks.fill_answers import choose
 from ensuite.tasks.fill_examples import PARTS, Example, read_prose
@@ -300,6 +301,16 @@ def test_a_run_is_saved_and_opened_and_embeds(tmp_path: Path) -> None:
     assert again.embed("Le chat est doux.", pool=True).shape == (1, 8)
     values = again.evaluate({"text": three()})
     assert set(values) == {"bits_per_byte", "accuracy"}
+    examples = [Example(text, document=n) for n, text in enumerate(three())]
+    start = Start.open(tmp_path / "run")
+    made = Fill().prepare(examples, None, start.pretrained())
+    training = Training.start(
+        made, start.options, examples, examples,
+        recipe=Recipe(), budget=Budget(1, "steps", None), seed=7,
+    )  # fmt: skip
+    start.initialise(training)
+    for name, tensor in training.model.state_dict().items():
+        assert tensor.equal(run.model.state_dict()[name])
 
 
 def test_what_fits_sees_both_sides() -> None:

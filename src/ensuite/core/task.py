@@ -52,6 +52,8 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
         fields: The parts an example can be typed in, by name, where it has several.
         calibration_share: Share of the training examples that is kept apart for ``calibrate``; 0:
             it uses the validation examples.
+        keeps_head: Whether a run of the task that training starts from (``--init-from``) gives its
+            head as well as its backbone: pretraining that goes on with other texts.
     """
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
@@ -59,6 +61,7 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
     usual_names: ClassVar[Mapping[str, Sequence[str]]] = {}
     fields: ClassVar[tuple[str, ...]] = ()
     calibration_share: ClassVar[float] = 0.0
+    keeps_head: ClassVar[bool] = False
 
     @property
     def carries(self) -> bool:

@@ -22,10 +22,10 @@ from ensuite.core.published import PublishedTask
 from ensuite.core.score import Score, ratio_of_two
 from ensuite.core.table import Table
 from ensuite.core.task import Task, group
-from ensuite.data import columns, pairs, prose
+from ensuite.data import columns, pairs
 from ensuite.data.inputs import TEXT_NAMES
 from ensuite.data.masks import Shares
-from ensuite.data.processors.documents import FLAGS, SENTENCE, Documents
+from ensuite.data.processors.documents import Documents
 from ensuite.data.stretches import LongText
 from ensuite.nn.heads import require_sequence
 from ensuite.nn.losses import cross_entropy
@@ -98,6 +98,7 @@ class Fill(Task[Example, Item, Prediction]):
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.SEQUENCE, Trait.TWO_SIDED})
     roles: ClassVar[tuple[str, ...]] = ("text", "text_pair")
     fields: ClassVar[tuple[str, ...]] = ("text", "text_pair")
+    keeps_head: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.hidden < 1:
@@ -185,26 +186,8 @@ class Fill(Task[Example, Item, Prediction]):
     ) -> Self:
         prepared = replace(self, reading=self.reading.prepare(self.raws(examples), pretrained))
         if self.next_sentence and examples:
-            prepared.require_pairs(examples)
+            prepared.maker.require_pairs(examples)
         return prepared
-
-    def require_pairs(self, examples: Sequence[Example]) -> None:
-        """Refuse texts that no pairs can be made of.
-
-        Raises:
-            DataError: If there is one document, or none has two sentences.
-        """
-        pool = self.maker.to_learn(examples).pool
-        if len(np.unique(pool.documents)) < 2:
-            raise DataError(
-                "The training part has one document, and next_sentence=true needs several: put a "
-                "blank line between documents, or leave next_sentence out."
-            )
-        if not any(len(pairs.borders(piece)) for piece in pool.pieces):
-            raise DataError(
-                "No document of the training part has two sentences, so none follows another: "
-                "put several lines in a document, or leave next_sentence out."
-            )
 
     @property
     def inputs(self) -> Inputs:
@@ -345,34 +328,7 @@ class Fill(Task[Example, Item, Prediction]):
 
     def check(self, parts: Mapping[str, Sequence[Example]]) -> list[Finding]:
         everything = [e for part in parts.values() for e in part]
-        encoded, reading = self.reading.encode(self.raws(everything)), self.reading
-        sentences = sum(int((ids[:, FLAGS] & SENTENCE > 0).sum()) for ids in encoded)
-        size = sum(prose.count_bytes(example.text) for example in everything)
-        rows = len(self.items(parts["train"]))
-        mask, random, keep = (f"{share:.0%}".replace("%", " %") for share in self.shares)
-        findings = [
-            Finding(
-                "text",
-                f"{len(everything):,} texts, {sentences:,} sentences, {size:,} bytes, "
-                f"{int(encoded.lengths.sum()):,} {reading.unit} of {reading.size:,} kinds",
-            ),
-            Finding(
-                "windows",
-                f"{rows:,} of at most {reading.window} {reading.unit} to learn from; longer texts "
-                "become several, nothing is cut",
-            ),
-            Finding(
-                "masks",
-                f"{self.hidden * 100:g} % of the tokens are predicted, drawn anew in each epoch: "
-                f"{mask} of them masked, {random} replaced at random, {keep} kept",
-            ),
-        ]
-        if empty := int((encoded.lengths == 0).sum()):
-            findings.append(Finding("empty", f"{empty:,} texts are empty or blank"))
-        if self.next_sentence:
-            said = "half of the pairs follow each other, half are of two documents"
-            findings.append(Finding("pairs", said))
-        return findings
+        return self.maker.check(everything, len(self.items(parts["train"])))
 
     def ledger(self, examples: Sequence[Example]) -> Ledger:
         return Ledger(0, 0, int(self.reading.encode(self.raws(examples)).lengths.sum()))

@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from ensuite.core.batch import IGNORE, Batch
-from ensuite.data import masks, pairs
+from ensuite.core.errors import DataError
+from ensuite.core.presentation import Finding
+from ensuite.data import masks, pairs, prose
 from ensuite.data.masks import Shares
 from ensuite.data.pairs import Pair, Pool
-from ensuite.data.processors.documents import FLAGS, ID, WORD, Documents
+from ensuite.data.processors.documents import FLAGS, ID, SENTENCE, WORD, Documents
 from ensuite.data.processors.text import SEGMENTS
 from ensuite.tasks.fill_examples import Example
 
@@ -151,6 +153,24 @@ class Maker:
             items += [Item(number, pair.first, pair.second, pair.answer) for pair in asked]
         return items
 
+    def require_pairs(self, examples: Sequence[Example]) -> None:
+        """Refuse texts that no pairs can be made of.
+
+        Raises:
+            DataError: If there is one document, or none has two sentences.
+        """
+        pool = self.to_learn(examples).pool
+        if len(np.unique(pool.documents)) < 2:
+            raise DataError(
+                "The training part has one document, and next_sentence=true needs several: put a "
+                "blank line between documents, or leave next_sentence out."
+            )
+        if not any(len(pairs.borders(piece)) for piece in pool.pieces):
+            raise DataError(
+                "No document of the training part has two sentences, so none follows another: "
+                "put several lines in a document, or leave next_sentence out."
+            )
+
     # Batches
 
     def collate(self, items: Sequence[Item], generator: torch.Generator | None) -> Batch:
@@ -198,6 +218,43 @@ class Maker:
             targets={name: torch.from_numpy(each) for name, each in given.items()},
             counts={name: int((each != IGNORE).sum()) for name, each in given.items()},
         )
+
+    # What a person reads
+
+    def check(self, examples: Sequence[Example], rows: int) -> list[Finding]:
+        """Return what the data check says.
+
+        Args:
+            examples: Of all parts.
+            rows: How many rows of training there are.
+        """
+        encoded, reading = self.reading.encode([e.text for e in examples]), self.reading
+        sentences = sum(int((ids[:, FLAGS] & SENTENCE > 0).sum()) for ids in encoded)
+        size = sum(prose.count_bytes(example.text) for example in examples)
+        mask, random, keep = (f"{share:.0%}".replace("%", " %") for share in self.shares)
+        findings = [
+            Finding(
+                "text",
+                f"{len(examples):,} texts, {sentences:,} sentences, {size:,} bytes, "
+                f"{int(encoded.lengths.sum()):,} {reading.unit} of {reading.size:,} kinds",
+            ),
+            Finding(
+                "windows",
+                f"{rows:,} of at most {reading.window} {reading.unit} to learn from; longer texts "
+                "become several, nothing is cut",
+            ),
+            Finding(
+                "masks",
+                f"{self.hidden * 100:g} % of the tokens are predicted, drawn anew in each epoch: "
+                f"{mask} of them masked, {random} replaced at random, {keep} kept",
+            ),
+        ]
+        if empty := int((encoded.lengths == 0).sum()):
+            findings.append(Finding("empty", f"{empty:,} texts are empty or blank"))
+        if self.pairs:
+            said = "half of the pairs follow each other, half are of two documents"
+            findings.append(Finding("pairs", said))
+        return findings
 
 
 def seeded_by(text: Numbers) -> np.random.Generator:
