@@ -2,11 +2,14 @@
 
 import json
 import sys
+from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 from benchmarks import (
+    decode,
     dense,
     language_model,
     layers,
@@ -372,3 +375,33 @@ def test_a_process_that_fails_is_told():
     process = opening.Process("train", ["no such file.txt"])
     assert process.once().failed.endswith("There is no file no such file.txt.")
     assert "failed: " in opening.say("train", process)
+
+
+DECODED = decode.Size(
+    replace(decode.GPT2, width=24, layers=1, heads=2, context=32),
+    40,
+    written=3,
+    read=9,
+    rows=(1, 2),
+)
+
+
+@pytest.mark.skipif(not find_spec("numba"), reason="int8 weights need numba")
+def test_decoding_makes_a_row_for_each_job_and_tells_the_bandwidth():
+    found = decode.measure(DECODED, QUICK)
+    jobs = [f"write 3 tokens, batch {n}, {kind}" for n in (1, 2) for kind in ("float32", "int8")]
+    assert [row.job for row in found.rows] == [
+        *jobs, "read 9 tokens, float32", "read 9 tokens, int8"
+    ]  # fmt: skip
+    lines = decode.bandwidth(found, {"read GB/s": 10.0}, DECODED).splitlines()
+    assert len(lines) == 4
+    assert "MB" in lines[2]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(not find_spec("transformers"), reason="transformers is not installed")
+def test_both_decoders_write_the_same():
+    theirs = decode.Theirs(DECODED)
+    model = decode.build(DECODED)
+    assert decode.write(model, DECODED, 2) == theirs.write(2)
+    np.testing.assert_allclose(decode.read(model, DECODED), theirs.read(), atol=1e-5)

@@ -15,6 +15,7 @@ from ensuite.core.fitted import WEIGHTS, FittedModel
 from ensuite.core.model import Model
 from ensuite.core.options import from_json, to_json
 from ensuite.core.task import Task
+from ensuite.nn.int8 import to_int8
 from ensuite.training.evaluate import predict
 
 
@@ -56,6 +57,10 @@ class Network(FittedModel):
 
     def to(self, device: str) -> Self:
         self.model.to(device)
+        return self
+
+    def to_int8(self) -> Self:
+        to_int8(self.model)
         return self
 
     @property

@@ -142,6 +142,31 @@ def test_a_prompt_longer_than_the_context_needs_permission(
     assert works(f"{line} --slide").out.startswith("the cat sat on the mat")
 
 
+def test_int8_weights_write_and_are_evaluated(
+    works: Command, refused: Callable[..., None], short: Path
+) -> None:
+    pytest.importorskip("numba")
+    line = f'generate {short} "the cat" --temperature 0 --max-new-tokens 4'
+    assert works(f"{line} --set int8=true").out.startswith("the cat")
+    song = short.parent / "song.txt"
+    exact, rounded = (
+        json.loads(works(f"evaluate {short} {song} --json{more}").out)["metrics"]["bits_per_byte"]
+        for more in ("", " --set int8=true")
+    )
+    assert rounded == pytest.approx(exact, rel=0.05)
+    assert rounded != exact
+    refused(f"{line} --set int8=maybe", 2, "this command knows int8=true alone")
+    refused(f"{line} --set width=3", 2, "this command knows int8=true alone")
+    model = package.load(short).to_int8()
+    with pytest.raises(UsageError, match="int8 weights is not saved"):
+        model.save(short.parent / "rounded")
+
+
+def test_what_has_no_int8_weights_is_refused(refused: Callable[..., None], run: Path) -> None:
+    refused("generate rnn the --set int8=true", 2, "int8 weights: RecurrentBackbone has none")
+    refused("generate n-gram the --set int8=true", 2, "A baseline model has no int8 weights")
+
+
 def test_several_texts_have_the_seeds_that_follow(short: Path) -> None:
     model = package.load(short)
     how = {"max_new_tokens": 6, "slide": True}

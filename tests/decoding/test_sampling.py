@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -92,6 +93,17 @@ def test_temperature_sharpens_and_zero_is_greedy() -> None:
     half = Sampling(temperature=0.5).probabilities(logits)
     torch.testing.assert_close(half, squared / squared.sum(), atol=1e-6, rtol=0)
     assert Sampling(temperature=0).probabilities(logits).tolist() == [[0, 0, 1, 0]]
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    given = Sampling(temperature=np.float32(0.5), top_k=np.int64(3))
+    logits = LIKELY.log()
+    expected = Sampling(temperature=0.5, top_k=3).probabilities(logits)
+    torch.testing.assert_close(given.probabilities(logits), expected)
+
+
+def test_without_prompts_nothing_is_written() -> None:
+    assert write([], Sampling()) == []
 
 
 def test_what_is_drawn_is_as_frequent_as_it_is_probable() -> None:

@@ -35,10 +35,15 @@ def command(
     out: Annotated[
         str | None, typer.Option(help="CSV or JSON lines to write: each answer beside the truth.")
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="int8=true: int8 weights."),
+    ] = None,
     json: words.Json = False,
 ) -> None:
     """Compute every metric of a trained run on labelled data."""
     given = words.pairs(column, "--column")
+    int8 = words.wants_int8(set_)
     early.check_run(run)
     early.check_data(data)
     if out is not None:
@@ -47,6 +52,7 @@ def command(
     from ensuite.predictor import Predictor
 
     predictor = Predictor.load(run)
+    predictor = predictor.to_int8() if int8 else predictor
     examples = predictor.read(data, given, asking=False)
     if predictor.folder and (known := trained_on(predictor.folder, examples, predictor.task)):
         warn_of_known(known, len(examples))

@@ -64,6 +64,10 @@ def command(
         bool,
         typer.Option("--log-probabilities", help="With --json: each token and its probability."),
     ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="int8=true: int8 weights."),
+    ] = None,
     json: words.Json = False,
 ) -> None:
     """Continue a prompt with a trained language model."""
@@ -75,6 +79,7 @@ def command(
     require_seed(seed + count - 1)
     if log_probabilities and (not json or beam is not None):
         raise UsageError("--log-probabilities goes with --json, and not with --beam.")
+    int8 = words.wants_int8(set_)
     early.check_run(run)
     if prompt and " " not in prompt and is_file(prompt):
         raise UsageError(f"{prompt} is a file: to go on with what stands in it, @{prompt}")
@@ -82,6 +87,7 @@ def command(
     from ensuite.predictor import Predictor
 
     predictor = Predictor.load(run)
+    predictor = predictor.to_int8() if int8 else predictor
     show = printable if sys.stdout.isatty() else str
     sampling = {
         "max_new_tokens": max_new_tokens, "temperature": temperature, "top_k": top_k,

@@ -98,6 +98,19 @@ def task_settings(words: list[str] | None) -> dict[str, str]:
     return {name.removeprefix("task."): value for name, value in pairs(words, "--set").items()}
 
 
+def wants_int8(words: list[str] | None) -> bool:
+    """Parse --set for commands that only load a model: int8=true.
+
+    Raises:
+        UsageError: For any other key or value.
+    """
+    given = pairs(words, "--set")
+    known = {"true": True, "false": False}
+    if given.keys() - {"int8"} or not known.keys() >= set(given.values()):
+        raise UsageError(f"--set {(words or [''])[0]}: this command knows int8=true alone.")
+    return known[given.get("int8", "false")]
+
+
 def data_options(
     test: str | None,
     valid: str | None,

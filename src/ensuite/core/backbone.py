@@ -69,6 +69,11 @@ class Backbone(nn.Module, ABC):
         """The layer whose ``weight`` holds the token embeddings, if an output layer may use it."""
         return None
 
+    @property
+    def replaceable(self) -> tuple[str, ...]:
+        """Names of the linear layers and embeddings that others of the same shape may stand for."""
+        return ()
+
     def depth(self, name: str) -> int:
         """Return the depth of the layer that a parameter belongs to.
 

@@ -49,6 +49,14 @@ class FittedModel(ABC):
 
     # What only some models offer
 
+    def to_int8(self) -> Self:
+        """Round the weights to int8 numbers, and return the model, which cannot be saved any more.
+
+        Raises:
+            UsageError: If the model has none that can be.
+        """
+        raise UsageError(f"A {self.kind} model has no int8 weights; leave int8 out.")
+
     @property
     def module(self) -> Any:
         """The ``torch.nn.Module`` of a network; the model itself where it is not one."""

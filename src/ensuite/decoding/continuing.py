@@ -62,11 +62,13 @@ def sample(
         seeds: Of the generator of each row. None: that of ``sampling``.
         guides: Of each row, where texts must keep to a grammar.
     """
+    if not prompts:
+        return
     texts, rows = [list(prompt) for prompt in prompts], list(range(len(prompts)))
     seeds = [sampling.seed] * len(prompts) if seeds is None else seeds
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     reading = Reading(model, context)
-    for taken in count(min(map(len, prompts), default=1)):
+    for taken in count(min(map(len, prompts))):
         logits = reading.read([texts[row] for row in rows], taken)
         writing = [place for place, row in enumerate(rows) if len(texts[row]) == taken]
         mine, raw = [rows[place] for place in writing], logits[writing]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -105,9 +106,9 @@ class Sampling:
         whole = ("top_k", "max_new_tokens", "beam", "seed")
         real = ("temperature", "top_p", "min_p", "repetition_penalty", "frequency_penalty")
         for name in (*whole, *real):
-            value, kinds = getattr(self, name), int if name in whole else (int, float)
+            value, expected = getattr(self, name), Integral if name in whole else Real
             missing = value is None and name in ("top_k", "beam")
-            if not missing and (isinstance(value, bool) or not isinstance(value, kinds)):
+            if not missing and (isinstance(value, bool) or not isinstance(value, expected)):
                 kind = "whole number" if name in whole else "number"
                 raise UsageError(f"{name} is {value!r}; give a {kind}.")
         if not all(isinstance(each, str) for each in self.stop):

@@ -261,6 +261,11 @@ class GPT(Backbone):
 
     token_bias = False
 
+    @property
+    def replaceable(self) -> tuple[str, ...]:
+        linear = [n for n, module in self.named_modules() if isinstance(module, nn.Linear)]
+        return ("embed", *linear)
+
     def depth(self, name: str) -> int:
         """Return 0 for embeddings, 1 and on for blocks; the last norm belongs to the last block."""
         if name.startswith("blocks."):
@@ -329,7 +334,7 @@ class GPT(Backbone):
 
     def begin(self, batch: Batch) -> Carry:
         """Return empty caches for the rows of a batch."""
-        rows, weight = len(batch), self.embed.weight
+        rows, weight = len(batch), self.norm.weight
         nothing = weight.new_zeros(rows, self.options.groups, 0, self.options.size)
         carry = {"read": torch.zeros(rows, dtype=torch.long, device=weight.device)}
         for number in self.numbers:

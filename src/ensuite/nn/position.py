@@ -118,6 +118,6 @@ def rotate(
         published weights, where they are neighbours in the paper.
     """
     half = cosines.shape[-1]
-    first, second, rest = torch.split(vectors, [half, half, vectors.shape[-1] - 2 * half], -1)
+    first, second, rest = torch.split(vectors, [half, half, vectors.shape[-1] - 2 * half], dim=-1)
     turned = [first * cosines - second * sines, second * cosines + first * sines]
     return torch.cat([*turned, rest] if rest.shape[-1] else turned, dim=-1).to(vectors.dtype)

@@ -1,5 +1,6 @@
 """Texts that are written: back to the letter, by their own tokenizer or one that was learned."""
 
+import json
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -12,6 +13,8 @@ from ensuite.core.backbone import Pretrained
 from ensuite.core.options import from_json
 from ensuite.data.processors.tokenizer import token_bytes
 from ensuite.data.processors.writing import Writing
+from ensuite.models.weights.llama2c import Piece, tokenizer_of
+from ensuite.tasks.generate import Generate
 
 TEXTS = ["The cat sat, on the mat.\n", "  and so on; and so on\n"] * 2
 UNITS = ["words", "characters", "pieces"]
@@ -122,3 +125,39 @@ def test_tokens_that_were_added_stand_for_their_text() -> None:
     spelled = token_bytes(learned.to_str())
     assert spelled[learned.token_to_id("  \n")] == b"  \n"
     assert spelled[learned.token_to_id("<|x|>")] == b""
+
+
+def llama(folder: Path) -> Writing:
+    """Return what a published tokenizer of SentencePiece's kind makes of a text."""
+    words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    learned = {"▁": -9.0, "a": -9.0, "b": -9.0, "ab": -1.0, "▁ab": -2.0}
+    pieces = [Piece(word, 0.0) for word in words] + [Piece(*pair) for pair in learned.items()]
+    text = json.dumps(tokenizer_of(pieces))
+    (folder / "tokenizer.json").write_text(text, encoding="utf-8")
+    return Writing().prepare([], Pretrained(folder))
+
+
+@pytest.mark.parametrize("text", ["ab ab", "ab  é b", "b"])
+def test_parts_of_a_published_text_join(text: str, tmp_path: Path) -> None:
+    writing = llama(tmp_path)
+    ids = writing.encode([text])[0].tolist()
+    assert writing.decode([ids]) == [text]
+    pieces = [writing.tell(ids[:1]), *(writing.tell([token]) for token in ids[1:])]
+    assert writing.tell(ids) == f" {text}"  # as a part of a text, after what stands before
+    if text.isascii():
+        assert "".join(pieces) == f" {text}"
+
+
+def test_a_published_tokenizer_says_whether_a_prompt_is_opened(tmp_path: Path) -> None:
+    writing = llama(tmp_path)
+    assert (writing.opens, writing.start, writing.end, writing.padding) == (True, 1, 2, None)
+    (tmp_path / "gpt2").mkdir()
+    letters = {letter: n for n, letter in enumerate(["<|endoftext|>", "a", "b", "ab"])}
+    (tmp_path / "gpt2/vocab.json").write_text(json.dumps(letters), encoding="utf-8")
+    (tmp_path / "gpt2/merges.txt").write_text("#version: 0.2\na b\n", encoding="utf-8")
+    gpt2 = Writing().prepare([], Pretrained(tmp_path / "gpt2"))
+    assert (gpt2.opens, gpt2.start, gpt2.end) == (False, 0, 0)
+    task = Generate(writing=gpt2, lanes=False)
+    assert (task.prompt_ids("ab"), task.prompt_ids("")) == ([3], [0])
+    assert Generate(writing=writing, lanes=False).prompt_ids("ab") == [1, writing.size - 1]
+    assert Writing().prepare(["a text of words"]).opens

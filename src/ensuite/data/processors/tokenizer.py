@@ -271,11 +271,14 @@ def joinable(tokenizer: str) -> str:
     """
     described = json.loads(tokenizer)
     decoder = described.get("decoder") or {}
+    steps = decoder.get("decoders", [])
     if decoder.get("type") == "Metaspace":
         decoder["prepend_scheme"] = "never"
-    steps = decoder.get("decoders", [])
-    decoder["decoders"] = [step for step in steps if step["type"] != "Strip"] or steps
-    return json.dumps(described) if steps or decoder.get("type") == "Metaspace" else tokenizer
+    elif any(step["type"] == "Strip" for step in steps):
+        decoder["decoders"] = [step for step in steps if step["type"] != "Strip"]
+    else:
+        return tokenizer
+    return json.dumps(described)
 
 
 @lru_cache(maxsize=8)
