@@ -15,6 +15,7 @@ bench: .venv/dev .venv-bench/ready
 	$(BIN)/python -m benchmarks.train
 	$(BIN)/python -m benchmarks.dense
 	$(BIN)/python -m benchmarks.language_model
+	$(BIN)/python -m benchmarks.pretrain
 	$(BIN)/python -m benchmarks.translate
 	$(BIN)/python -m benchmarks.forecast
 	$(BIN)/python -m benchmarks.encoder
