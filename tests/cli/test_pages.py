@@ -62,7 +62,7 @@ def test_a_model_or_a_task_that_is_not_there(refused: Command) -> None:
 
 
 def test_the_version_is_told(works: Command) -> None:
-    assert works("--version").out.strip() == package.__version__
+    assert works("--version").out == f"ensuite {package.__version__}\n"
 
 
 def test_the_data_check_says_what_each_column_became(reviews: Path, works: Command) -> None:

@@ -34,7 +34,7 @@ def print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        print(version("ensuite"))
+        print(f"ensuite {version('ensuite')}")
         raise typer.Exit()
 
 
