@@ -9,6 +9,7 @@ import typer
 
 from ensuite.cli import check, compare, data, evaluate, generate, models, predict, tasks, train
 from ensuite.cli.mistakes import Command, Group
+from ensuite.cli.pages import say
 from ensuite.core.errors import EnsuiteError
 from ensuite.core.printable import printable
 
@@ -66,7 +67,7 @@ def main() -> None:
     except EnsuiteError as error:
         if debug:
             raise
-        print(f"ensuite: {printable(error)}", file=sys.stderr)
+        say(f"ensuite: {printable(error)}", sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # whoever read the output has seen enough
         forget_output()
