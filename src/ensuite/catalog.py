@@ -461,8 +461,6 @@ ELSEWHERE: dict[str, str] = {
     "perceptron": "mlp",
     "dense": "mlp",
     "feedforward": "mlp",
-    "bilstm": "lstm",
-    "bigru": "gru",
     "encoder-decoder": "seq2seq",
     "self-attention": "transformer",
     "lm": "generate",
@@ -537,8 +535,8 @@ def require_model(name: str, task: str = "") -> Row:
         )
     if name not in backbones and name.lower().rpartition("/")[2].startswith(PUBLISHED):
         raise UsageError(
-            f'There is no model "{name}"; {listing}. A published checkpoint is named by the folder '
-            "that it was downloaded to."
+            f'There is no model "{name}"{nearest(name, backbones) or "."} {listing}. A published '
+            "checkpoint is named by the folder that it was downloaded to."
         )
     return backbones.find(name, f"{listing}.")
 

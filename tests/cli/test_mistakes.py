@@ -46,8 +46,8 @@ MISTAKES = {
         "compare`."
     ),
     "compare classify reviews.csv --models distilbert-base-uncased": (
-        'There is no model "distilbert-base-uncased"; `ensuite models --task classify` lists them. '
-        "A published checkpoint is named by the folder that it was downloaded to."
+        'There is no model "distilbert-base-uncased". `ensuite models --task classify` lists '
+        "them. A published checkpoint is named by the folder that it was downloaded to."
     ),
     "compare classify reviews.csv --metric f1": (
         'There is no metric "f1" of classify; did you mean macro_f1? There is: accuracy, '

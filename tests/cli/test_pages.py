@@ -62,7 +62,7 @@ def test_a_model_or_a_task_that_is_not_there(refused: Command) -> None:
 
 
 def test_the_version_is_told(works: Command) -> None:
-    assert works("--version").out.strip() == package.__version__
+    assert works("--version").out == f"ensuite {package.__version__}\n"
 
 
 def test_the_data_check_says_what_each_column_became(reviews: Path, works: Command) -> None:
@@ -95,3 +95,15 @@ def test_the_data_check_guesses_the_task(tmp_path: Path, works: Command) -> None
     found = json.loads(works("data iris --json").out)
     assert found["task"] == "classify"
     assert found["guessed"] == ""
+
+
+def test_an_error_ends_between_words_on_a_terminal(
+    ensuite: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(pages.sys.stderr, "isatty", lambda: True)
+    said = ensuite("compare classify nowhere.csv --budget 5").err
+    assert said.startswith("ensuite: --budget 5 is no budget: ")
+    assert "epochs, tokens" in " ".join(said.split())
+    assert all(len(line) <= 80 for line in said.splitlines())
+    assert said.count("\n") == 2

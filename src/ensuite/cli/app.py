@@ -22,6 +22,7 @@ from ensuite.cli import (
     train,
 )
 from ensuite.cli.mistakes import Command, Group
+from ensuite.cli.pages import say
 from ensuite.core.errors import EnsuiteError
 from ensuite.core.printable import printable
 
@@ -62,7 +63,7 @@ def print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        print(version("ensuite"))
+        print(f"ensuite {version('ensuite')}")
         raise typer.Exit()
 
 
@@ -94,7 +95,7 @@ def main() -> None:
     except EnsuiteError as error:
         if debug:
             raise
-        print(f"ensuite: {printable(error)}", file=sys.stderr)
+        say(f"ensuite: {printable(error)}", sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # whoever read the output has seen enough
         forget_output()

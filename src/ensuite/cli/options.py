@@ -62,7 +62,7 @@ InitFrom = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 TaskName = Annotated[
-    str, typer.Argument(metavar="TASK", help="Task, such as classify (see `ensuite models`).")
+    str, typer.Argument(metavar="TASK", help="Task, such as classify (see `ensuite tasks`).")
 ]
 Data = Annotated[
     str,

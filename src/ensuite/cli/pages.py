@@ -5,7 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from ensuite.core.describe import Described
@@ -22,9 +22,15 @@ def width() -> int:
     return min(WIDEST, shutil.get_terminal_size((80, 24)).columns)
 
 
-def say(line: str) -> None:
-    """Print a line; on a terminal it is broken between words, below the text after its topic."""
-    print(wrap(line, width()) if sys.stdout.isatty() else line)
+def say(line: str, stream: TextIO | None = None) -> None:
+    """Print a line; on a terminal it is broken between words, below the text after its topic.
+
+    Args:
+        line: Of any length.
+        stream: Where to print; None: standard output.
+    """
+    stream = stream or sys.stdout
+    print(wrap(line, width()) if stream.isatty() else line, file=stream)
 
 
 def print_facts(name: str, caption: str, facts: Mapping[str, str]) -> None:
