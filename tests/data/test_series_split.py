@@ -119,6 +119,7 @@ def test_each_fold_is_tested_on_what_follows_and_the_last_one_at_the_end() -> No
     alone, _ = parts({"train": [series(100)]})
     assert span(alone["test"]) == spans[-1]["test"]
     assert "test at 1970-03-12" in each[0][1]
+    assert each[0][1].endswith("the test parts begin at 1970-03-12, 1970-03-22, 1970-04-01")
 
 
 @given(st.integers(5, 200), st.integers(5, 200), st.integers(2, 12), st.integers(1, 6))

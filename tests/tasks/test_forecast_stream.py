@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ensuite.baselines.forecast import LinearLayer
+from ensuite.baselines.forecast import Drift, LastValue, LinearLayer, SeasonalNaive
+from ensuite.baselines.theta import Theta
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
 from ensuite.data.series import TIMELESS, Series
@@ -78,6 +79,24 @@ def test_calibrated_intervals_and_baselines() -> None:
     found = ForecastStream(predictor, STEPS[:60]).forecast()
     assert same(found, batch(predictor, 60))
     assert (found.upper > found.lower).all()
+
+
+@pytest.mark.parametrize("method", [LastValue, SeasonalNaive, Theta])
+def test_as_many_readings_are_kept_as_a_baseline_reads(method: Any) -> None:
+    problem = opened(season=14)
+    baseline = method.fit(problem.task, problem.parts["train"], problem.parts["valid"], 0)
+    predictor = Predictor(method.name, "forecast", problem.task, baseline)
+    stream = ForecastStream(predictor, STEPS[:100])
+    assert same(stream.forecast(), batch(predictor, 100))
+    assert len(stream.buffer) == {"last value": 1, "seasonal naive": 14, "theta": 84}[method.name]
+
+
+def test_a_baseline_that_reads_from_the_beginning_has_no_stream() -> None:
+    problem = opened()
+    baseline = Drift.fit(problem.task, problem.parts["train"], problem.parts["valid"], 0)
+    predictor = Predictor("drift", "forecast", problem.task, baseline)
+    with pytest.raises(UsageError, match="reads each series from its beginning"):
+        ForecastStream(predictor, STEPS[:60])
 
 
 def test_a_new_series_is_scaled_by_its_history() -> None:

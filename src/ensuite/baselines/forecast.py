@@ -47,6 +47,10 @@ class Naive(Baseline):
         return task.predictions(examples, values[..., None])
 
     @abstractmethod
+    def reads(self, task: Forecast) -> int | None:
+        """Return how many steps it reads; None if it reads each series from its beginning."""
+
+    @abstractmethod
     def forecast(
         self, task: Forecast, flat: Flat, starts: NDArray[np.int64], origins: NDArray[np.int64]
     ) -> Numbers:
@@ -70,6 +74,9 @@ class LastValue(Naive):
 
     name: ClassVar[str] = "last value"
 
+    def reads(self, task: Forecast) -> int | None:
+        return 1
+
     def forecast(
         self, task: Forecast, flat: Flat, starts: NDArray[np.int64], origins: NDArray[np.int64]
     ) -> Numbers:
@@ -85,6 +92,9 @@ class SeasonalNaive(Naive):
     @classmethod
     def fits(cls, task: Forecast) -> bool:
         return task.season > 1
+
+    def reads(self, task: Forecast) -> int | None:
+        return task.season
 
     def forecast(
         self, task: Forecast, flat: Flat, starts: NDArray[np.int64], origins: NDArray[np.int64]
@@ -103,6 +113,9 @@ class Drift(Naive):
     """
 
     name: ClassVar[str] = "drift"
+
+    def reads(self, task: Forecast) -> int | None:
+        return None
 
     def forecast(
         self, task: Forecast, flat: Flat, starts: NDArray[np.int64], origins: NDArray[np.int64]

@@ -59,7 +59,7 @@ class Theta(Baseline):
         return cls()
 
     def predict(self, task: Forecast, examples: Sequence[Window]) -> list[Prediction]:
-        steps = max(task.history.look_back, SEASONS * task.season)
+        steps = self.reads(task)
         plain = replace(task.history, look_back=steps, per_column=True, normalise="last", segment=1)
         rows, values = plain.rows(gather(examples)), []
         size = max(1, NUMBERS_AT_ONCE // steps)
@@ -72,6 +72,10 @@ class Theta(Baseline):
         shape = (len(examples), len(task.columns), task.horizon)
         whole = np.concatenate(values).reshape(shape).transpose(0, 2, 1)
         return task.predictions(examples, whole[..., None])
+
+    def reads(self, task: Forecast) -> int:
+        """Return how many steps it reads: as many as a network, and some seasons at least."""
+        return max(task.history.look_back, SEASONS * task.season)
 
     @property
     def parameters(self) -> int:

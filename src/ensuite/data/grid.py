@@ -105,7 +105,7 @@ class GridReader:
     roles: Roles
     times: Times
     frequency: Frequency | None
-    dated: bool = True
+    local: bool = True  # time stamps without a zone
     unsorted: int = 0
     gaps: list[tuple[int, str]] = field(default_factory=list)
     holes: int = 0
@@ -157,7 +157,7 @@ class GridReader:
             cell = self.table.columns[self.roles.time or ""][row]
             whose = f" of the series {name}" if name else ""
             hint = "" if name else " If the rows are of several series: --column series=NAME."
-            if self.dated and turns_back(int(times[twice[0]])):
+            if self.local and turns_back(int(times[twice[0]])):
                 hint = " If the clock was turned back that night: write times with their zone."
             raise DataError(
                 f"{self.table.where(row)}: the time stamp {cell}{whose} is that of "
@@ -259,12 +259,13 @@ class GridReader:
 def turns_back(time: int) -> bool:
     """Return whether daylight saving ends at such a local time in many countries.
 
-    That is in the night to the last Sunday of October (Europe), or to the first of November (North
-    America) or April (Australia).
+    That is in the early morning of the last Sunday of October (Europe), or of the first of November
+    (North America) or April (Australia).
     """
     moment = np.datetime64(time, "us").astype(datetime)
     weeks = {10: range(25, 32), 11: range(1, 8), 4: range(1, 8)}
-    return moment.weekday() == 6 and moment.hour < 4 and moment.day in weeks.get(moment.month, ())
+    night = moment.weekday() == 6 and 1 <= moment.hour < 4
+    return night and moment.day in weeks.get(moment.month, ())
 
 
 def longest_run(distances: Numbers) -> tuple[int, int]:

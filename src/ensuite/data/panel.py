@@ -89,7 +89,8 @@ def read_panel(
     groups = _groups(table, roles)
     frequency = common_frequency(table, roles, stamps, groups, frequency)
     clock = Clock(frequency, stamps.dated, stamps.zone)
-    read = GridReader(table, roles, stamps.times, frequency, stamps.dated)
+    local = stamps.dated and not stamps.zone
+    read = GridReader(table, roles, stamps.times, frequency, local)
     series = tuple(read.series(name, rows) for name, rows in groups.items())
     said = (*stamps.notes, *read.notes(), *unread(table, roles))
     return Panel(series, roles.values, clock, roles, said, stamps.order)

@@ -104,18 +104,22 @@ def folds(series: Sequence[Series], how: Split, count: int, cut: Cut) -> list[tu
     sizes = [
         max(cut.horizon, min(round(SHARE * len(each)), len(each) // (count + 2))) for each in series
     ]
-    found = list[tuple[Parts, str]]()
-    for left in reversed(range(count)):
-        pairs = zip(series, sizes, strict=True)
-        borders = [_backwards(len(each) - left * size, size) for each, size in pairs]
-        windows = cut.windows(series, borders)
-        if not all(map(len, windows.values())):
-            raise DataError(_why_too_many(count, series, cut.horizon))
-        found.append((windows, _describe(series, borders, windows, cut)))
-    pairs = zip(series, sizes, strict=True)
-    whole = cut.windows(series, [(max(0, len(s) - size), len(s), len(s)) for s, size in pairs])
-    said = f"{len(whole['train']):,} train, {len(whole['valid']):,} valid windows, up to the end"
-    return [*found, ({**whole, "test": found[-1][0]["test"]}, said)]
+    whole = list(zip(series, sizes, strict=True))
+    borders = [
+        [_backwards(len(each) - left * size, size) for each, size in whole]
+        for left in reversed(range(count))
+    ]
+    found = [(cut.windows(series, each), each) for each in borders]
+    if not all(map(len, found[0][0].values())):  # the first fold has the fewest
+        raise DataError(_why_too_many(count, series, cut.horizon))
+    tests = np.array([each[0][1] for each in borders], dtype=np.int64)
+    began = f"; the test parts begin at {', '.join(cut.clock.write(series[0].start, tests))}"
+    last = cut.windows(series, [(max(0, len(s) - size), len(s), len(s)) for s, size in whole])
+    said = f"{len(last['train']):,} train, {len(last['valid']):,} valid windows, up to the end"
+    return [
+        *((windows, _describe(series, each, windows, cut) + began) for windows, each in found),
+        ({**last, "test": found[-1][0]["test"]}, said),
+    ]
 
 
 def _backwards(end: int, size: int) -> Borders:

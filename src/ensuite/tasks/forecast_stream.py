@@ -9,7 +9,7 @@ for reading in sensor:
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import torch
@@ -38,16 +38,28 @@ class Predicts(Protocol):
     def task(self) -> Any: ...
     @property
     def model(self) -> Any: ...
+    @property
+    def fitted(self) -> Any: ...
     def predict_examples(self, examples: Sequence[Any]) -> list[Any]:
         """Return one prediction for each example."""
+        ...
+
+
+@runtime_checkable
+class Reads(Protocol):
+    """A fitted method that reads more or fewer steps than ``look_back``."""
+
+    def reads(self, task: Any) -> int | None:
+        """Return how many; None if it reads each series from its beginning."""
         ...
 
 
 class ForecastStream:
     """Read one step of a series at a time, and forecast whenever asked.
 
-    The last ``look_back`` readings are kept, and a forecast is the same as that of a file which
-    ends with the last reading. A reading may be NaN: it is missing.
+    As many readings are kept as the model reads (``look_back``, if it is a network), and a forecast
+    is the same as that of a file which ends with the last reading. A reading may be NaN: it is
+    missing.
 
     Args:
         predictor: A run of the task forecast, a network or a baseline.
@@ -62,7 +74,8 @@ class ForecastStream:
             stay as they were calibrated. Try 0.02 to 0.1 if the series has changed since training.
 
     Raises:
-        UsageError: If the run reads columns beside the values, or cannot carry a state.
+        UsageError: If the run reads columns beside the values or each series from its beginning,
+            or cannot carry a state.
         DataError: If the history is no list of numbers.
     """
 
@@ -91,7 +104,7 @@ class ForecastStream:
         self.rate, self.deviation = rate, deviation
         self.last = mean
         self.steps = 0
-        self.buffer: deque[Numbers] = deque(maxlen=scaled.look_back)
+        self.buffer: deque[Numbers] = deque(maxlen=_kept(predictor, task))
         self.given: deque[tuple[int, Prediction]] = deque(maxlen=task.horizon)
         self.state = None
         if carry:
@@ -145,6 +158,19 @@ class ForecastStream:
                     self.margins[:, step], prediction.lower[:, step], prediction.upper[:, step],
                     values, INTERVALS, self.rate,
                 )  # fmt: skip
+
+
+def _kept(predictor: Predicts, task: Forecast) -> int:
+    """Return how many readings are kept."""
+    if not isinstance(predictor.fitted, Reads):
+        return task.history.look_back
+    steps = predictor.fitted.reads(task)
+    if steps is None:
+        raise UsageError(
+            "This run reads each series from its beginning, and a stream keeps a fixed number of "
+            "readings; choose another run."
+        )
+    return steps
 
 
 class _State:
