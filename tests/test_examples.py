@@ -28,6 +28,8 @@ SHOWN = {
     "translation": ("3steps", [r"seq2seq:attention=none\n", r"1 mars 2024 -> ", r"chrF +\d"]),
     "summaries": ("2steps", [r"lead sentence +0\.\d", r"copy +0\.\d"]),
     "correction": ("2steps", [r"F0\.5 of \d+ sentences: +0\.\d{3}", r"as they are: +0\.000"]),
+    "denoising_autoencoder": ("3steps", [r"trained without +PSNR \d+\.\d+ dB", r"\ncleaned\n"]),
+    "machine_sensors": ("20steps", [r"threshold \d+\.\d+: 0\.\d+%", r"alarms in the 20 broken"]),
     "phonemes": ("2steps", [r"seq2seq +\d", r"nearest pair +\d"]),
 }
 
