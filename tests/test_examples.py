@@ -35,6 +35,8 @@ SHOWN = {
     "variational_autoencoder": ("3steps", [r"ELBO +-?\d+\.\d nats = ", r"\d of 8 units active"]),
     "vae_gan": ("2steps", [r"vae:code=8: MSE 0\.", r"vae-gan:code=8: MSE 0\.\d+; three drawn"]),
     "eiffel": ("2steps", [r"hauteur de la tour Eiffel \? +\S.* \(\d+%\)"]),
+    "denoising_autoencoder": ("3steps", [r"trained without +PSNR \d+\.\d+ dB", r"\ncleaned\n"]),
+    "machine_sensors": ("20steps", [r"threshold \d+\.\d+: 0\.\d+%", r"alarms in the 20 broken"]),
     "phonemes": ("2steps", [r"seq2seq +\d", r"nearest pair +\d"]),
 }
 
