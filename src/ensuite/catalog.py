@@ -334,6 +334,11 @@ TASKS: dict[str, Row] = {
         reads=("tokens",),
         baselines=("ensuite.baselines.fill:Unigram",),
         architectures=("ForMaskedLM", "ForPreTraining"),
+        metrics=(
+            "bits_per_byte",
+            "accuracy",
+            "next_sentence_accuracy",
+        ),
     ),
     "answer": Row(
         target="ensuite.tasks.answer:Answer",
@@ -342,6 +347,12 @@ TASKS: dict[str, Row] = {
         reads=("tokens",),
         baselines=("ensuite.baselines.answer:BestOverlap",),
         architectures=("ForQuestionAnswering",),
+        metrics=(
+            "f1",
+            "exact_match",
+            "has_answer_f1",
+            "no_answer_accuracy",
+        ),
     ),
     "translate": Row(
         target="ensuite.tasks.translate:Translate",
@@ -376,6 +387,16 @@ TASKS: dict[str, Row] = {
         traits=("codes",),
         reads=("row", "image", "values"),
         baselines=("ensuite.baselines.principal:Principal",),
+        metrics=(
+            "mse",
+            "knn_accuracy",
+            "elbo",
+            "log_likelihood",
+            "reconstruction",
+            "kl",
+            "active_units",
+            "near_zero",
+        ),
     ),
     "denoise": Row(
         target="ensuite.tasks.denoise:Denoise",
@@ -386,6 +407,12 @@ TASKS: dict[str, Row] = {
             "ensuite.baselines.denoise:Identity",
             "ensuite.baselines.denoise:MedianFilter",
             "ensuite.baselines.denoise:Projection",
+        ),
+        metrics=(
+            "mse",
+            "psnr",
+            "ssim",
+            "code_shift",
         ),
     ),
     "detect": Row(
@@ -400,6 +427,15 @@ TASKS: dict[str, Row] = {
             "ensuite.baselines.detect:Position",
             "ensuite.baselines.detect:Random",
             "ensuite.baselines.detect:Constant",
+        ),
+        metrics=(
+            "auroc",
+            "average_precision",
+            "false_alarm_rate",
+            "recall",
+            "event_f1",
+            "alarm_rate",
+            "cost",
         ),
     ),
 }
