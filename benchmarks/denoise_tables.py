@@ -18,8 +18,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from ensuite.api import open_sorted
-from ensuite.candidates import baselines, choose
 from ensuite.problem import divide_source
+from ensuite.specs import baselines, choose
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
 from ensuite.training.device import choose_device

@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from ensuite.api import open_sorted
-from ensuite.candidates import Settings, baselines, choose
 from ensuite.core.errors import DataError
 from ensuite.core.split import CALIBRATION
 from ensuite.data import readers
@@ -33,6 +32,7 @@ from ensuite.data.readings import Readings, stretches
 from ensuite.metrics import nab as nab_profile
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, divide_source
+from ensuite.specs import Settings, baselines, choose
 from ensuite.tasks.detect import Example
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback

@@ -32,11 +32,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.protocol import Effort, Found, ceilings, compare, publish, timed
-from ensuite.candidates import Trained, model_options
+from ensuite.candidates import Trained
 from ensuite.core.options import set_options
 from ensuite.core.recipe import Recipe
 from ensuite.core.stacked import take
 from ensuite.problem import Problem, open_problem
+from ensuite.specs import model_options
 from ensuite.training.budget import Budget
 from ensuite.training.loop import fit
 from ensuite.training.training import Training

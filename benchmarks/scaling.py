@@ -26,8 +26,9 @@ import torch
 from scipy.optimize import least_squares
 
 from benchmarks.pretrain import our_loss, shakespeare
-from ensuite.candidates import Trained, model_options
+from ensuite.candidates import Trained
 from ensuite.problem import open_problem
+from ensuite.specs import model_options
 from ensuite.training.budget import Budget
 from ensuite.training.loop import fit
 

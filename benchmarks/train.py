@@ -43,8 +43,9 @@ from benchmarks.protocol import (
     publish,
     timed,
 )
-from ensuite.candidates import Trained, model_options
+from ensuite.candidates import Trained
 from ensuite.problem import open_problem
+from ensuite.specs import model_options
 from ensuite.training.budget import Budget
 from ensuite.training.loop import fit
 

@@ -13,7 +13,7 @@ BASE = {"core"}
 WORK = {"nn", "data", "decoding", "metrics"}
 BELOW = BASE | WORK | {"models", "tasks", "baselines", "training", "catalog"}
 ANSWER = BELOW | {"network", "checkpoint", "frozen", "prompting", "problem", "predictor", "start"}
-ANSWER |= {"candidates", "laws"}
+ANSWER |= {"misfit", "candidates", "specs", "laws"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "core": BASE,
@@ -30,7 +30,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "predictor": BELOW | {"network", "prompting", "problem", "checkpoint"},
     "frozen": BELOW | {"network", "checkpoint"},
     "start": BELOW | {"network", "checkpoint", "predictor"},
-    "candidates": ANSWER - {"candidates", "laws"},
+    "misfit": BASE | {"catalog", "problem"},
+    "candidates": ANSWER - {"candidates", "specs", "laws"},
+    "specs": ANSWER - {"specs", "laws"},
     "laws": BELOW | {"predictor"},
     "report": BASE | {"report"},
     "comparison": ANSWER | {"report", "comparison"},

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import ensuite
-from ensuite.candidates import open_spec
 from ensuite.core.errors import UsageError
 from ensuite.core.files import read_tensors
 from ensuite.frozen import unscaled
 from ensuite.problem import Problem, open_problem
+from ensuite.specs import open_spec
 from published_bert import publish_bert
 
 WORDS = ("good", "bad", "fine")

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import ensuite
-from ensuite.candidates import Prompted, open_spec
+from ensuite.candidates import Prompted
 from ensuite.core.errors import EnsuiteError, UsageError
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
 from ensuite.prompting import PromptedModel, Template, fields_of
+from ensuite.specs import open_spec
 from ensuite.tasks.classify import Example
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import ensuite
 from ensuite import catalog
-from ensuite.candidates import Settings, Trained, choose, fitting, open_spec, spec_options
+from ensuite.candidates import Trained
 from ensuite.checkpoint import checkpoint_options, is_checkpoint
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Inputs, States, Tokens
@@ -21,8 +21,10 @@ from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.core.registry import Row
 from ensuite.data.processors import Text
+from ensuite.misfit import fitting
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
+from ensuite.specs import Settings, choose, open_spec, spec_options
 from ensuite.start import Start
 from ensuite.training.budget import Budget
 

@@ -6,15 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict, Unpack, overload
 
 from ensuite import catalog, laws
-from ensuite.candidates import (
-    Settings,
-    Spec,
-    baselines,
-    choose,
-    require_metric,
-    sort_settings,
-    spec_options,
-)
+from ensuite.candidates import Spec
 from ensuite.comparison.board import Result, make_row, ranking_metric
 from ensuite.comparison.claim import claim, known_threads
 from ensuite.comparison.experiment import Comparison, choose_folder, run_comparison
@@ -34,6 +26,7 @@ from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem, Source, divide_source, find_task, open_source, task_options
 from ensuite.report.card import comparison_card, run_card
 from ensuite.report.page import comparison_html, run_html
+from ensuite.specs import Settings, baselines, choose, require_metric, sort_settings, spec_options
 from ensuite.start import Start
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
@@ -147,7 +140,7 @@ def compare(
     Args:
         task: The name of a task, such as ``classify``.
         data: A path, the name of a built-in set, rows, or a table in memory.
-        models: As :func:`ensuite.candidates.open_spec` reads them: names ("lstm:layers=2"), folders
+        models: As :func:`ensuite.specs.open_spec` reads them: names ("lstm:layers=2"), folders
             of runs or of published checkpoints, or options of your own. None: all that fit.
         metric: Metric to rank by. None: the task's first.
         budget: Of each trial: "60s", "3m", "500steps", "4epochs" or "2e6tokens". None: its share of
@@ -310,7 +303,7 @@ def train(
     Args:
         task: The name of a task, such as ``classify``.
         data: A path, the name of a built-in set, rows, or a table in memory.
-        model: As :func:`ensuite.candidates.open_spec` reads it: a name ("lstm:layers=2"), the
+        model: As :func:`ensuite.specs.open_spec` reads it: a name ("lstm:layers=2"), the
             folder of a run or of a published checkpoint, or options of your own.
         metric: As for :func:`compare`, like all options that are not named here.
         budget: As for :func:`compare`. None: until the validation score does not improve any more,

@@ -73,8 +73,8 @@ class Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no typ
     def _train(self, data: Mapping[str, Any], folder: Path) -> "Predictor":
         """Train the model; what it writes while it trains goes into ``folder``."""
         from ensuite.api import open_sorted
-        from ensuite.candidates import choose
         from ensuite.comparison.plan import best_threads
+        from ensuite.specs import choose
         from ensuite.training.budget import Budget
         from ensuite.training.callback import Callback
         from ensuite.training.device import choose_device

@@ -168,12 +168,10 @@ def test_what_the_parser_refuses_is_usage(line: str, ensuite: Command) -> None:
 def test_an_option_of_two_owners_must_be_named_in_full(
     reviews: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ensuite import candidates
+    from ensuite import specs
 
-    options = candidates.option_names
-    monkeypatch.setattr(
-        candidates, "option_names", lambda each: {**options(each), "truncation": str}
-    )
+    options = specs.option_names
+    monkeypatch.setattr(specs, "option_names", lambda each: {**options(each), "truncation": str})
     refused(
         f"{TRAIN} --set truncation=head",
         2,

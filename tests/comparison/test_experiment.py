@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ensuite.baselines.classify import MostFrequent
-from ensuite.candidates import Candidate, Fitted, Settings, baselines, choose
+from ensuite.candidates import Candidate, Fitted
 from ensuite.comparison.experiment import (
     Comparison,
     Trials,
@@ -25,6 +25,7 @@ from ensuite.core.baseline import Variant
 from ensuite.core.errors import EnsuiteError, NonFiniteGradientError, RunError
 from ensuite.core.files import hold
 from ensuite.problem import Problem, open_problem
+from ensuite.specs import Settings, baselines, choose
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
 
@@ -381,7 +382,7 @@ class Widths(MostFrequent):
 def test_a_baseline_may_have_a_row_for_each_option_of_the_models_beside_it(
     problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ensuite.candidates.load", lambda target: Widths)
+    monkeypatch.setattr("ensuite.specs.load", lambda target: Widths)
     chosen = choose(["mlp:width=4", "mlp:width=5"], problem, Settings(), torch.device("cpu"))
     found = [each for each in baselines(problem, chosen) if each.name.startswith("at")]
     assert {each.name for each in found} == {"at 4", "at 5"}

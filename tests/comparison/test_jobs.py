@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from ensuite.candidates import Settings, baselines, choose
 from ensuite.comparison.experiment import run_comparison
 from ensuite.comparison.jobs import Stop, _keep_busy, run_jobs
 from ensuite.comparison.plan import Terms
 from ensuite.core.errors import TrainingError, UsageError
 from ensuite.problem import open_problem
+from ensuite.specs import Settings, baselines, choose
 from ensuite.training.callback import Callback
 
 ROWS = [

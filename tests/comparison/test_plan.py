@@ -9,11 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ensuite.candidates import Settings, Trained, choose
+from ensuite.candidates import Trained
 from ensuite.comparison import plan
 from ensuite.comparison.plan import Cost, Record, Terms, divide, make_plan, measure_cost
 from ensuite.core.errors import NonFiniteGradientError, UsageError
 from ensuite.problem import Problem, open_problem
+from ensuite.specs import Settings, choose
 
 ROWS = [{"x": n, "z": n % 5, "label": "ab"[n % 3 == 0]} for n in range(60)]
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from ensuite.candidates import Candidate, Settings, baselines, choose
+from ensuite.candidates import Candidate
 from ensuite.comparison.answers import Answers, stored_scores
 from ensuite.comparison.measure import disk_bytes
 from ensuite.comparison.trial import (
@@ -26,6 +26,7 @@ from ensuite.core.errors import RunError
 from ensuite.core.score import Score
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
+from ensuite.specs import Settings, baselines, choose
 from ensuite.training.budget import Budget
 from ensuite.training.callback import Callback
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ensuite.candidates import model_options
 from ensuite.catalog import BACKBONES
 from ensuite.core.backbone import BackboneOptions
 from ensuite.data.readers import read
 from ensuite.problem import find_task
+from ensuite.specs import model_options
 from ensuite.training.budget import Budget
 from ensuite.training.loop import fit
 from ensuite.training.training import Training

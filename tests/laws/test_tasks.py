@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from ensuite.candidates import fitting, model_options
 from ensuite.catalog import tasks
 from ensuite.core.batch import sum_counts
 from ensuite.core.model import Model
@@ -18,7 +17,9 @@ from ensuite.core.recipe import Recipe
 from ensuite.core.task import Task
 from ensuite.data.windows import Window
 from ensuite.laws import alike
+from ensuite.misfit import fitting
 from ensuite.problem import find_task, read_table
+from ensuite.specs import model_options
 from ensuite.training.budget import Budget
 from ensuite.training.evaluate import predict
 from ensuite.training.loop import fit

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from ensuite.candidates import model_options
 from ensuite.core.batch import Batch, Tokens
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.options import set_options
 from ensuite.models.bert import Bert, BertOptions
+from ensuite.specs import model_options
 
 TINY = BertOptions().tiny()
 INPUTS = {"tokens": Tokens(9)}

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from ensuite.candidates import model_options
 from ensuite.catalog import BACKBONES
 from ensuite.core.batch import Batch, Inputs, Tokens
 from ensuite.core.errors import DataError
 from ensuite.models.gpt import GPT, GPTOptions
 from ensuite.nn.heads import TokenHead
+from ensuite.specs import model_options
 
 INPUTS: Inputs = {"tokens": Tokens(12)}
 SMALL = GPTOptions(width=12, layers=2, heads=6, context=16)

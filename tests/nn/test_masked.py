@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from ensuite.candidates import model_options
 from ensuite.core.backbone import Backbone
 from ensuite.core.batch import Batch, States, Tokens
 from ensuite.core.errors import UsageError
 from ensuite.nn.masked import MaskedHead, MaskedValues, SpanHead
+from ensuite.specs import model_options
 
 SIZE, EMPTY = 11, Batch(inputs={})
 

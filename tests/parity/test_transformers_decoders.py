@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from ensuite.candidates import model_options
 from ensuite.core.batch import Batch, Tokens
 from ensuite.core.files import write_json, write_tensors
 from ensuite.core.model import Model
 from ensuite.core.published import PublishedTask, rename
 from ensuite.models.gpt import GPTOptions
 from ensuite.nn.heads import TokenHead
+from ensuite.specs import model_options
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

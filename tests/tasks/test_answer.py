@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 import ensuite
-from ensuite.candidates import model_options
 from ensuite.core.batch import IGNORE, sum_counts
 from ensuite.core.errors import DataError
 from ensuite.core.model import Model
@@ -20,6 +19,7 @@ from ensuite.data import readers
 from ensuite.data.processors.questions import PLACES
 from ensuite.predictor import Predictor
 from ensuite.problem import open_problem
+from ensuite.specs import model_options
 from ensuite.tasks.answer import NO_ANSWER, Answer, Prediction, span_scores
 from ensuite.tasks.answer_examples import Example, Span
 from ensuite.training.evaluate import predict

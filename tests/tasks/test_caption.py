@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from ensuite.candidates import model_options
 from ensuite.core.batch import DECODER, Image, Tokens
 from ensuite.core.errors import DataError
 from ensuite.core.model import Model
 from ensuite.core.options import set_options
 from ensuite.data import readers
 from ensuite.problem import open_problem
+from ensuite.specs import model_options
 from ensuite.tasks.caption import Caption
 from ensuite.tasks.writer import Example, Prediction
 from ensuite.training.evaluate import predict

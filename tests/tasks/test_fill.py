@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from ensuite.candidates import fitting, model_options
 from ensuite.core.batch import IGNORE, sum_counts
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
 from ensuite.core.recipe import Recipe
 from ensuite.data import prose, readers, stretches
 from ensuite.data.processors.documents import ID
+from ensuite.misfit import fitting
 from ensuite.predictor import Predictor
 from ensuite.problem import open_problem
+from ensuite.specs import model_options
 from ensuite.start import Start
 from ensuite.tasks.fill import Fill
 from ensuite.tasks.fill_answers import choose

@@ -13,7 +13,6 @@ from hypothesis import strategies as some
 from numpy.typing import NDArray
 
 from ensuite import laws
-from ensuite.candidates import model_options
 from ensuite.core.batch import IGNORE
 from ensuite.core.errors import DataError, UnknownLabelError
 from ensuite.core.model import Model
@@ -21,6 +20,7 @@ from ensuite.core.presentation import Ledger
 from ensuite.data import readers
 from ensuite.data.processors import Words
 from ensuite.problem import open_problem
+from ensuite.specs import model_options
 from ensuite.tasks.tag import Example, Prediction, Tag, join
 from ensuite.training.evaluate import predict
 

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ensuite.candidates import model_options
 from ensuite.core.batch import DECODER, IGNORE, Batch, Outputs
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
@@ -19,6 +18,7 @@ from ensuite.data import readers
 from ensuite.data.processors import Text
 from ensuite.data.processors.tokenizer import NAMES
 from ensuite.data.processors.writing import Writing
+from ensuite.specs import model_options
 from ensuite.tasks.translate import Example, Prediction, Translate
 from ensuite.training.evaluate import predict
 

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from ensuite.candidates import model_options
 from ensuite.core.batch import DECODER, Image, Tokens
 from ensuite.core.errors import UsageError
 from ensuite.core.model import Model
 from ensuite.core.recipe import Recipe
 from ensuite.nn.heads import SummaryHead
+from ensuite.specs import model_options
 from ensuite.training.groups import freeze, layer_rates, parameter_groups
 from ensuite.training.loop import fit
 from training.line import Pass, start

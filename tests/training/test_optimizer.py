@@ -228,7 +228,8 @@ def test_muon_does_not_update_embeddings_nor_the_head():
 def test_training_does_not_wait_for_a_compiler_to_be_imported():
     lines = """
 import sys
-from ensuite.candidates import Trained, model_options
+from ensuite.candidates import Trained
+from ensuite.specs import model_options
 from ensuite.problem import open_problem
 from ensuite.training.budget import Budget
 from ensuite.training.loop import fit
