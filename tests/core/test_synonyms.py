@@ -30,7 +30,7 @@ def test_every_synonym_leads_to_a_word_of_ours() -> None:
 
 
 def test_a_length_of_training_that_is_an_option_can_be_set() -> None:
-    assert ours() & set(LENGTHS) == {"steps"}  # of a series that an mlp reads
+    assert "steps" in ours() & set(LENGTHS)  # of a series that an mlp reads
     check_settings({"steps": "5", "model.steps": "5"})
     with pytest.raises(UsageError, match=r"--set epochs=5: .* --budget 5epochs"):
         check_settings({"epochs": "5"})
