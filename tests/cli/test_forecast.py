@@ -83,6 +83,8 @@ def test_folds_are_a_backtest(sales: Path, tmp_path: Path, works: Command) -> No
     printed = done.out + done.err
     assert "fold 1 of 2" in printed
     assert "test at 2024-03-05" in printed
+    assert "the test parts begin at 2024-03-05, 2024-03-13" in printed
+    assert "Fold 1: On average" in printed
     assert "of all folds" in printed or "are too few" in printed
     assert "lower_80" in works("predict o --file sales.csv").out
     assert len(list((tmp_path / "o").glob("**/fold-*/run.json"))) == 2 * 6

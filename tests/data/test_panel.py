@@ -177,6 +177,8 @@ def test_columns_of_words_and_empty_cells_beside_the_values() -> None:
             panel(cells, **{role: ["sky"]})
     with pytest.raises(DataError, match=r"The column sky of f.csv holds words"):
         panel(cells, given={"value": "sky"})
+    with pytest.raises(DataError, match="has a decimal comma"):
+        panel({"y": ["1,5", "2,5"]}, given={"value": "y"})
     truths = panel(cells | {"sky": ["True", "False", "true"]}, future=["sky"])
     assert truths.series[0].known.ravel().tolist() == [1, 0, 1]
     read = panel(cells, past=["rain"])

@@ -192,7 +192,8 @@ def run_comparison(
         )
         words = tuple(verdict(board, len(problems[0].parts["test"]), problem.unit))
         for best in (each for each in results if each.entrant.name == board.winner):
-            words += remarks(problems[0], best.trials[0])
+            said = remarks(problems[0], best.trials[0])
+            words += tuple(f"Fold 1: {each}" for each in said) if folds else said
         write_json(folder / LEADERBOARD, board.to_json())
         keep_best(board, results, trials, folds, callback)
         record.plan.elapsed = before + clock() - start
