@@ -47,8 +47,8 @@ class _Norm(torch.autograd.Function):
         inverse = size.square_().div_(inputs.shape[-1]).add_(eps).rsqrt_()
         normed = inputs * inverse
         ctx.save_for_backward(normed, inverse, gain)
-        made: Tensor = normed * gain
-        return made
+        scaled: Tensor = normed * gain
+        return scaled
 
     @staticmethod
     @once_differentiable
