@@ -54,7 +54,9 @@ def test_vectors_do_not_depend_on_their_batch(published: Path) -> None:
     together = run.predict(texts)
     for text, vector in zip(texts, together, strict=True):
         np.testing.assert_allclose(run.predict([text])[0], vector, atol=1e-6)
-        np.testing.assert_allclose(run.embed(text, pool=True)[0], vector, atol=1e-6)
+        embedded = run.embed(text, pool=True)
+        assert embedded.dtype == torch.float32
+        np.testing.assert_allclose(embedded[0], vector, atol=1e-6)
 
 
 def test_states_of_several_windows_are_refused(published: Path) -> None:

@@ -113,7 +113,7 @@ def mean_of_windows(vectors: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any
     mean: NDArray[Any] = vectors[0]
     if len(vectors) == 1:
         return mean
-    mean = np.average(vectors, axis=0, weights=weights)
+    mean = np.average(vectors, axis=0, weights=weights).astype(vectors.dtype)
     if np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4):
         mean /= max(float(np.linalg.norm(mean)), 1e-12)
     return mean
