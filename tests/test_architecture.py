@@ -90,7 +90,9 @@ def test_what_starts_first_imports_nothing_heavy(statement: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["", "compare", "train", "predict", "data", "models"])
+@pytest.mark.parametrize(
+    "command", ["", "compare", "train", "predict", "convert", "data", "models"]
+)
 def test_help_imports_nothing_heavy(command: str) -> None:
     code = (
         "import sys\nfrom ensuite.cli.app import app\n"

@@ -1,19 +1,25 @@
 """Published checkpoints that are opened as they are, and those that are refused."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as some
 
 import ensuite
 from ensuite import laws
+from ensuite.checkpoint import checkpoint_options, published_task
+from ensuite.core.backbone import Pretrained
 from ensuite.core.errors import EnsuiteError, RunError, UsageError
-from ensuite.core.files import read_tensors, write_tensors
+from ensuite.core.files import read_tensors, write_json, write_tensors
+from ensuite.models.modern_bert import ModernBertOptions
 from ensuite.training.callback import Callback
-from published_bert import VOCABULARY, publish_bert
+from published_bert import OPTIONS, VOCABULARY, publish_bert
 
 TEXT = "the film was good"
 ROWS = [{"text": f"the film was {n} {w}", "label": w} for n in range(20) for w in ("good", "bad")]
@@ -193,3 +199,37 @@ def test_a_checkpoint_from_elsewhere_than_weights_is_told(tmp_path: Path) -> Non
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(EnsuiteError, match="ensuite convert"):
         ensuite.load(folder)
+
+
+JSON: Any = some.recursive(
+    some.none() | some.booleans() | some.integers(-3, 40) | some.floats(allow_nan=False)
+    | some.text(max_size=4) | some.sampled_from(["cls", "full_attention", "regression"]),
+    lambda inner: some.lists(inner, max_size=3)
+    | some.dictionaries(some.sampled_from(["0", "1", "rope_theta", "x"]), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def any_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return publish_bert(tmp_path_factory.mktemp("any"))
+
+
+@given(
+    entries=some.dictionaries(some.integers(0, 100), JSON, min_size=1, max_size=3),
+    modern=some.booleans(),
+    labelled=some.booleans(),
+)
+def test_whatever_a_configuration_holds_is_read_or_refused(
+    entries: dict[int, Any], modern: bool, labelled: bool, any_folder: Path
+) -> None:
+    options = ModernBertOptions(layers=2, token_rows=14) if modern else OPTIONS
+    config: dict[str, Any] = dict(options.published_config())
+    if labelled:
+        config |= {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a"}}
+    names = sorted({*config, "id2label", "num_labels", "problem_type", "architectures"})
+    config |= {names[number % len(names)]: value for number, value in entries.items()}
+    write_json(any_folder / "config.json", config)
+    with suppress(EnsuiteError):
+        found = checkpoint_options(any_folder)
+        published_task(config, found.pretrained() or Pretrained())

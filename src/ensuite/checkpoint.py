@@ -116,7 +116,8 @@ def published_task(
     config: Mapping[str, Any], pretrained: Pretrained
 ) -> tuple[str, Task[Any, Any, Any] | None]:
     """Return the task that the head of a checkpoint does, by name; None where it has none."""
-    classes = config.get("architectures") or []
+    named = config.get("architectures")
+    classes = named if isinstance(named, list) else []
     for name, row in catalog.tasks.items():
         if any(str(each).endswith(row.architectures) for each in classes if row.architectures):
             task: Task[Any, Any, Any] | None = row.load().from_published(config, pretrained)

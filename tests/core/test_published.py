@@ -83,7 +83,7 @@ def test_outputs_are_named_in_order(names: list[str]) -> None:
     assert output_names(PublishedTask("", tuple(names)).config()) == tuple(names)
 
 
-@pytest.mark.parametrize("wrong", [{"a": "x"}, {"1": "x"}, {"0": "x", "2": "y"}, ["x"]])
+@pytest.mark.parametrize("wrong", [{"a": "x"}, {"1": "x"}, {"0": "x", "2": "y"}, ["x"], 3])
 def test_outputs_with_other_numbers_are_refused(wrong: Any) -> None:
     with pytest.raises(RunError, match="does not number the labels from 0 on"):
         output_names({"id2label": wrong})
@@ -92,3 +92,5 @@ def test_outputs_with_other_numbers_are_refused(wrong: Any) -> None:
 def test_outputs_without_names_are_numbered() -> None:
     assert output_names({}) == ("LABEL_0", "LABEL_1")
     assert output_names({"num_labels": 3}) == ("LABEL_0", "LABEL_1", "LABEL_2")
+    with pytest.raises(RunError, match="does not number the labels"):
+        output_names({"num_labels": "3"})

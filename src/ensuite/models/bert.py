@@ -141,14 +141,13 @@ class BertOptions(BackboneOptions):
         """Return the recipe of fine-tuning for a checkpoint, of training from new weights else.
 
         Sources:
-            Devlin et al. (2019), appendix A.3; the rates of small models: Turc et al. (2019),
-            section 5.1
+            Devlin et al. (2019), appendices A.2 and A.3; the rates of small models that are
+            fine-tuned: Turc et al. (2019), section 5.1
         """
-        rate = 3e-4 if self.width <= 256 else 1e-4 if self.width <= 512 else 3e-5
-        if self.checkpoint is None:
-            rate = max(rate, 1e-4)
+        sizes = (256, 512, 1023)
+        rates = (1e-3, 5e-4, 1e-4, 1e-4) if self.checkpoint is None else (3e-4, 1e-4, 3e-5, 1.5e-5)
         return Recipe(
-            learning_rate=rate if self.width < 1024 else rate / 2,
+            learning_rate=rates[sum(self.width > size for size in sizes)],
             schedule="linear",
             warmup=0.1,
             batch_size=32,

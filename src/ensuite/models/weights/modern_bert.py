@@ -84,9 +84,9 @@ def read_options(folder: Path) -> dict[str, Any]:
         "dropout": config.number("mlp_dropout", 0.0),
         "attention_dropout": config.number("attention_dropout", 0.0),
     }
-    angles = config.entries.get("rope_parameters") or {}
+    angles = config.part("rope_parameters")
     for ours, (older, newer, usual) in BASES.items():
-        named = Reader(config.path, angles.get(newer) or {})
+        named = angles.part(newer)
         named.refuse("rope_type", "default")
         options[ours] = named.number("rope_theta", config.number(older, usual))
     sentence = read_sentence(folder)
@@ -103,12 +103,12 @@ def read_every(config: Reader, layers: int) -> int:
     """
     every = config.count("global_attn_every_n_layers", EVERY)
     kinds = config.entries.get("layer_types")
-    if not kinds:
+    if not isinstance(kinds, list) or not kinds:
         return every
     known = ("sliding_attention", "full_attention")
     places = [place for place, kind in enumerate(kinds) if kind == known[1]]
-    every = places[1] if len(places) > 1 else layers
-    if list(kinds) != [known[place % every == 0] for place in range(layers)]:
+    every = places[1] if len(places) > 1 else max(1, layers)
+    if kinds != [known[place % every == 0] for place in range(layers)]:
         raise UsageError(
             f"{config.path}: layer_types has an order that is not computed here; known: "
             "full_attention first and then at equal distances."
