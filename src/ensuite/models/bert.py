@@ -215,6 +215,13 @@ class Bert(Backbone):
     def token_embedding(self) -> nn.Module:
         return self.embed.tokens
 
+    @property
+    def head_activation(self) -> Callable[[Tensor], Tensor]:
+        """The activation of the blocks; other families publish heads with GELU, whatever it is."""
+        if self.options.family in ("bert", "distilbert"):
+            return ACTIVATIONS[self.options.activation]
+        return F.gelu
+
     def depth(self, name: str) -> int:
         """Return 0 for embeddings, 1 and on for blocks; the pooler belongs to the last block."""
         part, _, rest = name.partition(".")
