@@ -167,6 +167,21 @@ def test_what_has_no_int8_weights_is_refused(refused: Callable[..., None], run: 
     refused("generate n-gram the --set int8=true", 2, "A baseline model has no int8 weights")
 
 
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_prompts_together_are_continued_as_alone(short: Path, temperature: float) -> None:
+    """Of unequal length, past the context, with penalties."""
+    model = package.load(short)
+    how = {
+        "temperature": temperature, "max_new_tokens": 20, "slide": True, "stop": "zebra",
+        "repetition_penalty": 1.2, "frequency_penalty": 0.1, "top_p": 0.9,
+    }  # fmt: skip
+    prompts = ["the cat", "", "and so on, and so on, the mat", "t"]
+    texts = [""] * len(prompts)
+    for number, piece in model.write(prompts, **how):
+        texts[number] += piece
+    assert texts == [model.generate(prompt, **how) for prompt in prompts]
+
+
 def test_several_texts_have_the_seeds_that_follow(short: Path) -> None:
     model = package.load(short)
     how = {"max_new_tokens": 6, "slide": True}

@@ -65,13 +65,13 @@ def output_names(config: Mapping[str, Any]) -> tuple[str, ...]:
     >>> output_names({"id2label": {"1": "good", "0": "bad"}})
     ('bad', 'good')
     """
-    count = config.get("num_labels", 2)  # transformers leaves the usual two out
-    names = config.get("id2label") or {str(each): f"LABEL_{each}" for each in range(count)}
+    count, names = config.get("num_labels", 2), config.get("id2label")  # usually two, and left out
     try:
+        names = names or {str(each): f"LABEL_{each}" for each in range(count)}
         numbered = sorted((int(number), str(name)) for number, name in names.items())
-    except (AttributeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         numbered = []
-    if [number for number, _ in numbered] != list(range(len(names))):
+    if [number for number, _ in numbered] != list(range(len(numbered) or 1)):
         raise RunError("The id2label of config.json does not number the labels from 0 on.")
     return tuple(name for _, name in numbered)
 

@@ -69,6 +69,10 @@ class Reader:
         value: bool = self._get(name, usual, (bool,), "true or false")
         return value
 
+    def part(self, name: str) -> "Reader":
+        """Return what reads the object of that name; without it, an empty one."""
+        return Reader(self.path, self._get(name, {}, (dict,), "an object"))
+
     def choice(self, name: str, known: Mapping[str, str], usual: str) -> str:
         """Return what is ours for one of several words.
 
