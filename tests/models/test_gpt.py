@@ -107,6 +107,16 @@ def test_padding_and_documents_change_nothing_together() -> None:
     torch.testing.assert_close(padded[mask].view(2, 10, -1), packed, **CLOSE)
 
 
+@pytest.mark.parametrize("options", [SMALL, LEARNED, replace(SMALL, window=3)])
+def test_padding_may_be_longer_than_the_context(options: GPTOptions) -> None:
+    backbone, tokens = build(options), draw()
+    for before, after in ((30, 0), (0, 30), (9, 30)):
+        wide = torch.nn.functional.pad(tokens, (before, after))
+        mask = torch.nn.functional.pad(torch.ones_like(tokens, dtype=torch.bool), (before, after))
+        padded = run(backbone, wide, mask=mask)[mask].view(2, 10, -1)
+        torch.testing.assert_close(padded, run(backbone, tokens), **CLOSE)
+
+
 @pytest.mark.parametrize("window", [1, 3, 9])
 def test_a_window_of_one_layer_sees_so_many(window: int) -> None:
     backbone, tokens = build(replace(SMALL, layers=1, window=window)), draw(rows=1)

@@ -552,7 +552,8 @@ def arrange(
     read = real.sum(1) if seen is None else seen["read"] + real.sum(1)
     if seen is None and (window is None or tokens.shape[1] <= window) and one:
         numbers = torch.where(real, columns, -1)
-        return Layout(columns[None], Reach(causal=True), lasts, numbers, documents, read)
+        places = torch.minimum(columns, lasts.max())[None]  # padding has no positions of its own
+        return Layout(places, Reach(causal=True), lasts, numbers, documents, read)
     before = 0 if seen is None else seen["read"][:, None]
     numbers = torch.where(real, real.cumsum(1) - 1 + before, -1)
     places = numbers.clamp(min=0)
