@@ -12,6 +12,7 @@ from benchmarks import (
     decode,
     dense,
     encoder,
+    few_shot,
     forecast,
     language_model,
     layers,
@@ -28,6 +29,9 @@ from benchmarks.layers import Size, Sizes
 from benchmarks.protocol import Contender, Effort, Found, Missing
 from hypothesis import given
 from hypothesis import strategies as some
+
+import ensuite
+from ensuite.problem import open_problem
 
 QUICK = Effort(repeats=2, seconds=0.0)
 
@@ -316,6 +320,31 @@ def test_a_size_is_trained_for_the_law():
     assert (point.width, point.characters) == (16, 1500)
     assert point.parameters > 0
     assert 3 < point.nats < 8
+
+
+def test_a_prompted_model_is_measured_by_what_it_finds_likely_and_by_what_it_writes(tmp_path):
+    words = {"fine": "positive", "bad": "negative"}
+    told = [f"{n} so {word} : {label}" for n in range(9) for word, label in words.items()]
+    rows = [
+        {"text": f"{n} so {word}", "label": label}
+        for n in range(20)
+        for word, label in words.items()
+    ]
+    data = {"text": told}
+    language = ensuite.train(
+        "generate",
+        data,
+        model="n-gram",
+        settings={"unit": "words"},
+        test=data,
+        out=tmp_path / "run",
+    )
+    problem = open_problem("classify", rows)
+    templates, shots = {"good": "{text} :", "bad": "{text} so"}, {"good": (0, 2), "bad": (0,)}
+    found = few_shot.measure(language, problem, templates, shots)
+    assert found[0] == ("good", 0, 1.0, 1.0, 1.0)
+    assert found[1][:2] == ("good", 2)
+    assert (found[2].written, found[2].formed) == (0.0, 0.0)
 
 
 TINY_ROWS = dense.Size(features=6, width=4, batch=2, rows=8)
