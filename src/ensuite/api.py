@@ -22,6 +22,7 @@ from ensuite.core.files import hold, write_text
 from ensuite.core.printable import one_line, printable
 from ensuite.core.runs import require_apart
 from ensuite.core.seed import require_seed
+from ensuite.misfit import fitting_by_name
 from ensuite.predictor import RUN, Predictor
 from ensuite.problem import Problem, Source, divide_source, find_task, open_source, task_options
 from ensuite.report.card import comparison_card, run_card
@@ -49,9 +50,11 @@ def open_sorted(
         raise UsageError(f'models="{models}" is one text; give a list: models=["lstm", "gru"].')
     if isinstance(settings, Mapping):
         settings = [f"{key}={value}" for key, value in settings.items()]
-    known = task_options(find_task(task))
-    options = [spec_options(each, task) for each in models or catalog.backbones]
-    mine = sort_settings(settings or (), known, [each for each in options if each is not None])
+    found = find_task(task)
+    options = [spec_options(each, task) for each in models or fitting_by_name(found)]
+    mine = sort_settings(
+        settings or (), task_options(found), [each for each in options if each is not None]
+    )
     return open_source(task, data, settings=mine.task, **reading), mine
 
 

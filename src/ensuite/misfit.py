@@ -28,6 +28,14 @@ def fitting(task: Task[Any, Any, Any], *, by_default: bool = False) -> list[str]
     return sorted(rows, key=lambda name: (rows[name].year or 0, name))
 
 
+def fitting_by_name(task: Task[Any, Any, Any]) -> list[str]:
+    """Return the names that a comparison may take where none is named, before its data is read."""
+    rows = catalog.backbones.matching(
+        lambda row: row.is_default(task.needs) and not task.needs - set(row.traits)
+    )
+    return list(rows)
+
+
 def why_not(task: Task[Any, Any, Any], traits: Set[str], reads: Set[str]) -> str | None:
     """Return the reason why a backbone cannot do the task on its inputs; None if it can."""
     kinds = {kind.kind for kind in read_by(task.inputs, "backbone").values()}

@@ -31,6 +31,7 @@ from ensuite.core.registry import load
 from ensuite.core.runs import find_run
 from ensuite.core.synonyms import length_hint
 from ensuite.core.task import rank
+from ensuite.data.walk import is_folder
 from ensuite.misfit import fitting, refuse_misfit
 from ensuite.problem import Problem
 from ensuite.start import (
@@ -106,7 +107,7 @@ def parse_spec(spec: str) -> Words:
     if name not in catalog.backbones:
         colons = [place for place, letter in enumerate(spec) if letter == ":"]
         for end in (len(spec), *reversed(colons)):
-            if is_folder(spec[:end]):
+            if spec[:end] and is_folder(spec[:end]):
                 return Words(spec[:end], Path(spec[:end]), pairs(spec[end + 1 :]))
     return Words(name, None, pairs(rest))
 
@@ -114,14 +115,6 @@ def parse_spec(spec: str) -> Words:
 def pairs(text: str) -> dict[str, str]:
     """Split 'layers=2,width=128'."""
     return dict(part.partition("=")[::2] for part in text.split(",") if part)
-
-
-def is_folder(path: str) -> bool:
-    """Say whether a path that is not empty names a folder; a name too long for one does not."""
-    try:
-        return bool(path) and Path(path).is_dir()
-    except OSError:
-        return False
 
 
 def model_options(spec: str, task: str = "") -> tuple[str, BackboneOptions]:

@@ -108,8 +108,11 @@ def check_model(model: str, task: str) -> None:
     Raises:
         UsageError: Names the nearest.
     """
+    from ensuite.data.walk import is_folder
+
     name, _, rest = model.partition(":")
-    if Path(model).is_dir() or not ("," in name or catalog.is_meant(name)):
+    folder = any(is_folder(each) for each in (model, name) if each not in catalog.backbones)
+    if folder or not ("," in name or catalog.is_meant(name)):
         return
     row = catalog.require_model(name, task)
     known = option_names(row.target)
