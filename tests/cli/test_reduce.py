@@ -65,6 +65,14 @@ def test_codes_and_reconstructions_in_python(runs: Path) -> None:
         predictor.inverse_transform(np.zeros(3))
 
 
+def test_metrics_that_one_model_has_are_called_by_their_names(runs: Path) -> None:
+    board = package.compare("reduce", "iris", out=runs / "rows", **HOW)
+    assert board.title("elbo") == "ELBO"
+    by_name = {row.name: row.metrics for row in board.rows}
+    assert by_name["vae"]["elbo"] is not None
+    assert "elbo" not in by_name["PCA 2"]
+
+
 def test_only_a_model_that_reduces_has_codes(tmp_path: Path) -> None:
     how = {"model": "mlp:width=4", "budget": "2steps", "out": tmp_path / "run"}
     predictor = package.train("classify", "iris", **how)

@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 
 from ensuite.core.errors import UsageError
 from ensuite.data.built_in import DIGITS, SPOKEN
-from ensuite.data.sets import SETS, load, names
+from ensuite.data.sets import SETS, WHOLE, load, names, settings
 from ensuite.problem import open_problem
 
 
@@ -33,6 +33,13 @@ def test_digits_and_iris() -> None:
     iris = load("iris")["train"]
     assert list(iris.columns)[-1] == "label"
     assert sorted(set(iris.columns["label"])) == ["setosa", "versicolor", "virginica"]
+
+
+def test_a_set_may_be_read_in_another_way_by_one_task() -> None:
+    assert settings("digits", "reduce") == {"input": "image"}
+    assert settings("digits", "classify") == {}
+    assert settings("anbn:rows=10", "classify") == WHOLE
+    assert settings("digits.csv", "reduce") == {}
 
 
 def test_digits_side_by_side_are_captioned_in_words() -> None:
