@@ -17,16 +17,12 @@ from typing import Any
 
 import numpy as np
 import plotly
-from numpy.typing import NDArray
 
+from benchmarks.naive2 import score_naive2
 from ensuite.api import compare_models
 from ensuite.comparison.experiment import Comparison
-from ensuite.data import readers
-from ensuite.data.panel import read_panel
-from ensuite.data.series import Series
 from ensuite.problem import Problem
-
-Numbers = NDArray[np.float64]
+from ensuite.report.values import Leaderboard
 
 ETT_SPLIT = "time:2017-06-26,2017-10-24,2018-02-21"
 """12, 4 and 4 months of 30 days each, as in all published tables."""
@@ -64,6 +60,7 @@ class Size:
         split: Of ETTh1.
         steps: Of a generated series.
         width: Of each network.
+        folds: Of the backtest on prices.
     """
 
     budget: str
@@ -78,6 +75,7 @@ class Size:
     split: str = ETT_SPLIT
     steps: int = 3000
     width: int = 64
+    folds: int = 4
 
 
 @dataclass(frozen=True)
@@ -122,17 +120,40 @@ def hourly(size: Size, **more: Any) -> dict[str, Any]:
 # The tables
 
 
+def run_etth1(size: Size, horizon: int) -> Leaderboard:
+    """Compare a GRU on segments with the baselines at one horizon."""
+    found, _ = run(
+        size, f"etth1-{horizon}", str(size.ett), [f"gru:width={size.width},dropout=0"],
+        {**SEGMENTS, "horizon": horizon}, split=size.split, metric="scaled_mse",
+    )  # fmt: skip
+    return found.leaderboard
+
+
+def run_m4(size: Size) -> Leaderboard:
+    """Compare networks on segments with the baselines on M4 hourly."""
+    found, _ = run(
+        size, "m4", str(size.m4[0]), cells(2 * size.width),
+        hourly(size, look_back=168, segment=24), test=str(size.m4[1]),
+    )  # fmt: skip
+    return found.leaderboard
+
+
+def run_sales(size: Size, number: int, **more: str) -> Leaderboard:
+    """Compare a GRU with the baselines on generated sales."""
+    found, _ = run(
+        size, f"exogenous-{number}", sales(size.steps), [f"gru:width={size.width}"],
+        {"horizon": 24, "look_back": 48, **more}, columns={"value": "sales"},
+    )  # fmt: skip
+    return found.leaderboard
+
+
 def etth1(size: Size) -> Table:
     """Compare a GRU on segments with the published models, at each horizon."""
     table = Table(
         "ETTh1, all seven columns, look-back 96", ("horizon", "model", "MSE", "MAE", "published")
     )
     for horizon in size.horizons:
-        found, _ = run(
-            size, f"etth1-{horizon}", str(size.ett), [f"gru:width={size.width},dropout=0"],
-            {**SEGMENTS, "horizon": horizon}, split=size.split, metric="scaled_mse",
-        )  # fmt: skip
-        for row in found.leaderboard.rows:
+        for row in run_etth1(size, horizon).rows:
             scores = row.metrics["scaled_mse"], row.metrics["scaled_mae"]
             table.rows.append((str(horizon), row.name, *scores, "no"))
         for name, (squared, absolute) in PUBLISHED.get(horizon, {}).items():
@@ -142,13 +163,9 @@ def etth1(size: Size) -> Table:
 
 def m4(size: Size) -> Table:
     """Compare networks on M4 hourly with Naive2, by which the competition scaled its results."""
-    found, _ = run(
-        size, "m4", str(size.m4[0]), cells(2 * size.width),
-        hourly(size, look_back=168, segment=24), test=str(size.m4[1]),
-    )  # fmt: skip
-    smape, mase = score_naive2(size)
+    smape, mase = score_naive2(*size.m4)
     table = Table("M4 hourly", ("model", "sMAPE", "MASE", "OWA"))
-    for row in found.leaderboard.rows:
+    for row in run_m4(size).rows:
         mine = row.metrics["smape"], row.metrics["mase"]
         table.rows.append((row.name, *mine, (mine[0] / smape + mine[1] / mase) / 2))
     table.rows.append(("Naive2", smape, mase, 1.0))
@@ -175,32 +192,34 @@ def exogenous(size: Size) -> Table:
     table = Table("With and without other columns", ("data", "columns beside", "model", "MASE"))
     ett = {"horizon": 24, "look_back": 96}
     loads = "HUFL,HULL,MUFL,MULL,LUFL,LULL"
-    promoted = {"horizon": 24, "look_back": 48}
-    cases: list[tuple[str, Any, str, dict[str, Any], dict[str, str], str | None]] = [
-        ("ETTh1, oil temperature", str(size.ett), "none", ett, {"value": "OT"}, size.split),
-        ("ETTh1, oil temperature", str(size.ett), "loads, past only",
-         {**ett, "past": loads}, {"value": "OT"}, size.split),
-        ("ETTh1, oil temperature", str(size.ett), "calendar",
-         {**ett, "calendar": "true"}, {"value": "OT"}, size.split),
-        ("generated sales", sales(size.steps), "none", promoted, {"value": "sales"}, None),
-        ("generated sales", sales(size.steps), "promotion, known ahead",
-         {**promoted, "future": "promotion"}, {"value": "sales"}, None),
-    ]  # fmt: skip
-    for number, (name, data, beside, settings, given, how) in enumerate(cases):
+    name = "ETTh1, oil temperature"
+    for number, (beside, more) in enumerate(
+        (("none", {}), ("loads, past only", {"past": loads}), ("calendar", {"calendar": "true"}))
+    ):
         found, _ = run(
-            size, f"exogenous-{number}", data, [f"gru:width={size.width}"], settings,
-            columns=given, split=how,
+            size, f"exogenous-{number}", str(size.ett), [f"gru:width={size.width}"], ett | more,
+            columns={"value": "OT"}, split=size.split,
         )  # fmt: skip
-        for row in found.leaderboard.rows:
-            if row.kind == "trained" or beside == "none":
-                table.rows.append((name, beside, row.name, row.metrics["mase"]))
+        table.rows.extend(beside_rows(name, beside, found.leaderboard))
+    name, beside = "generated sales", "promotion, known ahead"
+    table.rows.extend(beside_rows(name, "none", run_sales(size, 3)))
+    table.rows.extend(beside_rows(name, beside, run_sales(size, 4, future="promotion")))
     return table
+
+
+def beside_rows(name: str, beside: str, found: Leaderboard) -> list[Sequence[str | float | None]]:
+    """Return the rows of all models without other columns, with them of the network alone."""
+    return [
+        (name, beside, row.name, row.metrics["mase"])
+        for row in found.rows
+        if row.kind == "trained" or beside == "none"
+    ]
 
 
 def stocks(size: Size) -> Table:
     """Show that the last value is hard to beat on prices, in a backtest of several folds."""
     settings = {"horizon": 4, "look_back": 12, "season": 1}
-    found, _ = run(size, "stocks", str(size.stocks), cells(size.width), settings, folds=4)
+    found, _ = run(size, "stocks", str(size.stocks), cells(size.width), settings, folds=size.folds)
     table = Table("Weekly prices of six companies, 2018 and 2019", ("model", "MASE", "group"))
     table.rows.extend((r.name, r.metrics["mase"], r.tie_group) for r in found.leaderboard.rows)
     return table
@@ -223,25 +242,18 @@ def coverage(size: Size) -> Table:
     """Show what the intervals hold on three test parts, at the first, middle and last step."""
     table = Table(
         "Coverage of the intervals of a GRU, in per cent",
-        ("data", "95 %", "80 %", "95 % by horizon"),
+        ("data", "95 %", "95 % by horizon", "80 %"),
     )
-    horizon = size.horizons[0]
-    cases: list[tuple[str, Any, dict[str, Any], dict[str, Any]]] = [
-        ("ETTh1", str(size.ett), {**SEGMENTS, "horizon": horizon}, {"split": size.split}),
-        ("M4 hourly", str(size.m4[0]),
-         hourly(size, look_back=168, segment=24, criterion="quantile"), {"test": str(size.m4[1])}),
-        ("generated sales", sales(size.steps),
-         {"horizon": 24, "look_back": 48, "future": "promotion"}, {"columns": {"value": "sales"}}),
-    ]  # fmt: skip
-    for name, data, settings, how in cases:
-        found, _ = run(
-            size, f"coverage-{name.split()[0].lower()}", data, [f"gru:width={size.width}"],
-            settings, **how,
-        )  # fmt: skip
-        (row,) = (each for each in found.leaderboard.rows if each.kind == "trained")
-        by = [f"{100 * v:.0f}" for k, v in row.metrics.items() if k.startswith("coverage_95_h")]
-        held = [f"{100 * row.metrics[key]:.1f}" for key in ("coverage_95", "coverage_80")]
-        table.rows.append((name, *held, ", ".join(by)))
+    cases = {
+        "ETTh1": run_etth1(size, size.horizons[0]),
+        "M4 hourly": run_m4(size),
+        "generated sales": run_sales(size, 4, future="promotion"),
+    }
+    for name, found in cases.items():
+        metrics = next(row.metrics for row in found.rows if row.name.startswith("gru"))
+        by = [f"{100 * v:.0f}" for k, v in metrics.items() if k.startswith("coverage_95_h")]
+        held = [f"{100 * metrics[key]:.1f}" for key in ("coverage_95", "coverage_80")]
+        table.rows.append((name, held[0], ", ".join(by), held[1]))
     return table
 
 
@@ -254,66 +266,6 @@ def sales(steps: int) -> dict[str, Any]:
     values = 100 + daily + 25 * promotion + random.normal(0, 4, steps)
     times = [f"{str(time).replace('T', ' ')}:00" for time in start]
     return {"time": times, "sales": values.tolist(), "promotion": promotion.tolist()}
-
-
-# Naive2, the reference of the M4 competition
-
-
-def score_naive2(size: Size) -> tuple[float, float]:
-    """Return sMAPE and MASE of Naive2, averaged over the series."""
-    train, test = (read_panel(readers.read(str(path)), {}).series for path in size.m4)
-    errors = [_naive2_errors(*pair) for pair in zip(train, test, strict=True)]
-    smape, mase = np.mean(errors, axis=0)
-    return float(smape), float(mase)
-
-
-def _naive2_errors(train: Series, test: Series, season: int = 24) -> tuple[float, float]:
-    past, truth = train.values[:, 0], test.values[:, 0]
-    found = naive2(past, season, len(truth))
-    smape = np.mean(200 * np.abs(found - truth) / (np.abs(found) + np.abs(truth)))
-    unit = np.mean(np.abs(past[season:] - past[:-season]))
-    return float(smape), float(np.mean(np.abs(found - truth)) / unit)
-
-
-def naive2(values: Numbers, season: int, horizon: int) -> Numbers:
-    """Repeat the last value of the seasonally adjusted series, if a season can be shown.
-
-    Source:
-        The competition's R code, https://github.com/Mcompetitions/M4-methods, Benchmarks and
-        Evaluation.R
-    """
-    if not is_seasonal(values, season):
-        return np.full(horizon, values[-1])
-    index = seasonal_index(values, season)
-    places = np.arange(len(values), len(values) + horizon) % season
-    last: float = values[-1] / index[(len(values) - 1) % season]
-    found: Numbers = last * index[places]
-    return found
-
-
-def is_seasonal(values: Numbers, season: int) -> bool:
-    """Test the autocorrelation at one season at 90 %."""
-    if len(values) < 3 * season:
-        return False
-    centred = values - values.mean()
-    total = (centred**2).sum()
-    lags = [(centred[lag:] * centred[:-lag]).sum() / total for lag in range(1, season + 1)]
-    limit = 1.645 * np.sqrt((1 + 2 * np.sum(np.square(lags[:-1]))) / len(values))
-    return bool(abs(lags[-1]) > limit)
-
-
-def seasonal_index(values: Numbers, season: int) -> Numbers:
-    """Return the multiplicative seasonal index of each place in a season (classical)."""
-    weights = np.ones(season + 1 if season % 2 == 0 else season)
-    if season % 2 == 0:
-        weights[[0, -1]] = 0.5
-    trend = np.convolve(values, weights / season, mode="valid")
-    first = len(weights) // 2
-    ratio = values[first : first + len(trend)] / trend
-    places = np.arange(first, first + len(trend)) % season
-    index = np.array([ratio[places == place].mean() for place in range(season)])
-    scaled: Numbers = index / index.mean()
-    return scaled
 
 
 TABLES: dict[str, Callable[[Size], Table]] = {
