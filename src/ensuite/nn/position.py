@@ -52,7 +52,7 @@ class LearnedPositions(nn.Module):
         if last >= longest:
             raise DataError(
                 f"A sequence has {last + 1} positions, but the model has learned {longest}; "
-                "shorten it, or choose a model that reads more."
+                "shorten it, or train with a larger model.longest or other positions."
             )
         vectors: Tensor = self.vectors(places)
         return vectors
