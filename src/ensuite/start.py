@@ -91,9 +91,12 @@ class Start:
                 f"--init-from {self.given}: its vocabulary cannot be taken over by this task, so "
                 "the vectors of its tokens would stand for others; train from new weights."
             )
-        run = self.load()
+        run, own = self.load(), training.model.backbone.state_dict()
+        weights = dict(run.model.backbone.state_dict())
+        if all(self.options.starts_new(name) for name in own.keys() ^ weights.keys()):
+            weights = {name: weights.get(name, tensor) for name, tensor in own.items()}
         try:
-            training.model.backbone.load_state_dict(run.model.backbone.state_dict())
+            training.model.backbone.load_state_dict(weights)
         except RuntimeError as error:
             raise RunError(
                 f"--init-from {self.given}: its backbone is not of the same shape; give the same "

@@ -179,6 +179,8 @@ def depth(outputs: Tensor | None) -> int:
 def test_further_fields_of_tokens_are_added_to_the_embeddings() -> None:
     inputs = {"tokens": Tokens(9), "segments": Tokens(2)}
     backbone = TransformerOptions().tiny().build(inputs).eval()
+    assert not backbone.state_dict()["beside.segments.weight"].any()
+    torch.nn.init.normal_(backbone.beside["segments"].weight)  # type: ignore[arg-type]
     tokens = torch.randint(9, (2, 5))
     segments = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 0, 0, 0]])
 

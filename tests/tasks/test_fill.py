@@ -20,6 +20,7 @@ from ensuite.predictor import Predictor
 from ensuite.problem import open_problem
 from ensuite.specs import model_options
 from ensuite.start import Start
+from ensuite.tasks import answer as answering
 from ensuite.tasks.fill import Fill
 from ensuite.tasks.fill_answers import choose
 from ensuite.tasks.fill_examples import PARTS, Example, read_prose
@@ -312,6 +313,18 @@ def test_a_run_is_saved_and_opened_and_embeds(tmp_path: Path) -> None:
     start.initialise(training)
     for name, tensor in training.model.state_dict().items():
         assert tensor.equal(run.model.state_dict()[name])
+    pairs = [answering.Example(text, "Qui ?", None, ()) for text in three()]
+    asking = answering.Answer().prepare(pairs, None, start.pretrained())
+    assert "segments" in asking.inputs  # which the run did not read
+    training = Training.start(
+        asking, start.options, pairs, pairs,
+        recipe=Recipe(), budget=Budget(1, "steps", None), seed=7,
+    )  # fmt: skip
+    start.initialise(training)
+    again_embedded = training.model.backbone.encoder.embed.weight  # type: ignore[union-attr]
+    assert again_embedded.equal(run.model.backbone.encoder.embed.weight)
+    plain = replace(asking, processor=replace(asking.processor, segments=False))
+    assert "segments" not in plain.inputs
 
 
 def test_what_fits_sees_both_sides() -> None:

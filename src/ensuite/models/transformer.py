@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -83,6 +83,9 @@ class TransformerOptions(BackboneOptions):
     def traits(self) -> frozenset[Trait]:
         return frozenset({Trait.SEQUENCE, Trait.TWO_SIDED, Trait.DECODES, Trait.STEPS})
 
+    def starts_new(self, name: str) -> bool:
+        return name.startswith("beside.")  # what tells the texts of a pair apart
+
     def build(self, inputs: Inputs) -> "Transformer":
         return Transformer(self, inputs)
 
@@ -104,6 +107,8 @@ class Transformer(Backbone):
         self.beside = nn.ModuleDict(
             {name: input_layer(inputs[name], options.width) for name in beside}
         )
+        for layer in self.beside.values():  # so that a pretrained encoder is not disturbed
+            nn.init.zeros_(cast(Any, layer).weight)
         self.decoder = Reader(options, inputs[DECODER], memory=True) if DECODER in inputs else None
 
     @property

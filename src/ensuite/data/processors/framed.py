@@ -54,6 +54,8 @@ class Framed:
         min_frequency: Words seen fewer times than this in training are unknown.
         lowercase: Whether upper and lower case are the same.
         window: Most tokens that are read at once, special tokens included.
+        segments: Whether an input field of its own tells the two texts of a pair apart, where the
+            tokenizer does.
         tokenizer: The learned tokenizer, as its library writes it.
         special: Its special tokens.
     """
@@ -63,6 +65,7 @@ class Framed:
     min_frequency: int = 2
     lowercase: bool = False
     window: int = 128
+    segments: bool = True
     tokenizer: str = field(default="", metadata={**LEARNED, "file": "tokenizer.json"})
     special: Special = field(default=FRAMED, metadata=LEARNED)
 
@@ -110,7 +113,7 @@ class Framed:
     def fields(self, *, pairs: bool) -> Inputs:
         """Return the input fields of a backbone; pairs have segments where the frame tells them."""
         fields = {"tokens": Tokens(self.size, pad=self.special.pad)}
-        if pairs and self.pair.tells_segments:
+        if pairs and self.segments and self.pair.tells_segments:
             fields[SEGMENTS] = Tokens(1 + max(self.pair.segments))
         return fields
 
