@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 from math import log2
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as some
 from torch import Tensor
 
+from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Carry
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
 from ensuite.core.table import Table
 from ensuite.data.processors.writing import Writing
 from ensuite.decoding.sampling import Sampling
+from ensuite.models.gpt import GPTOptions
 from ensuite.models.recurrent import RecurrentOptions
 from ensuite.tasks.generate import Example, Generate, Prediction
 from ensuite.training.evaluate import predict
@@ -291,3 +294,26 @@ def test_lines_are_resampled_in_blocks_and_documents_are_not() -> None:
     task, examples = prose("one\n" * 64)
     assert task.blocks(examples) == [number // 4 for number in range(64)]
     assert TASK.blocks(DOCUMENTS) is None
+
+
+def test_a_published_model_brings_its_chat_template(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(TASK.writing.tokenizer, encoding="utf-8")
+    pretrained = Pretrained(tmp_path, 64)
+    bare = Generate.from_published({}, pretrained)
+    (tmp_path / "chat_template.jinja").write_text("{{ messages[0].content }}", encoding="utf-8")
+    chatty = Generate.from_published({}, pretrained)
+    assert bare is not None
+    assert chatty is not None
+    assert (bare.chat_template, chatty.chunk) == ("", 64)
+    (asked,) = chatty.writing.decode([chatty.converse([{"role": "user", "content": "cat"}]).prompt])
+    assert asked == "cat"
+    with pytest.raises(UsageError, match="has no chat template"):
+        bare.converse([{"role": "user", "content": "cat"}])
+    tuned = Generate().prepare(DOCUMENTS, GPTOptions(), pretrained)
+    assert tuned.chat_template == chatty.chat_template
+
+
+def test_special_tokens_of_a_template_are_tokens_and_nothing_stands_before_them() -> None:
+    task = replace(TASK, chat_template="{{ bos_token }}{{ messages[0].content }}{{ eos_token }}")
+    prompt, stops = task.converse([{"role": "user", "content": "cat"}])
+    assert (prompt[0], prompt[-1], len(prompt), stops) == (EDGE, EDGE, 5, ())

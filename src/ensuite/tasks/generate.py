@@ -214,7 +214,9 @@ class Generate(Task[Example, Chunk, Prediction]):
             pretrained: What it fixes.
         """
         writing = Writing().prepare([], pretrained)
-        return cls(writing=writing, lanes=False, chunk=pretrained.length or cls.chunk)
+        template = chat.read_template(pretrained.tokenizer) if pretrained.tokenizer else ""
+        chunk = pretrained.length or cls.chunk
+        return cls(writing=writing, chat_template=template, lanes=False, chunk=chunk)
 
     @property
     def inputs(self) -> Inputs:
