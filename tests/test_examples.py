@@ -30,6 +30,12 @@ SHOWN = {
     "correction": ("2steps", [r"F0\.5 of \d+ sentences: +0\.\d{3}", r"as they are: +0\.000"]),
     "denoising_autoencoder": ("3steps", [r"trained without +PSNR \d+\.\d+ dB", r"\ncleaned\n"]),
     "machine_sensors": ("20steps", [r"threshold \d+\.\d+: 0\.\d+%", r"alarms in the 20 broken"]),
+    "listing_3_autoencoder": ("1", [r"codes \(297, 64\)", r"error of the test images: 0\.\d{4}"]),
+    "autoencoder_and_pca": ("3steps", [r"PCA 2 +MSE 0\.\d", r"PCA 1 +MSE 0\.\d"]),
+    "sparse_autoencoder": ("3steps", [r"10 largest alone +near zero +\d+\.\d% +MSE 0\."]),
+    "convolutional_autoencoder": ("2steps", [r"conv-autoencoder upsampling=nearest +\d"]),
+    "variational_autoencoder": ("3steps", [r"ELBO +-?\d+\.\d nats = ", r"\d of 8 units active"]),
+    "vae_gan": ("2steps", [r"vae:code=8: MSE 0\.", r"vae-gan:code=8: MSE 0\.\d+; three drawn"]),
     "phonemes": ("2steps", [r"seq2seq +\d", r"nearest pair +\d"]),
 }
 

@@ -27,6 +27,7 @@ from ensuite.network import Network
 from ensuite.prompting import PromptedModel, Template
 from ensuite.tasks.generate import Generate
 from ensuite.tasks.reduce import Reduce
+from ensuite.tasks.reduce_walks import Walk, interpolation, traversal
 
 TASK, RUN = "task.json", "run.json"
 
@@ -199,6 +200,30 @@ class Predictor:
             raise UsageError(f"{count} inputs cannot be drawn; give 1 or more.")
         self._reduced("distribution to draw from")
         return self.inverse_transform(self.fitted.draw(count, seed), label=label)
+
+    def walk(
+        self, along: Walk, ways: int = 4, *, seed: int = 0, label: str | None = None
+    ) -> NDArray[np.float64]:
+        """Return what the codes on ways through the prior are decoded to, (ways, steps, ...).
+
+        Args:
+            along: ``traversal`` moves one unit of the code at a time, from -2 to 2, the others
+                being 0; ``interpolation`` goes from one drawn code to another.
+            ways: How many ways, of interpolations; there is one traversal for each unit.
+            seed: Of the drawn codes.
+            label: That the decoder is told, where it was trained with labels.
+
+        Raises:
+            UsageError: If the model has no distribution to draw from.
+        """
+        require_seed(seed)
+        if ways < 1:
+            raise UsageError(f"{ways} ways cannot be gone; give 1 or more.")
+        self._reduced("distribution to draw from")
+        ends = self.fitted.draw(2 * ways, seed)
+        codes = traversal(ends.shape[1]) if along == "traversal" else interpolation(ends)
+        flat = self.inverse_transform(codes.reshape(-1, codes.shape[-1]), label=label)
+        return flat.reshape(*codes.shape[:2], *flat.shape[1:])
 
     def _reduced(self, wanted: str) -> Self:
         """Return itself if it was trained to reduce.

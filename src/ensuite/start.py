@@ -15,6 +15,7 @@ from ensuite.core.batch import Image
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.files import read_json
 from ensuite.core.options import to_json
+from ensuite.data.processors.numbers import Scaled
 from ensuite.network import saved_options
 from ensuite.predictor import CONFIG, OURS, TASK, TOKENIZERS, WEIGHTS, Predictor, find_run
 from ensuite.training.training import Training
@@ -67,6 +68,7 @@ class Start:
             tokenizer=self.folder if any(self.folder.glob(TOKENIZERS)) else None,
             length=run.fitted.context or own.length,
             image=(pictures[0].height, pictures[0].width) if pictures else own.image,
+            scales=scales_of(run.task.processor),
         )
 
     def load(self) -> Predictor:
@@ -95,6 +97,11 @@ class Start:
                 f"--init-from {self.given}: its backbone is not of the same shape; give the same "
                 "model options, and data with the same vocabulary."
             ) from error
+
+
+def scales_of(processor: Any) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return how a processor scales columns of numbers, by which a backbone learned its weights."""
+    return (processor.mean, processor.deviation) if isinstance(processor, Scaled) else None
 
 
 def run_config(folder: Path) -> Mapping[str, Any]:

@@ -96,6 +96,17 @@ def test_pictures_are_drawn_in_a_grid(works: Command, runs: Path) -> None:
     assert len(cells("pixels.csv")[0]) == 36
 
 
+def test_ways_through_the_codes_are_drawn_side_by_side(works: Command, runs: Path) -> None:
+    (folder,) = runs.glob("pictures/trials/vae*/0")
+    works(f"sample '{folder}' --walk traversal --out ways.png")
+    with Image.open("ways.png") as picture:
+        assert picture.size == (9 * 61 + 1, 9 * 61 + 1)  # nine units of the code, nine steps each
+    done = works(f"sample '{folder}' --walk interpolation --count 2 --out ways.png")
+    assert "18 images in ways.png" in done.err
+    with Image.open("ways.png") as picture:
+        assert picture.size == (9 * 61 + 1, 2 * 61 + 1)
+
+
 def test_series_are_drawn_step_by_step(works: Command, runs: Path) -> None:
     (folder,) = runs.glob("series/trials/vae*/0")
     drawn = json.loads(works(f"sample '{folder}' --count 2 --json").out)
@@ -114,6 +125,8 @@ def test_series_are_drawn_step_by_step(works: Command, runs: Path) -> None:
         ("sample '{vae}' --out drawn.txt", 2, "end its name in .png, .csv or .jsonl"),
         ("sample '{vae}' --out drawn.png", 2, "these are no pictures; end its name in .csv"),
         ("sample '{vae}' --label 3", 2, "trained without labels; leave the label out"),
+        ("sample '{vae}' --walk about", 2, "--walk about: choose one of traversal, interpolation"),
+        ("sample '{pca-2}' --walk traversal", 2, "has no distribution to draw from"),
         ("sample nowhere", 1, "nowhere"),
     ],
 )

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from ensuite.core.batch import Batch, Image, Row, Tokens, Values
 from ensuite.core.errors import UsageError
 from ensuite.core.options import set_options
-from ensuite.models.autoencoder import AutoencoderOptions, spread, usual_code
+from ensuite.models.autoencoder import AutoencoderOptions, spread
+from ensuite.models.codes import usual_code
 from ensuite.models.mlp import last_steps
 
 ROWS = {"row": Row(6)}

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from ensuite.core.batch import Batch, Image, Outputs, Row, Values, sum_counts
-from ensuite.models.autoencoder import Autoencoder, AutoencoderOptions
+from ensuite.models.autoencoder import AutoencoderOptions
+from ensuite.models.codes import Autoencoder
 from ensuite.models.vae import VAE, VAEOptions
 from ensuite.nn.gaussian import divergence_from_prior
 from ensuite.nn.reconstruction import DecodingHead

@@ -50,6 +50,14 @@ def test_labels_are_optional_and_no_input() -> None:
     assert [e.label for e in read(rows())[1]] == [None] * 12
 
 
+def test_y_is_a_label_beside_x_alone() -> None:
+    _, examples = read({"X": NUMBERS, "y": ["u", "v"] * 6})
+    assert examples[1].label == "v"
+    _, examples = read({"x": [1.0, 2.0], "y": [3.0, 4.0]})
+    assert examples[1].input.tolist() == [2.0, 4.0]
+    assert examples[1].label is None
+
+
 def test_texts_are_refused() -> None:
     with pytest.raises(DataError, match="holds texts, and an autoencoder reads numbers: give rows"):
         read({"text": ["a film", "a good film"]})
@@ -207,10 +215,13 @@ def test_a_collapsed_code_is_told() -> None:
             parameter.zero_()
     (remark,) = task.remarks("vae", predict(task, model, examples), examples)
     assert "vae: 0 of 16 units of the code vary between examples" in remark
-    assert "(posterior collapse): try --set model.kl_warmup=0.5" in remark
+    assert "tells 0 nats of them" in remark
+    assert "(posterior collapse). Try --set learn_variance=true" in remark
     plain = predict(task, build(task, AutoencoderOptions(code=2)), examples)
     assert not task.remarks("autoencoder", plain, examples)
     alive = build(task, VAEOptions(code=2, width=16))
+    with torch.no_grad():
+        alive.backbone.encoder.layers[-1].weight.mul_(5)
     assert not task.remarks("vae", predict(task, alive, examples), examples)
 
 

@@ -1,8 +1,9 @@
 """ensuite sample: draw new data from a variational autoencoder."""
 
 import sys
+from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -14,6 +15,9 @@ from ensuite.core.seed import LARGEST_SEED
 
 if TYPE_CHECKING:
     from ensuite.predictor import Predictor
+    from ensuite.tasks.reduce_walks import Walk
+
+WALKS = ("traversal", "interpolation")
 
 SAMPLES = "samples.png"
 """Where pictures go if no file is given."""
@@ -32,6 +36,13 @@ def command(
     label: Annotated[
         str | None, typer.Option(help="Label to draw (of a run with task.condition=true).")
     ] = None,
+    walk: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of drawing, move one unit of the code at a time (traversal), or go from "
+            "one drawn code to another (interpolation)."
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -47,19 +58,25 @@ def command(
     if not 1 <= count <= MOST:
         raise UsageError(f"--count {count}: give 1 to {MOST:,}.")
     early.check_run(run)
+    if walk not in (None, *WALKS):
+        raise UsageError(f"--walk {walk}: choose one of {', '.join(WALKS)}.")
     if out is not None and Path(out).suffix not in (".png", ".csv", ".jsonl"):
         raise UsageError(f"--out {out}: end its name in .png, .csv or .jsonl.")
     from ensuite.predictor import Predictor
 
     predictor = Predictor.load(run)
-    drawn = predictor.sample(count, seed=seed, label=label)
+    if walk is None:
+        drawn, columns = predictor.sample(count, seed=seed, label=label), ceil(count**0.5)
+    else:
+        ways = predictor.walk(cast("Walk", walk), count, seed=seed, label=label)
+        drawn, columns = ways.reshape(-1, *ways.shape[2:]), ways.shape[1]
     pictures = predictor.task.unit == "image"
     if pictures and not json:
         out = out or SAMPLES
     if out is not None and out.endswith(".png"):
         if not pictures:
             raise UsageError(f"--out {out}: these are no pictures; end its name in .csv or .jsonl.")
-        write_bytes(Path(out), to_png(predictor, drawn))
+        write_bytes(Path(out), to_png(predictor, drawn, columns))
     elif out is not None:
         write(Path(out), to_rows(predictor, drawn))
     elif json:
@@ -67,7 +84,7 @@ def command(
     else:
         show_rows(to_rows(predictor, drawn))
     if out is not None:
-        print(f"{words_of(predictor, count)} in {printable(out)}", file=sys.stderr)
+        print(f"{words_of(predictor, len(drawn))} in {printable(out)}", file=sys.stderr)
 
 
 def words_of(predictor: "Predictor", count: int) -> str:
@@ -78,15 +95,13 @@ def words_of(predictor: "Predictor", count: int) -> str:
     return f"{count:,} {unit if count == 1 else plural(unit)}"
 
 
-def to_png(predictor: "Predictor", drawn: Any) -> bytes:
-    """Return pictures, (count, height, width, channels), as one PNG."""
-    from math import ceil
-
+def to_png(predictor: "Predictor", drawn: Any, columns: int) -> bytes:
+    """Return pictures, (count, height, width, channels), as one PNG, so many side by side."""
     from ensuite.data.images import grid
 
     shades = predictor.task.processor.shades(drawn)
     enlarge = max(1, ceil(SMALLEST / max(drawn.shape[1:3])))
-    return grid(shades, ceil(len(drawn) ** 0.5), enlarge=enlarge)
+    return grid(shades, columns, enlarge=enlarge)
 
 
 def to_rows(predictor: "Predictor", drawn: Any) -> list[dict[str, Any]]:

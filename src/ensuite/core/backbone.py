@@ -36,11 +36,14 @@ class Pretrained:
         tokenizer: The folder that holds its tokenizer.
         length: The longest sequence that it reads.
         image: Height and width of the images that it reads.
+        scales: What is subtracted from each column of numbers that it reads, and what it is then
+            divided by.
     """
 
     tokenizer: Path | None = None
     length: int | None = None
     image: tuple[int, int] | None = None
+    scales: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
 
 class Backbone(nn.Module, ABC):

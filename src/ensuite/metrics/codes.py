@@ -14,7 +14,7 @@ NEIGHBOURS = 5
 ACTIVE = 0.01
 """Variance of a unit over the examples above which it is active (Burda et al. 2016)."""
 
-NEAR_ZERO = 0.01
+NEAR_ZERO = 0.05
 """Size, as a share of the largest number of a code, below which a number is near zero."""
 
 AT_ONCE = 1024
@@ -90,7 +90,7 @@ def count_active(sums: Numbers) -> Numbers:
 def near_zero_share(codes: Numbers) -> Score:
     """Return the share of the numbers of codes, (examples, code), that are nearly zero.
 
-    A number is if it is less than 1 % of the largest of its code.
+    A number is if it is less than 5 % of the largest of its code.
     """
     sizes = np.abs(codes)
     share = (sizes <= NEAR_ZERO * sizes.max(1, keepdims=True)).mean(1)

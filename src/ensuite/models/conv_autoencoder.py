@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ensuite.core.backbone import the_field
 from ensuite.core.batch import Batch, Inputs
 from ensuite.core.recipe import Recipe
-from ensuite.models.autoencoder import CodeOptions, decoded_size
+from ensuite.models.codes import CodeOptions, decoded_size
 from ensuite.models.conv import require_image
 
 KERNEL = 3

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ensuite.core.backbone import the_field
 from ensuite.core.batch import Batch, Inputs, Values
 from ensuite.core.recipe import Recipe
-from ensuite.models.autoencoder import CodeOptions, decoded_size, real_positions
+from ensuite.models.codes import CodeOptions, decoded_size, real_positions
 from ensuite.models.recurrent import CELLS
 from ensuite.nn.recurrent import Recurrent
 

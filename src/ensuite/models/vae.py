@@ -11,14 +11,8 @@ from torch import Tensor, nn
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait, the_field
 from ensuite.core.batch import Batch, Image, Inputs, States, Values, read_by
 from ensuite.core.recipe import Recipe
-from ensuite.models.autoencoder import (
-    Activation,
-    check_code,
-    check_dense,
-    dense_coders,
-    usual_code,
-    with_beside,
-)
+from ensuite.models.autoencoder import check_dense, dense_coders
+from ensuite.models.codes import Activation, check_code, usual_code, with_beside
 from ensuite.models.conv_autoencoder import conv_coders
 from ensuite.models.recurrent_autoencoder import recurrent_coders
 from ensuite.nn.gaussian import divergence_from_prior, sample

@@ -12,7 +12,8 @@ from torch.func import functional_call
 from ensuite.core.backbone import Backbone, BackboneOptions, Trait, the_field
 from ensuite.core.batch import Batch, Image, Inputs, Kind, States
 from ensuite.core.recipe import Recipe
-from ensuite.models.autoencoder import check_code, check_dense, linear_layers, usual_code
+from ensuite.models.autoencoder import check_dense, linear_layers
+from ensuite.models.codes import check_code, usual_code
 from ensuite.models.conv import Convolutions
 from ensuite.models.mlp import flatten, size, steps_of
 from ensuite.models.vae import VAE, VAEOptions

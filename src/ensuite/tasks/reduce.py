@@ -25,13 +25,17 @@ from ensuite.nn.evidence import evidence
 from ensuite.tasks import reduce_figures
 from ensuite.tasks.reconstruction import UNKNOWN, Item, Piece, Reconstruction, label_column
 
-LABEL_NAMES = ("label", "labels", "class", "category", "species", "y")
+LABEL_NAMES = ("label", "labels", "class", "category", "species")
+"""Usual names of the column of labels; beside an array ``X`` also ``y``."""
 
 CONDITION = "condition"
 """Name of the input field that holds the label where the decoder reads it."""
 
 COLLAPSED = 0.1
 """Share of active units of a code below which it is said to have collapsed."""
+
+SILENT = 0.05
+"""Divergence from the prior of each unit, in nats, below which a code is said to have collapsed."""
 
 MOST_VALIDATED = 2000
 """Validation examples that the best weights are selected by."""
@@ -122,7 +126,8 @@ class Reduce(Reconstruction[Example, Prediction]):
     def read(
         self, table: Table, given: Mapping[str, str], *, asking: bool = False
     ) -> tuple[Self, list[Example]]:
-        label = label_column(table, given, LABEL_NAMES)
+        beside = ("y",) if "X" in table.columns else ()  # as scikit-learn names arrays
+        label = label_column(table, given, (*LABEL_NAMES, *beside))
         task, raws = self.read_inputs(table, given, but=[label] if label else [])
         if label is None:
             return task, [Example(raw) for raw in raws]
@@ -264,16 +269,19 @@ class Reduce(Reconstruction[Example, Prediction]):
         self, name: str, predictions: Sequence[Prediction], examples: Sequence[Example]
     ) -> list[str]:
         """Warn of a VAE whose code says nothing of the example (posterior collapse)."""
-        if not predictions or any(p.evidence is None for p in predictions):
+        bounds = [p.evidence for p in predictions if p.evidence is not None]
+        if not bounds:
             return []
         codes = np.array([prediction.code for prediction in predictions])
         size, active = codes.shape[1], int(active_units(codes).value)
-        if active >= COLLAPSED * size:
+        divergence = float(np.mean([each.divergence for each in bounds]))
+        if active >= COLLAPSED * size and divergence >= SILENT * size:
             return []
         return [
-            f"{name}: {active} of {size} units of the code vary between examples, so the decoder "
-            "ignores the others (posterior collapse): try --set model.kl_warmup=0.5, "
-            "--set free_bits=0.25, a beta below 1, or a smaller code."
+            f"{name}: {active} of {size} units of the code vary between examples, and it tells "
+            f"{divergence:.2g} nats of them: the decoder all but ignores it (posterior collapse). "
+            "Try --set learn_variance=true, --set model.kl_warmup=0.5, --set free_bits=0.25, a "
+            "beta below 1, or a smaller code."
         ]
 
 

@@ -57,6 +57,10 @@ class Scaled(Processor):
     deviation: tuple[float, ...] = field(default=(), metadata=LEARNED)
 
     def prepare(self, raws: Sequence[Numbers], pretrained: Pretrained | None = None) -> Self:
+        if pretrained is not None and pretrained.scales is not None:
+            known = pretrained.scales
+            if len(known[0]) == np.shape(raws[0])[-1]:  # else the weights do not fit either
+                return replace(self, mean=known[0], deviation=known[1])
         mean, deviation = SCALES[self.scale](raws)
         deviation[deviation < STEADY * np.maximum(1, np.abs(mean))] = 1.0
         return replace(self, mean=tuple(mean.tolist()), deviation=tuple(deviation.tolist()))
