@@ -9,6 +9,7 @@ import torch
 
 import ensuite as package
 from ensuite.core.files import read_tensors
+from models.weights.test_llama2c import SIZES, write_model
 from published_bert import publish_bert
 
 
@@ -97,3 +98,29 @@ def test_every_other_command_names_the_conversion(ensuite: Any, pickled: Path) -
         done = ensuite(line)
         assert done.code == 2
         assert "ensuite convert old --out DIR" in done.err
+
+
+def test_a_model_of_llama2c_becomes_a_checkpoint(works: Any, tmp_path: Path) -> None:
+    model, tokenizer = write_model(tmp_path, SIZES)
+    done = works(f"convert {model} --tokenizer {tokenizer} --out stories")
+    assert done.out == "a checkpoint in stories\n"
+    assert isinstance(package.load("stories").generate("a", max_new_tokens=2, temperature=0), str)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("weights.bin", "--tokenizer tokenizer.bin"),
+        ("weights.gguf", "is no whole GGUF file"),
+        ("weights.pt", "neither a .gguf file nor the .bin file"),
+        ("pytorch_model.bin", "give its folder"),
+    ],
+)
+def test_another_file_is_refused_and_nothing_is_written(
+    name: str, said: str, ensuite: Any, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(b"no weights")
+    done = ensuite(f"convert {name} --out out")
+    assert done.code in (1, 2)
+    assert said in done.err
+    assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""ensuite convert: the weights of a published checkpoint from a pickle to safetensors."""
+"""ensuite convert: weights in a pickle, a GGUF file or of llama2.c as a checkpoint to open."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,17 +21,67 @@ KEPT = (".json", ".txt", ".md", ".model", ".jinja")
 
 def command(
     folder: Annotated[
-        str, typer.Argument(metavar="FOLDER", help=f"Folder of a checkpoint with {PICKLE}.")
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help=f"Folder of a checkpoint with {PICKLE}, a .gguf file, or a model of llama2.c.",
+        ),
     ],
     out: Annotated[str, typer.Option(metavar="DIR", help="Folder to write.")],
+    tokenizer: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The tokenizer.bin of a model of llama2.c.")
+    ] = None,
 ) -> None:
-    """Convert a published pytorch_model.bin, which is read as data alone, to safetensors."""
+    """Convert weights of other formats to a checkpoint in safetensors.
+
+    A published pytorch_model.bin is read as data alone. The quantised weights of a GGUF file are
+    written as the float32 numbers that they stand for.
+    """
     require_apart(out, [folder])
     source, target = Path(folder), Path(out)
-    if not source.is_dir():
-        raise UsageError(f"{printable(folder)} is not a folder; give that of a checkpoint.")
     if target.exists() and any(target.iterdir() if target.is_dir() else [target]):
         raise UsageError(f"--out {printable(out)} is not empty; choose a new folder.")
+    if source.is_file():
+        convert_file(source, target, tokenizer)
+        return
+    if not source.is_dir():
+        raise UsageError(
+            f"{printable(folder)} is not a folder; give that of a checkpoint, or a file of weights."
+        )
+    convert_pickle(source, target)
+
+
+def convert_file(source: Path, target: Path, tokenizer: str | None) -> None:
+    """Write a GGUF file, or a model of llama2.c with its tokenizer, as a checkpoint.
+
+    Raises:
+        UsageError: If it is another file, or the tokenizer is not given.
+    """
+    if source.suffix == ".gguf":
+        from ensuite.models.weights import gguf
+
+        gguf.convert(source, target)
+    elif source.name.startswith("pytorch_model"):
+        raise UsageError(f"{printable(source)} is one file of a checkpoint; give its folder.")
+    elif source.suffix != ".bin":
+        raise UsageError(
+            f"{printable(source)} is neither a .gguf file nor the .bin file of llama2.c; give one "
+            "of them, or the folder of a checkpoint."
+        )
+    elif tokenizer is None:
+        raise UsageError(
+            f"{printable(source)} is read as a model of llama2.c, which needs its tokenizer: "
+            "--tokenizer tokenizer.bin."
+        )
+    else:
+        from ensuite.models.weights import llama2c
+
+        llama2c.convert(source, Path(tokenizer), target)
+    print(f"a checkpoint in {printable(target)}")
+
+
+def convert_pickle(source: Path, target: Path) -> None:
+    """Write the checkpoint of a folder with its weights as safetensors."""
     names = pickles(source)
     from ensuite.core.files import write_bytes, write_tensors
     from ensuite.core.published import WEIGHTS
