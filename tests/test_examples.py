@@ -33,6 +33,7 @@ SHOWN = {
     "sparse_autoencoder": ("3steps", [r"10 largest alone +near zero +\d+\.\d% +MSE 0\."]),
     "convolutional_autoencoder": ("2steps", [r"conv-autoencoder upsampling=nearest +\d"]),
     "variational_autoencoder": ("3steps", [r"ELBO +-?\d+\.\d nats = ", r"\d of 8 units active"]),
+    "encoder_first": ("2steps", [r"50 labels, new weights +accuracy 0\.", r"437 labels, from the"]),
     "vae_gan": ("2steps", [r"vae:code=8: MSE 0\.", r"vae-gan:code=8: MSE 0\.\d+; three drawn"]),
     "eiffel": ("2steps", [r"hauteur de la tour Eiffel \? +\S.* \(\d+%\)"]),
     "denoising_autoencoder": ("3steps", [r"trained without +PSNR \d+\.\d+ dB", r"\ncleaned\n"]),
