@@ -205,8 +205,9 @@ def adopt(options: "ModernBertOptions", tensors: Mapping[str, Tensor]) -> dict[s
     starts from it, unless there is one of its own.
     """
     names = {**table(options), **LABELLED, **FILLED}
-    if any(name.startswith("pooler.") for name in tensors):
+    if not options.pooler or any(name.startswith("pooler.") for name in tensors):
         names = {ours: theirs for ours, theirs in names.items() if not theirs.startswith("head.")}
     adopted = rename(tensors, {theirs: ours for ours, theirs in names.items()})
-    shared = {name: tensor for name, tensor in tensors.items() if name.startswith("head.")}
-    return {**shared, **adopted}
+    if any(name.startswith("decoder.") for name in tensors):
+        adopted |= {name: each for name, each in tensors.items() if name.startswith("head.")}
+    return adopted
