@@ -14,8 +14,6 @@ from ensuite.core.errors import RunError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.models.gpt import GPTOptions
 
-pytest.importorskip("ensuite.checkpoint")
-
 LETTERS = ["<|endoftext|>", *"abcdefghij,.", "Ġ", "Ġa", "ab"]
 ROWS = len(LETTERS) + 3
 OPTIONS = GPTOptions(
