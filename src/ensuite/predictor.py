@@ -240,14 +240,14 @@ class Predictor(Generic[Prediction]):
         return self.inverse_transform(self.fitted.draw(count, seed), label=label)
 
     def walk(
-        self, along: Walk, ways: int = 4, *, seed: int = 0, label: str | None = None
+        self, along: Walk, paths: int = 4, *, seed: int = 0, label: str | None = None
     ) -> NDArray[np.float64]:
-        """Return what the codes on ways through the prior are decoded to, (ways, steps, ...).
+        """Decode codes along paths through the latent space; return (paths, steps, ...).
 
         Args:
             along: ``traversal`` moves one unit of the code at a time, from -2 to 2, the others
                 being 0; ``interpolation`` goes from one drawn code to another.
-            ways: How many ways, of interpolations; there is one traversal for each unit.
+            paths: Number of interpolations; there is always one traversal for each unit.
             seed: Of the drawn codes.
             label: That the decoder is told, where it was trained with labels.
 
@@ -255,10 +255,10 @@ class Predictor(Generic[Prediction]):
             UsageError: If the model has no distribution to draw from.
         """
         require_seed(seed)
-        if ways < 1:
-            raise UsageError(f"{ways} ways cannot be gone; give 1 or more.")
+        if paths < 1:
+            raise UsageError(f"paths={paths}: give 1 or more.")
         self._reduced("distribution to draw from")
-        ends = self.fitted.draw(2 * ways, seed)
+        ends = self.fitted.draw(2 * paths, seed)
         codes = traversal(ends.shape[1]) if along == "traversal" else interpolation(ends)
         flat = self.inverse_transform(codes.reshape(-1, codes.shape[-1]), label=label)
         return flat.reshape(*codes.shape[:2], *flat.shape[1:])
@@ -288,7 +288,7 @@ class Predictor(Generic[Prediction]):
     def embedder(self) -> "Predictor[Any]":
         """Return a predictor of the same network whose answers are the vectors of inputs.
 
-        It is asked as this one is, for many inputs at once.
+        Its ``predict`` embeds many inputs in batches.
 
         Raises:
             UsageError: If the model has no such vectors.

@@ -82,7 +82,7 @@ def command(
     int8 = words.wants_int8(set_)
     early.check_run(run)
     if prompt and " " not in prompt and is_file(prompt):
-        raise UsageError(f"{prompt} is a file: to go on with what stands in it, @{prompt}")
+        raise UsageError(f"{prompt} is a file; to continue the text in it, type @{prompt}.")
     prompt = content(prompt)
     from ensuite.predictor import Predictor
 

@@ -114,8 +114,8 @@ def refuse_path(text: str) -> None:
         return
     if is_file(text):
         raise UsageError(
-            f"{text} is a file: to answer its rows, --file {text}; to answer all that stands in it "
-            f"as one text, @{text}{meant}"
+            f"{text} is a file: to answer its rows, --file {text}; to answer its content as one "
+            f"text, @{text}{meant}"
         )
     if is_folder(text):
         raise UsageError(f"{text} is a folder: to answer what is in it, --file {text}{meant}")

@@ -68,8 +68,8 @@ def command(
     if walk is None:
         drawn, columns = predictor.sample(count, seed=seed, label=label), ceil(count**0.5)
     else:
-        ways = predictor.walk(cast("Walk", walk), count, seed=seed, label=label)
-        drawn, columns = ways.reshape(-1, *ways.shape[2:]), ways.shape[1]
+        paths = predictor.walk(cast("Walk", walk), count, seed=seed, label=label)
+        drawn, columns = paths.reshape(-1, *paths.shape[2:]), paths.shape[1]
     pictures = predictor.task.unit == "image"
     if pictures and not json:
         out = out or SAMPLES

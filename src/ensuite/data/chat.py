@@ -157,8 +157,8 @@ class ChatTemplate:
     def stops(self, messages: Sequence[Message]) -> tuple[str, ...]:
         """Return what the template writes between the assistant's answer and the next message.
 
-        A model that was trained on whole conversations goes on with it, or, if it learned little,
-        with that of another role. Where an end token stands there, the answer ends with that.
+        A model that was trained on whole conversations would write it, too, or, if it learned
+        little, that of another role. If the template writes an end token, it ends the answer.
         """
         answer, question = "\ue000", "\ue001"  # of the private use area: in no template
         later = [

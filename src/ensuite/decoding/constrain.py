@@ -42,12 +42,12 @@ class Spelling:
 
     @property
     def bos_token_id(self) -> None:
-        """No token begins a text: a prompt stands before it."""
+        """None: a text that continues a prompt has no start token."""
         return
 
     @property
     def special_token_ids(self) -> list[int]:
-        """The tokens that stand for no text."""
+        """The special tokens, which have no text."""
         return [token for token, spelled in enumerate(self.tokens) if not spelled]
 
     def __call__(self, text: str) -> list[int]:

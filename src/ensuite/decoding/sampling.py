@@ -39,8 +39,8 @@ class Sampling:
         json_schema: A JSON schema that the continuation follows, as JSON or as what that stands
             for. None: any text.
         slide: Whether a text may be longer than the model reads at once: each time that the context
-            is full, the later half of it is read anew, and what stands before is forgotten. If
-            not, such a prompt is refused, and a text ends where the context is full.
+            is full, its later half is read again and the earlier tokens are dropped. If false,
+            such a prompt is refused, and a text ends where the context is full.
 
     Raises:
         UsageError: For a value outside its range; says what to give.

@@ -16,7 +16,7 @@ ANOMALY, NORMAL = "anomaly", "normal"
 ANOMALIES = "anomalies"
 
 NOTHING = 5e-5
-"""Share below which 0 is said."""
+"""Shares below this are printed as 0."""
 
 Marks = NDArray[np.int64]
 """(examples,), 1 for an anomaly, 0 for a normal example, -1 where that is not known."""

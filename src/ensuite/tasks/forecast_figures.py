@@ -29,7 +29,7 @@ AT_ONCE = 256
 MODEL, LAST = "this model", "last value"
 
 MISSED = 0.03
-"""How far an interval may hold less than it promises before that is said."""
+"""Difference between promised and actual coverage from which the report warns."""
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#808890"
 SHADES = ("rgba(0,114,178,0.16)", "rgba(0,114,178,0.3)")

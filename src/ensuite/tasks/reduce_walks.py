@@ -33,14 +33,14 @@ def traversal(size: int, steps: int = STEPS) -> Numbers:
 
 
 def interpolation(ends: Numbers, steps: int = STEPS) -> Numbers:
-    """Return codes from each code to the next, (ways, steps, code).
+    """Interpolate between pairs of codes on the sphere (slerp); return (paths, steps, code).
 
-    They lie on an arc: on a straight line between two codes of a Gaussian with many units lie
-    codes that are nearer to 0 than any that it draws.
+    On a straight line between two samples of a Gaussian in many dimensions, the norm is smaller
+    than that of nearly all samples.
 
     Args:
-        ends: (2 ways, code); the first two are the ends of the first way, and so on.
-        steps: Codes on each way, its ends included.
+        ends: (2 paths, code); the first two are the ends of the first path, and so on.
+        steps: Codes on each path, its ends included.
 
     Source:
         Shoemake (1985), https://doi.org/10.1145/325334.325242; White (2016),
