@@ -14,6 +14,7 @@ from ensuite.core.batch import sum_counts
 from ensuite.core.model import Model
 from ensuite.core.options import from_json, to_json
 from ensuite.core.recipe import Recipe
+from ensuite.core.stacked import take
 from ensuite.core.task import Task
 from ensuite.data.windows import Window
 from ensuite.laws import alike
@@ -21,7 +22,7 @@ from ensuite.misfit import fitting
 from ensuite.problem import find_task, read_table
 from ensuite.specs import model_options
 from ensuite.training.budget import Budget
-from ensuite.training.evaluate import predict
+from ensuite.training.evaluate import count_positions, predict
 from ensuite.training.loop import fit
 from ensuite.training.training import Training
 
@@ -307,6 +308,17 @@ class TestLaws:
             for answers in (together, alone)
         ]
         assert alike(*rows)
+
+    def test_a_length_counts_the_positions_that_are_read(self, case: str) -> None:
+        task, examples = make(case)
+        items = (task := task.prepare(examples)).items(examples)
+        batches = [task.collate(take(items, [number])) for number in range(len(items))]
+        if all(batch.mask is None for batch in batches):
+            assert count_positions(task, items) == len(items)
+            return
+        special = 3  # [CLS] and two [SEP] may be left out
+        for length, batch in zip(task.lengths(items), batches, strict=True):
+            assert length + special >= batch.positions
 
     def test_the_catalog_names_its_metrics(self, case: str) -> None:
         task, examples = make(case)

@@ -228,6 +228,13 @@ class Generate(Task[Example, Chunk, Prediction]):
             return Chunks(stream, self.chunk)
         return Independent(stream, self.chunk, before=self.chunk // 2 if asking else 0)
 
+    def length(self, item: Chunk) -> int:
+        return len(item.tokens)
+
+    def lengths(self, items: Sequence[Chunk]) -> NDArray[Any]:
+        """Return the length of a whole chunk for all, unread; the last may be shorter."""
+        return np.full(len(items), self.chunk)
+
     def _stream(self, examples: Sequence[Example]) -> Stream:
         """Return all documents one after another, still to be read."""
         documents = np.array([e.document for e in examples])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ensuite.core.batch import ROWS, Batch, check_ranges, sum_counts
+from ensuite.core.batch import ROWS, Batch, Image, Row, check_ranges, read_by, sum_counts
 from ensuite.core.model import Model
 from ensuite.core.score import Numbers, Score, ratio
 from ensuite.core.stacked import take
@@ -57,6 +57,16 @@ def predict(
             pieces[number] = piece
     model.train(was_training)
     return task.merge(examples, items, pieces)
+
+
+def count_positions(task: Task[Any, Any, Any], items: Sequence[Any]) -> int:
+    """Return how many positions items have, in the unit of :attr:`Batch.positions`.
+
+    That of rows of numbers and of images, which have no time, is the row.
+    """
+    kinds = read_by(task.inputs, "backbone").values()
+    timeless = all(isinstance(kind, Row | Image) for kind in kinds)
+    return len(items) if timeless else int(task.lengths(items).sum())
 
 
 def rows_at_once(task: Task[Any, Any, Any], items: Sequence[Any]) -> int:

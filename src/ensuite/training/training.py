@@ -23,7 +23,7 @@ from ensuite.core.task import LOSS, Task, rank
 from ensuite.training.budget import Budget, Spent
 from ensuite.training.clock import Moment, charged_seconds
 from ensuite.training.device import precision
-from ensuite.training.evaluate import predict, standard_error, validation_loss
+from ensuite.training.evaluate import count_positions, predict, standard_error, validation_loss
 from ensuite.training.groups import freeze
 from ensuite.training.memory import join, split
 from ensuite.training.optimizer import make_optimizer
@@ -145,7 +145,7 @@ class Training:
             raise DataError("There is no example to learn from; give at least one row to train on.")
         self.valid = task.validation_subset(valid)
         self.valid_items = task.items(self.valid, asking=True)
-        self.valid_tokens = int(task.lengths(self.valid_items).sum())
+        self.valid_tokens = count_positions(task, self.valid_items)
         self.recipe, self.budget, self.seed, self.metric = recipe, budget, seed, metric
         freeze(self.model, recipe)
         self.optimizer = make_optimizer(self.model, recipe)
