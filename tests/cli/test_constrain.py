@@ -67,7 +67,7 @@ def test_a_text_that_had_to_end_too_early_is_told(works: Command, run: Path) -> 
 def test_what_cannot_be_followed_is_refused(refused: Callable[..., None], run: Path) -> None:
     refused("generate run the --regex '(a'", 2, "The pattern (a cannot be followed: unclosed")
     refused("generate run the --regex a --beam 2", 2, "A beam search keeps to no pattern")
-    refused("generate run the --regex 日", 2, "the model has no token that would keep to it")
+    refused("generate run the --regex 日", 2, "No token of the model continues the text")
     refused("generate run the --json-schema nowhere.json", 2, "nowhere.json cannot be read")
     (run.parent / "bad.json").write_text('{"type": "thing"}', encoding="utf-8")
     refused("generate run the --json-schema bad.json", 2, "Invalid type: thing")

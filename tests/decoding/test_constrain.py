@@ -83,7 +83,7 @@ def test_each_row_has_its_own_guide() -> None:
 
 
 def test_letters_that_no_token_has_are_told() -> None:
-    with pytest.raises(UsageError, match="the model has no token that would keep to it"):
+    with pytest.raises(UsageError, match="No token of the model continues the text"):
         Guide(regex_grammar("é"), SPELLING).allowed()
 
 

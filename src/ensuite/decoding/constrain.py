@@ -66,7 +66,7 @@ def regex_grammar(pattern: str) -> str:
     """Return the grammar of the texts that a regular expression matches as a whole.
 
     Raises:
-        UsageError: If it is none, or the library is not installed.
+        UsageError: If it is not a regular expression, or the library is not installed.
     """
     return checked(library().LLMatcher.grammar_from_regex(pattern), f"The pattern {pattern}")
 
@@ -75,10 +75,10 @@ def schema_grammar(schema: str | Mapping[str, Any]) -> str:
     """Return the grammar of the documents that a JSON schema describes.
 
     Args:
-        schema: As JSON, or what it stands for.
+        schema: As JSON text, or parsed.
 
     Raises:
-        UsageError: If it is none, or the library is not installed.
+        UsageError: If it is not a JSON schema, or the library is not installed.
     """
     if isinstance(schema, str):
         try:
@@ -101,7 +101,7 @@ def library() -> Any:
         import llguidance
     except ImportError:
         raise UsageError(
-            f"A text within a pattern or a JSON schema needs a package more: {EXTRA}"
+            f"Texts within a pattern or a JSON schema need the package llguidance: {EXTRA}"
         ) from None
     return llguidance
 
@@ -147,8 +147,8 @@ class Guide:
         mask &= self.written
         if self.matcher.is_error() or not mask.any():
             raise UsageError(
-                "The text cannot go on within the pattern or schema: the model has no token that "
-                "would keep to it; leave out characters that it was not trained on."
+                "No token of the model continues the text within the pattern or schema; leave out "
+                "characters that the model was not trained on."
             )
         return torch.from_numpy(mask)
 

@@ -1,4 +1,4 @@
-"""Continuing: write texts one token at a time, each after all that stands before it."""
+"""Continuing: texts are written one token at a time, many prompts together."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -67,7 +67,7 @@ def sample(
     texts, rows = [list(prompt) for prompt in prompts], list(range(len(prompts)))
     seeds = [sampling.seed] * len(prompts) if seeds is None else seeds
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    reading = Reading(model, context)
+    reading, never = Reading(model, context), torch.tensor(barred, dtype=torch.long)
     for taken in count(min(map(len, prompts))):
         logits = reading.read([texts[row] for row in rows], taken)
         writing = [place for place, row in enumerate(rows) if len(texts[row]) == taken]
@@ -76,7 +76,7 @@ def sample(
         if sampling.penalises and writing:
             begun = [texts[row] for row in mine]
             used = Used.of(begun, [len(prompts[row]) for row in mine], logits.shape[-1])
-        possible = raw.index_fill(-1, torch.tensor(barred, dtype=torch.long), -torch.inf)
+        possible = raw.index_fill(-1, never, -torch.inf)
         if guides and mine:
             possible = keep_allowed(possible, [guides[row] for row in mine])
         drawn = sampling.draw(possible, used, [generators[row] for row in mine]) if mine else []

@@ -1,4 +1,4 @@
-"""What answer reads: a context, a question, and where its answers stand in the context."""
+"""The examples of answer: a context, a question, and the offsets of its answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -118,7 +118,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def place(text: Any, start: Any, context: str) -> Span:
-    """Return an answer with where it stands; without its place, where it stands first.
+    """Return an answer with its offset; without one, that of its first occurrence.
 
     Raises:
         DataError: If it does not stand there.

@@ -28,7 +28,7 @@ MOST_POINTS = 1500
 """Steps of a line; of more, each bar of steps shows its highest score."""
 
 MOST_TOLD = 12
-"""Alarms and anomalies that are told in words."""
+"""Alarms and anomalies that are listed in words below the figure."""
 
 SMALLEST = 1e-12
 """Score that stands for 0 on a logarithmic axis."""

@@ -143,7 +143,7 @@ def score_rows(example: Example, rows: Sequence[tuple[Item, Piece]]) -> Predicti
     )
 
 
-# What a person reads
+# Presentation
 
 
 def describe(prediction: Prediction) -> tuple[str, float | None]:

@@ -219,7 +219,7 @@ class Maker:
             counts={name: int((each != IGNORE).sum()) for name, each in given.items()},
         )
 
-    # What a person reads
+    # Presentation
 
     def check(self, examples: Sequence[Example], rows: int) -> list[Finding]:
         """Return what the data check says.

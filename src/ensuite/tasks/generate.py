@@ -46,7 +46,7 @@ MOST_SHOWN = 2000
 """Characters of a text that are shown."""
 
 LONGEST_HALF = 160
-"""Characters of the half of a text that a model goes on from in a report, and that it writes."""
+"""Characters of the prompts in a report, and of their continuations."""
 
 TEMPERATURE = 0.7
 """Of the sampling of what it writes there."""
