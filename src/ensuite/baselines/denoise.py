@@ -119,4 +119,5 @@ class Projection(Principal):
                 piece = self.piece(array)
                 code = self.encode(flat(original, self.steps))
                 pieces.append(Piece(piece.values.astype(np.float32), piece.code, code))
-        return task.merge(examples, (), pieces)  # type: ignore[no-any-return]
+        cleaned: list[Any] = task.merge(examples, (), pieces)
+        return cleaned

@@ -131,7 +131,8 @@ class Reading:
                 logits, self.carry = self.model.step({TOKENS: new[:, 0]}, self.carry)
             else:
                 logits, self.carry = self.model.read(Batch(inputs={TOKENS: new}), self.carry)
-        return logits.cpu()  # type: ignore[no-any-return]
+        next_logits: Tensor = logits.cpu()
+        return next_logits
 
     def keep(self, places: Sequence[int]) -> None:
         """Drop all rows but those at some places."""
