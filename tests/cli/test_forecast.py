@@ -82,6 +82,9 @@ def test_folds_are_a_backtest(sales: Path, tmp_path: Path, works: Command) -> No
     done = works(f"compare forecast sales.csv {COLUMNS} --model {MODEL} --folds 2 --out o")
     printed = done.out + done.err
     assert "fold 1 of 2" in printed
+    assert " fold 1: " in printed
+    assert " fold 2: " in printed
+    assert " seed " not in printed
     assert "test at 2024-03-05" in printed
     assert "the test parts begin at 2024-03-05, 2024-03-13" in printed
     assert "Fold 1: On average" in printed

@@ -61,7 +61,8 @@ def test_the_bar_says_which_trial_of_how_many_and_the_time_left_for_all(clock: C
     assert line.fields["said"].startswith("3.5 min left, loss 0.310")
     assert line.completed == 0.5
     progress.end("lstm", training())
-    progress.trial(4, 6)
+    progress.trial(4, 6, "fold 2")
+    assert progress.title("gru", 1) == "gru fold 2, 4 of 6"
     clock.now += 30
     progress.begin("gru", training())
     clock.now += 30

@@ -27,8 +27,8 @@ OPTIONS = {
     "--label": "a column is given a role: --column label={value}",
     "--target": "a column is given a role: --column target={value}",
     "--text": "a column is given a role: --column text={value}",
-    "--data": "the file follows the task, without an option: classify {value}",
-    "--task": "the task is the first word, without an option: {value} DATA",
+    "--data": "the file is the argument after the task: classify {value}",
+    "--task": "the task is the first argument: {value} DATA",
     "--cv": "cross-validation is --folds {value}",
     "--n-jobs": "trainings side by side are --jobs {value}",
     "--verbose": "there is nothing more to say; --debug shows the traceback of an error",
@@ -43,8 +43,8 @@ OF_COMMAND = {
     ("train", "--total"): "it trains once, as long as --budget {value} says",
     ("compare", "--seed"): "seeds are counted from 0: --seeds N is how many there are",
     ("compare", "--resume"): "run the same command again, and it goes on where it stopped",
-    ("predict", "--input"): "inputs stand without an option, or in a file: --file {value}",
-    ("predict", "--model"): "the run is the first word, without an option: {value}",
+    ("predict", "--input"): "inputs are arguments of their own, or rows of a file: --file {value}",
+    ("predict", "--model"): "a run is its own argument: ensuite predict {value}",
     ("evaluate", "--metric"): "all metrics are printed",
 }
 """Options that another command has."""

@@ -88,6 +88,10 @@ class Trials:
         """What tells the trials of a candidate apart."""
         return "fold" if self.folds else "seed"
 
+    def repeat(self, turn: int) -> str:
+        """Name a round as the terminal does: seeds from 0, folds from 1."""
+        return f"{self.round_name} {turn + 1 if self.folds else turn}"
+
     def run(self, job: Job, callback: Callback) -> Trial:
         """Run a trial, or open it where it is finished."""
         entrant = self.entrants[job.candidate]
@@ -264,7 +268,7 @@ def seeded_jobs(
             if late and not trials.ended(Job(number, turn)):
                 progress.out_of_time = True
                 return
-            callback.trial(current, count)
+            callback.trial(current, count, trials.repeat(turn))
             yield Job(number, turn)
 
 
@@ -280,14 +284,14 @@ def _run(
     """Run trials and keep what comes of them; after each, the time so far is written down."""
     run = trials.run if processes == 1 else trials.run_elsewhere
     for job, trial in run_jobs(jobs, run, processes=processes, callback=callback):
-        name = trials.entrants[job.candidate].name
+        name, repeat = trials.entrants[job.candidate].name, trials.repeat(job.round)
         if trial is None:  # it ended in another process
             trial = trials.run(job, Callback())
             seconds, epochs = (trial.figures.get(key) or 0 for key in ("train_seconds", "epochs"))
-            callback.say(f"{name:12s} seed {trial.seed}: {seconds:.0f} s, {epochs:.1f} epochs")
+            callback.say(f"{name:12s} {repeat}: {seconds:.0f} s, {epochs:.1f} epochs")
         progress.trials.setdefault(job.candidate, {})[job.round] = trial
         if trial.failed:
-            callback.say(f"{name:12s} seed {trial.seed} failed: {trial.failed}")
+            callback.say(f"{name:12s} {repeat} failed: {trial.failed}")
         record.plan.elapsed = elapsed()
         record.save()
 

@@ -19,31 +19,34 @@ class Tracker(Callback):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self.number, self.trials = 1, 1
+        self.number, self.trials, self.repeat = 1, 1, ""
         self.began: tuple[float, int] | None = None
 
-    def trial(self, number: int, trials: int) -> None:
-        self.number, self.trials = number, trials
+    def trial(self, number: int, trials: int, repeat: str = "") -> None:
+        self.number, self.trials, self.repeat = number, trials, repeat
 
     def begin(self, name: str, training: Training) -> None:
         if self.began is None:
             self.began = self.clock(), self.number
         if training.state.spent.steps:
-            self.say(
-                f"{name} seed {training.seed} resumes from step {training.state.spent.steps:,}"
-            )
+            step = f"step {training.state.spent.steps:,}"
+            self.say(f"{name} {self.which(training.seed)} resumes from {step}")
 
     def end(self, name: str, training: Training) -> None:
         spent = training.state.spent
         epochs = words.epochs(spent.epochs)
         noun = "epoch" if epochs == "1" else "epochs"
         facts = f"{spent.seconds:.0f} s, {epochs} {noun}", *best(training)
-        self.say(f"{name:12s} seed {training.seed}: {', '.join(facts)}")
+        self.say(f"{name:12s} {self.which(training.seed)}: {', '.join(facts)}")
+
+    def which(self, seed: int) -> str:
+        """Return what tells this trial of a candidate from its others."""
+        return self.repeat or f"seed {seed}"
 
     def title(self, name: str, seed: int) -> str:
         """Return what is trained, and which trial of how many it is."""
-        which = f", {self.number} of {self.trials}" if self.trials > 1 else ""
-        return f"{words.shorten(name, LONGEST_NAME)} seed {seed}{which}"
+        number = f", {self.number} of {self.trials}" if self.trials > 1 else ""
+        return f"{words.shorten(name, LONGEST_NAME)} {self.which(seed)}{number}"
 
     def facts(self, training: Training, progress: Progress) -> tuple[str, ...]:
         """Return the time left, the loss and the validation scores, the most important first."""

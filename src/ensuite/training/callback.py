@@ -9,8 +9,14 @@ class Callback:
     def say(self, sentence: str) -> None:
         """Called with one sentence for the user."""
 
-    def trial(self, number: int, trials: int) -> None:
-        """Called before a comparison runs its trial ``number``, from 1, of so many."""
+    def trial(self, number: int, trials: int, repeat: str = "") -> None:
+        """Called before a comparison runs a trial.
+
+        Args:
+            number: Of the trial, from 1.
+            trials: How many there are.
+            repeat: What tells the trials of one candidate apart: "seed 0", or "fold 1".
+        """
 
     def begin(self, name: str, training: Training) -> None:
         """Called when the candidate ``name`` starts, or resumes from a checkpoint."""
