@@ -31,9 +31,9 @@ from benchmarks.protocol import (
 )
 from ensuite.core.batch import Batch, Tokens
 from ensuite.core.model import Model
-from ensuite.decoding.continuing import TOKENS, sample
+from ensuite.decoding.continuation import TOKENS, sample
 from ensuite.decoding.sampling import Sampling
-from ensuite.decoding.telling import Telling
+from ensuite.decoding.streaming import TextStreamer
 from ensuite.models.gpt import GPTOptions
 from ensuite.nn.heads import TokenHead
 from ensuite.nn.int8 import to_int8
@@ -89,9 +89,9 @@ def prompts(size: Size, rows: int, length: int) -> Tensor:
 def write(model: Model, size: Size, rows: int) -> list[list[int]]:
     """Write greedily as ``ensuite generate`` does; return the tokens of each row."""
     sampling = Sampling(temperature=0, max_new_tokens=size.written)
-    tellings = [Telling(lambda ids: "", -1, size.written) for _ in range(rows)]
+    streamers = [TextStreamer(lambda ids: "", -1, size.written) for _ in range(rows)]
     found: list[list[int]] = [[] for _ in range(rows)]
-    for told in sample(model, prompts(size, rows, PROMPT).tolist(), tellings, sampling):
+    for told in sample(model, prompts(size, rows, PROMPT).tolist(), streamers, sampling):
         found[told.row].append(told.token)
     return found
 

@@ -32,9 +32,10 @@ from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
 from ensuite.prompting import PromptedModel, Template
 from ensuite.tasks.embed import Embed
-from ensuite.tasks.generate import Completion, Generate, Prompt
+from ensuite.tasks.generate import Generate
 from ensuite.tasks.reduce import Reduce
 from ensuite.tasks.reduce_walks import Walk, interpolation, traversal
+from ensuite.tasks.text_generator import Completion, Prompt, TextGenerator
 
 RUN = "run.json"
 
@@ -329,11 +330,10 @@ class Predictor(Generic[Prediction]):
         """
         if not isinstance(count, int) or count < 1:
             raise UsageError(f"count is {count!r}; give 1 or more.")
-        task, sampling = self._language(options, [prompt]), Sampling(**options)
+        generator, sampling = self._generator(options, [prompt]), Sampling(**options)
         require_seed(sampling.seed + count - 1)
         seeds = range(sampling.seed, sampling.seed + count)
-        model, context = self.fitted.language_model, self.fitted.context
-        return task.complete(model, [prompt] * count, sampling, context, seeds)
+        return generator.complete([prompt] * count, sampling, seeds)
 
     def stream(
         self, prompt: Prompt = "", *, say: Callable[[str], object] | None = None, **options: Any
@@ -357,12 +357,12 @@ class Predictor(Generic[Prediction]):
             say: Called with a sentence after texts that are longer than the model reads at once.
             options: As for :meth:`generate`.
         """
-        task, sampling = self._language(options, prompts), Sampling(**options)
+        generator, sampling = self._generator(options, prompts), Sampling(**options)
         require_seed(sampling.seed)
-        return task.write(self.fitted.language_model, prompts, sampling, self.fitted.context, say)
+        return generator.stream(prompts, sampling, say)
 
-    def _language(self, options: Mapping[str, Any], prompts: Sequence[Prompt]) -> Generate:
-        """Return the task of a language model, which can continue these prompts.
+    def _generator(self, options: Mapping[str, Any], prompts: Sequence[Prompt]) -> TextGenerator:
+        """Return what continues these prompts with these options.
 
         Raises:
             UsageError: If the task is another, or there is no such option.
@@ -375,7 +375,7 @@ class Predictor(Generic[Prediction]):
                 f"generate has no option {unknown[0]}{hint} It has: {', '.join(known)}."
             )
         check_typed(list(prompts))
-        return task
+        return task.generator(self.fitted.language_model, self.fitted.context)
 
     def chat(self, messages: Sequence[Mapping[str, str]], **options: Any) -> str:
         """Return the assistant's answer to the last message of a conversation.

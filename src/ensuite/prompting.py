@@ -152,7 +152,7 @@ class PromptedModel(FittedModel):
     def predict(self, task: Task[Any, Any, Any], examples: Sequence[Any]) -> list[Any]:
         """Return a prediction for each example.
 
-        An answer that names none of the choices tells nothing: all are equally likely.
+        After an answer that names none of the choices, all are equally likely.
 
         Raises:
             UsageError: If a prompt is longer than the language model can read.
@@ -174,8 +174,10 @@ class PromptedModel(FittedModel):
         choices = [each[:, 0].tolist() for each in rows]
         prompts = self.prompts(task, examples, max(map(len, choices)))
         scores = log_likelihoods(self.fitted.language_model, prompts, choices)
-        untold = np.array([each[:, 1].sum() for each in rows])  # bytes that the ids leave open
-        likely: NDArray[np.float64] = scores - NATS_PER_BYTE * untold
+        unknown_bytes = np.array(
+            [each[:, 1].sum() for each in rows]
+        )  # bytes that the ids leave open
+        likely: NDArray[np.float64] = scores - NATS_PER_BYTE * unknown_bytes
         return likely
 
     def answers(self, task: Task[Any, Any, Any], examples: Sequence[Any]) -> list[int | None]:
@@ -189,9 +191,8 @@ class PromptedModel(FittedModel):
         prompts = self.prompts(task, examples, longest)
         written = [""] * len(prompts)
         sampling = Sampling(temperature=0, max_new_tokens=longest)
-        for row, piece in self.language.write(
-            self.fitted.language_model, prompts, sampling, self.context
-        ):
+        generator = self.language.generator(self.fitted.language_model, self.context)
+        for row, piece in generator.stream(prompts, sampling):
             written[row] += piece
         return [named_choice(text, task.choices) for text in written]
 

@@ -94,7 +94,7 @@ def test_it_writes_as_a_network_does() -> None:
         words = torch.tensor([token, token])
     ids = [EDGE, *TASK.writing.encode(["cr"])[0].tolist()]
     torch.testing.assert_close(values[1].exp(), torch.tensor(likely(BASELINE, ids)).float())
-    pieces = TASK.write(BASELINE, ["a c"], Sampling(temperature=0, max_new_tokens=20))
+    pieces = TASK.generator(BASELINE).stream(["a c"], Sampling(temperature=0, max_new_tokens=20))
     assert "".join(piece for _, piece in pieces) == "ab"
 
 

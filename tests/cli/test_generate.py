@@ -103,7 +103,7 @@ def test_json_tells_the_tokens_and_why_a_text_ended(works: Command, run: Path) -
     line = "generate rnn the --max-new-tokens 5 --json --log-probabilities"
     (found,) = json.loads(works(line).out)
     assert "".join(each["token"] for each in found["tokens"]) == found["text"]
-    assert (len(found["tokens"]), found["ended"]) == (5, "length")
+    assert (len(found["tokens"]), found["finish_reason"]) == (5, "length")
     assert all(each["log_probability"] < 0 for each in found["tokens"])
 
 
@@ -131,7 +131,7 @@ def test_a_full_context_ends_a_text_or_slides(works: Command, short: Path) -> No
     assert len(slid.out) == len("the cat") + 30 + 1
     assert "longer than the 16 tokens that the model reads at once" in slid.err
     (found,) = json.loads(works(f"{line} --json").out)
-    assert found["ended"] == "context"
+    assert found["finish_reason"] == "context"
 
 
 def test_a_prompt_longer_than_the_context_needs_permission(
@@ -188,10 +188,10 @@ def test_several_texts_have_the_seeds_that_follow(short: Path) -> None:
     several = model.complete("the cat", count=3, seed=4, **how)
     alone = [model.generate("the cat", seed=seed, **how) for seed in (4, 5, 6)]
     assert [each.text for each in several] == alone
-    assert all(len(each.tokens) == 6 and each.ended == "length" for each in several)
+    assert all(len(each.tokens) == 6 and each.finish_reason == "length" for each in several)
     (beam,) = model.complete("the", beam=2, max_new_tokens=3)
     assert beam.text == model.generate("the", beam=2, max_new_tokens=3)
-    assert (beam.log_probabilities, beam.ended) == (None, "length")
+    assert (beam.log_probabilities, beam.finish_reason) == (None, "length")
 
 
 @pytest.mark.parametrize(

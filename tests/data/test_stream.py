@@ -60,7 +60,7 @@ def test_a_stream_is_what_it_is_by_hand(
     assert whole.targets.tolist() == tokens[1:]
     assert whole.documents.tolist() == documents[:-1]
     assert whole.examples.tolist() == owners[1:]
-    assert not whole.untold.any()
+    assert not whole.unknown_bytes.any()
 
 
 @given(EXAMPLES, EDGES, some.integers(1, 5))
@@ -85,7 +85,7 @@ def test_what_is_untold_stands_beside_its_target() -> None:
     texts = flat([np.array([[5, 0], [1, 3]], dtype=np.int32)], (2,))
     whole = Stream(texts, np.array([True]), True, (2,)).read(0, 3)
     assert whole.targets.tolist() == [5, 1, 2]
-    assert whole.untold.tolist() == [0, 3, 0]
+    assert whole.unknown_bytes.tolist() == [0, 3, 0]
 
 
 @given(some.lists(some.integers(1, 6), min_size=1, max_size=5), some.booleans())

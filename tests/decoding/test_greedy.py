@@ -4,7 +4,7 @@ import torch
 from decoding.invented import END, START, Invented, rows_of
 from ensuite.core.batch import DECODER
 from ensuite.decoding.greedy import greedy
-from ensuite.decoding.written import looks
+from ensuite.decoding.interfaces import attention_weights
 
 HOW = {"start": START, "end": END, "longest": 12}
 
@@ -59,11 +59,11 @@ def test_what_never_ends_is_cut_off():
 def test_where_a_model_looks_can_be_asked_for():
     model = Invented(attends=True)
     sequences = [[1, 3, 4], [], [0]]
-    seen = looks(model, rows_of(2, 0, 1), sequences, start=START)
+    seen = attention_weights(model, rows_of(2, 0, 1), sequences, start=START)
     assert [each.shape for each in seen] == [(4, 3), (1, 3), (2, 3)]
     assert seen[0][:, 1].tolist() == [2] * 4  # its row
     assert seen[0][:, 2].tolist() == [START, 1, 3, 4]  # what it read
-    assert looks(Invented(), rows_of(0), [[1]], start=START) is None
+    assert attention_weights(Invented(), rows_of(0), [[1]], start=START) is None
 
 
 def test_where_it_looks_is_not_kept_while_it_writes():

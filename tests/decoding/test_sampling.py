@@ -13,7 +13,7 @@ from torch import Tensor
 from ensuite.core.batch import DECODER, Batch, Carry
 from ensuite.core.errors import UsageError
 from ensuite.decoding.beam import beam_search
-from ensuite.decoding.continuing import Continued, first_read, sample
+from ensuite.decoding.continuation import Continued, first_read, sample
 from ensuite.decoding.sampling import (
     Sampling,
     Used,
@@ -23,7 +23,7 @@ from ensuite.decoding.sampling import (
     keep_top_p,
     penalise,
 )
-from ensuite.decoding.telling import Telling
+from ensuite.decoding.streaming import TextStreamer
 
 LETTERS = "._abcd"
 END = 0
@@ -48,17 +48,17 @@ class Walk:
         return torch.sin(total * torch.arange(1.0, 7.0)), {"sum": total}
 
 
-def telling(sampling: Sampling) -> Telling:
+def streamer(sampling: Sampling) -> TextStreamer:
     def decode(ids: Any) -> str:
         return "".join(LETTERS[token] for token in ids)
 
-    return Telling(decode, END, sampling.max_new_tokens, sampling.stop)
+    return TextStreamer(decode, END, sampling.max_new_tokens, sampling.stop)
 
 
 def write(prompts: list[list[int]], sampling: Sampling, **how: Any) -> list[str]:
     texts = [""] * len(prompts)
-    tellings = [telling(sampling) for _ in prompts]
-    for row, piece, _, _ in sample(Walk(), prompts, tellings, sampling, **how):
+    streamers = [streamer(sampling) for _ in prompts]
+    for row, piece, _, _ in sample(Walk(), prompts, streamers, sampling, **how):
         texts[row] += piece
     return texts
 
@@ -159,7 +159,7 @@ def test_what_all_prompts_have_is_read_in_one_pass(
     prompts: list[list[int]], taken: list[int]
 ) -> None:
     model, sampling = Walk(), Sampling(max_new_tokens=2)
-    list(sample(model, prompts, [telling(sampling) for _ in prompts], sampling, barred=(END,)))
+    list(sample(model, prompts, [streamer(sampling) for _ in prompts], sampling, suppressed=(END,)))
     assert model.taken == taken
 
 
@@ -181,7 +181,7 @@ def test_the_probability_of_a_token_is_that_of_the_model_itself() -> None:
     """Whatever is drawn by: a sharper distribution, penalties, and tokens that are never drawn."""
     sampling = Sampling(temperature=0.3, repetition_penalty=2.0, max_new_tokens=6)
     total = 3
-    for told in sample(Walk(), [[1, 2]], [telling(sampling)], sampling, barred=(END,)):
+    for told in sample(Walk(), [[1, 2]], [streamer(sampling)], sampling, suppressed=(END,)):
         logits = torch.sin(total * torch.arange(1.0, 7.0))
         assert told.log_probability == pytest.approx(float(logits.log_softmax(0)[told.token]))
         total += told.token
@@ -190,7 +190,7 @@ def test_the_probability_of_a_token_is_that_of_the_model_itself() -> None:
 def test_a_full_context_is_read_anew_from_its_later_half() -> None:
     """What a walk has summed up then is that of the last two to four tokens."""
     sampling, text = Sampling(temperature=0, max_new_tokens=12), [1, 2, 3]
-    for told in sample(Walk(), [text[:]], [telling(sampling)], sampling, context=4):
+    for told in sample(Walk(), [text[:]], [streamer(sampling)], sampling, context=4):
         seen = text[first_read(len(text), 4) :]
         assert len(seen) == min(len(text), 3 + (len(text) - 3) % 2)
         best = torch.sin(sum(seen) * torch.arange(1.0, 7.0)).argmax()
@@ -210,7 +210,7 @@ def test_what_is_read_always_fits_and_is_at_least_half(stop: int, context: int) 
 
 def test_barred_tokens_are_never_written() -> None:
     sampling = Sampling(max_new_tokens=200, temperature=3.0)
-    (text,) = write([[1]], sampling, barred=(END, 1))
+    (text,) = write([[1]], sampling, suppressed=(END, 1))
     assert set(text) == set("abcd")
     assert len(text) == 200
 
@@ -225,7 +225,7 @@ def test_the_penalty_counts_the_prompt_and_what_was_written() -> None:
         seen = torch.tensor([token in tokens for token in range(6)])
         tokens.append(int(penalise(logits, seen, 2.0).argmax()))
     sampling = Sampling(temperature=0, repetition_penalty=2.0, max_new_tokens=6)
-    assert write([[1, 4]], sampling, barred=(END,)) == ["".join(LETTERS[t] for t in tokens[2:])]
+    assert write([[1, 4]], sampling, suppressed=(END,)) == ["".join(LETTERS[t] for t in tokens[2:])]
 
 
 def test_a_frequency_is_of_what_was_written() -> None:
@@ -244,7 +244,7 @@ def test_a_beam_goes_on_from_the_prompt() -> None:
     model = Walk()
     Continued(model, prompt, (END,)).begin(Batch(inputs={}))
     assert model.taken == [2]  # the last token is the first that the search takes
-    (greedy,) = write([prompt], Sampling(temperature=0, max_new_tokens=5), barred=(END,))
+    (greedy,) = write([prompt], Sampling(temperature=0, max_new_tokens=5), suppressed=(END,))
 
     def search(beam: int) -> Any:
         batch = Batch(inputs={DECODER: torch.tensor([prompt])})

@@ -49,7 +49,7 @@ def test_the_lines_of_a_text_are_one_document() -> None:
     task, examples = prose("one\n\ntwo\n")
     assert examples[1] == Example("\n", line=1, ends=False)
     stream = task.stream(examples)
-    assert task.writing.tell(stream.targets.tolist()) == "one\n\ntwo\n"
+    assert task.writing.decode_piece(stream.targets.tolist()) == "one\n\ntwo\n"
     assert stream.tokens[0] == EDGE
     assert set(stream.documents) == {0}
     assert [task.keys(each).time for each in examples] == [0, 1, 2]
@@ -62,9 +62,9 @@ def test_each_row_of_a_table_is_a_document_with_an_edge_on_either_side() -> None
     assert (stream.targets == EDGE).sum() == len(TEXTS)
     for number, text in enumerate(TEXTS):
         (places,) = np.nonzero(stream.documents == number)
-        assert TASK.writing.tell(stream.tokens[places].tolist()) == text
+        assert TASK.writing.decode_piece(stream.tokens[places].tolist()) == text
         if text:
-            assert TASK.writing.tell(stream.targets[places].tolist()) == text
+            assert TASK.writing.decode_piece(stream.targets[places].tolist()) == text
 
 
 @given(some.integers(1, 60), some.integers(1, 9), some.integers(0, 3), some.integers(0, 3))
@@ -217,7 +217,7 @@ def test_scores_can_be_read_from_the_vectors_of_the_tokens() -> None:
 
 def write(task: Generate, model: Any, prompts: list[str], **options: Any) -> list[str]:
     texts = [""] * len(prompts)
-    for number, piece in task.write(model, prompts, Sampling(**options)):
+    for number, piece in task.generator(model).stream(prompts, Sampling(**options)):
         texts[number] += piece
     return texts
 
@@ -256,8 +256,8 @@ def test_words_that_are_unknown_are_read_as_such() -> None:
 
 def test_a_prompt_longer_than_the_context_is_refused() -> None:
     with pytest.raises(UsageError, match=r"The prompt has 8 tokens.* reads 8 at most"):
-        TASK.write(build(TASK), ["the cat"], Sampling(), context=8)
-    pieces = TASK.write(build(TASK), ["the cat"], Sampling(temperature=3.0), context=10)
+        TASK.generator(build(TASK), 8).stream(["the cat"], Sampling())
+    pieces = TASK.generator(build(TASK), 10).stream(["the cat"], Sampling(temperature=3.0))
     assert len("".join(piece for _, piece in pieces)) <= 2
 
 
@@ -305,7 +305,9 @@ def test_a_published_model_brings_its_chat_template(tmp_path: Path) -> None:
     assert bare is not None
     assert chatty is not None
     assert (bare.chat_template, chatty.chunk) == ("", 64)
-    (asked,) = chatty.writing.decode([chatty.converse([{"role": "user", "content": "cat"}]).prompt])
+    (asked,) = chatty.writing.decode_batch(
+        [chatty.converse([{"role": "user", "content": "cat"}]).prompt]
+    )
     assert asked == "cat"
     with pytest.raises(UsageError, match="has no chat template"):
         bare.converse([{"role": "user", "content": "cat"}])

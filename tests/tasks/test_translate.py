@@ -113,7 +113,7 @@ def test_targets_are_told_one_token_ahead() -> None:
         real = targets[row] != IGNORE
         *tokens, end = targets[row][real].tolist()
         assert end == EDGE
-        assert TASK.writing.decode([tokens]) == [example.target]
+        assert TASK.writing.decode_batch([tokens]) == [example.target]
         assert words[row, 1 : len(tokens) + 1].tolist() == tokens
 
 

@@ -149,9 +149,9 @@ def talk(chat: Chat) -> None:
             case "/reset":
                 chat.reset()
             case said if said.startswith("/"):
-                raise_or_tell(UsageError(f"{said}: the commands are {' and '.join(COMMANDS)}."))
+                raise_or_print(UsageError(f"{said}: the commands are {' and '.join(COMMANDS)}."))
             case said:
-                tell(chat, said)
+                print_answer(chat, said)
 
 
 def lines() -> Iterator[str]:
@@ -167,7 +167,7 @@ def lines() -> Iterator[str]:
         yield line
 
 
-def tell(chat: Chat, question: str) -> None:
+def print_answer(chat: Chat, question: str) -> None:
     """Print the answer to a message as it is written. An interrupt on a terminal ends it."""
     show = printable if sys.stdout.isatty() else str
     try:
@@ -175,14 +175,14 @@ def tell(chat: Chat, question: str) -> None:
             sys.stdout.write(show(piece))
             sys.stdout.flush()
     except EnsuiteError as error:
-        raise_or_tell(error)
+        raise_or_print(error)
     except KeyboardInterrupt:
         if not sys.stdin.isatty():
             raise
     print()
 
 
-def raise_or_tell(error: EnsuiteError) -> None:
+def raise_or_print(error: EnsuiteError) -> None:
     """Say what is wrong and go on, on a terminal; elsewhere nobody could answer."""
     if not sys.stdin.isatty():
         raise error

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from ensuite.core.printable import printable
 from ensuite.core.seed import LARGEST_SEED, require_seed
 
 if TYPE_CHECKING:
-    from ensuite.tasks.generate import Completion, Generate
+    from ensuite.tasks.text_generator import Completion
 
 
 def command(
@@ -98,8 +98,10 @@ def command(
     }  # fmt: skip
     if json:
         found = predictor.complete(prompt, count=count, seed=seed, **sampling)
-        each = cast("Generate", predictor.task).writing.each if log_probabilities else None
-        words.print_json([record(prompt, seed + n, text, each) for n, text in enumerate(found)])
+        to_tokens = predictor.language.writing.to_tokens if log_probabilities else None
+        words.print_json(
+            [record(prompt, seed + n, each, to_tokens) for n, each in enumerate(found)]
+        )
         return
     for number in range(seed, seed + count):
         pieces = predictor.stream(prompt, seed=number, say=complain, **sampling)
@@ -121,7 +123,7 @@ def record(
     prompt: str,
     seed: int,
     written: "Completion",
-    each: Callable[[Sequence[int]], Sequence[str]] | None,
+    to_tokens: Callable[[Sequence[int]], Sequence[str]] | None,
 ) -> dict[str, Any]:
     """Return a text as JSON has it.
 
@@ -129,10 +131,11 @@ def record(
         prompt: What it continues.
         seed: By which it was drawn.
         written: The text.
-        each: Turns ids into the text of each, to tell the tokens; None: they are not told.
+        to_tokens: Turns ids into the text of each token; None: tokens are left out.
     """
-    found = {"prompt": prompt, "text": written.text, "seed": seed, "ended": written.ended}
-    if each is None or written.log_probabilities is None:
+    found: dict[str, Any] = {"prompt": prompt, "text": written.text, "seed": seed}
+    found["finish_reason"] = written.finish_reason
+    if to_tokens is None or written.log_probabilities is None:
         return found
-    pairs = zip(each(written.tokens), written.log_probabilities, strict=True)
+    pairs = zip(to_tokens(written.tokens), written.log_probabilities, strict=True)
     return {**found, "tokens": [{"token": t, "log_probability": p} for t, p in pairs]}

@@ -222,7 +222,7 @@ class Steps(Protocol):
         """Take one position into the state: inputs and states are (batch, ...), without time.
 
         Where no gradient is needed, the tensors of the carry may be written in place: to go on
-        twice from one state, copy it first (:func:`ensuite.decoding.written.choose`).
+        twice from one state, copy it first (:func:`ensuite.decoding.interfaces.select_rows`).
 
         A head for sequences reads ``sequence``, so that it is (batch, width) here.
         """

@@ -76,7 +76,7 @@ class FittedModel(ABC):
 
     @property
     def language_model(self) -> Any:
-        """What goes on with texts, as :class:`ensuite.decoding.written.Steps` describes it."""
+        """What goes on with texts, as :class:`ensuite.decoding.interfaces.Steps` describes it."""
         raise UsageError(f"A {self.kind} model cannot go on with texts.")
 
     def decode(self, task: Any, codes: NDArray[Any], batch: Batch) -> NDArray[Any]:

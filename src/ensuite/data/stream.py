@@ -25,7 +25,7 @@ class Chunk(NamedTuple):
     targets: Numbers  # (time,) what comes next
     documents: Numbers  # (time,) number of the document of each token read
     examples: Numbers  # (targets,) number of the example each target belongs to
-    untold: Numbers  # (targets,) bytes of each target that its id does not tell
+    unknown_bytes: Numbers  # (targets,) bytes of each target that stand for an unknown token
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,8 @@ class Stream:
     """All documents one after another, with edges around each.
 
     Args:
-        encoded: The ids of each example: (tokens,), or (tokens, 2) with the bytes left untold.
+        encoded: The ids of each example: (tokens,), or (tokens, 2) with the bytes of unknown
+            tokens.
         begins: (examples,) whether a document begins with this example.
         ends: Whether the last document is over.
         edges: What stands between two documents: the end of one and the start of the next, or one
@@ -82,14 +83,14 @@ class Stream:
         # The first edge is the start of a document; others follow the text of their example.
         edges = np.where(within < 0, len(self.edges) - 1, within - lengths)
         tokens = np.array(self.edges)[edges.clip(0, len(self.edges) - 1)]
-        untold = np.zeros_like(tokens)
+        unknown_bytes = np.zeros_like(tokens)
         rows = self.encoded.ids[(self.encoded.starts[known] + within)[is_text]]
         tokens[is_text] = rows if rows.ndim == 1 else rows[:, 0]
         if rows.ndim == 2:
-            untold[is_text] = rows[:, 1]
+            unknown_bytes[is_text] = rows[:, 1]
         starts_next = ~is_text & (within >= 0) & (edges == len(self.edges) - 1)
         documents = self.numbers[known] + starts_next
-        return Chunk(tokens[:-1], tokens[1:], documents[:-1], known[1:], untold[1:])
+        return Chunk(tokens[:-1], tokens[1:], documents[:-1], known[1:], unknown_bytes[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +178,9 @@ class Independent(Chunks):
             return chunk
         targets = np.concatenate([np.full(seen, IGNORE), chunk.targets[seen:]])
         return chunk._replace(
-            targets=targets, examples=chunk.examples[seen:], untold=chunk.untold[seen:]
+            targets=targets,
+            examples=chunk.examples[seen:],
+            unknown_bytes=chunk.unknown_bytes[seen:],
         )
 
 

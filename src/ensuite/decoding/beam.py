@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ensuite.core.batch import DECODER, Batch, Carry
 from ensuite.core.errors import UsageError
-from ensuite.decoding.written import Steps, Written, begin, choose
+from ensuite.decoding.interfaces import DecodedSequence, Steps, begin, select_rows
 
 
 class Beams(NamedTuple):
@@ -29,7 +29,7 @@ def beam_search(
     longest: int,
     beam: int,
     length_penalty: float = 0.6,
-) -> list[Written]:
+) -> list[DecodedSequence]:
     """Return the best sequence that a beam search finds for each row of the batch.
 
     Sequences are compared by score / ((5 + length) / 6)^penalty, since a sum of log probabilities
@@ -55,21 +55,21 @@ def beam_search(
     rows = torch.arange(len(batch))
     carry: Carry = begin(model, batch)
     device = next(iter(carry.values())).device
-    carry = choose(carry, torch.arange(len(batch), device=device).repeat_interleave(beam))
+    carry = select_rows(carry, torch.arange(len(batch), device=device).repeat_interleave(beam))
     beams = first(len(batch), beam, start, device)
-    done: dict[int, Written] = {}
+    done: dict[int, DecodedSequence] = {}
     for _ in range(longest):
         values, carry = model.step({DECODER: beams.tokens[..., -1].flatten()}, carry)
         news = values.float().log_softmax(-1).unflatten(0, (len(rows), beam))
         beams, parents = grow(beams, news, end, length_penalty)
-        carry = choose(carry, parents)
+        carry = select_rows(carry, parents)
         over = beams.ended.all(1)
         done |= finish(beams, rows, over, end, length_penalty)
         if over.any():
             going = (~over).nonzero()[:, 0]
             rows, beams = rows[going.cpu()], Beams(*(part[going] for part in beams))
             places = going[:, None] * beam + torch.arange(beam, device=device)
-            carry = choose(carry, places.flatten())
+            carry = select_rows(carry, places.flatten())
         if not len(rows):
             break
     done |= finish(beams, rows, torch.ones(len(rows), dtype=torch.bool), end, length_penalty)
@@ -117,13 +117,13 @@ def grow(beams: Beams, news: Tensor, end: int, penalty: float) -> tuple[Beams, T
 
 def finish(
     beams: Beams, rows: Tensor, over: Tensor, end: int, penalty: float
-) -> dict[int, Written]:
+) -> dict[int, DecodedSequence]:
     """Return the best sequence of each row that is over; one that has ended where there is one."""
     ranks = normalise(beams.scores, beams.lengths, penalty)
     cut = ~beams.ended & beams.ended.any(1, keepdim=True)
     best = ranks.masked_fill(cut, -torch.inf).argmax(1)
     return {
-        int(rows[place]): Written(
+        int(rows[place]): DecodedSequence(
             [word for word in beams.tokens[place, best[place], 1:].tolist() if word != end],
             float(beams.scores[place, best[place]]),
         )

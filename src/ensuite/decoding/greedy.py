@@ -3,14 +3,16 @@
 import torch
 
 from ensuite.core.batch import DECODER, Batch, Carry
-from ensuite.decoding.written import Steps, Written, begin, choose
+from ensuite.decoding.interfaces import DecodedSequence, Steps, begin, select_rows
 
 SHRINK = 0.75
 """Finished rows leave the batch once at most this share of it still writes, to save copies."""
 
 
 @torch.no_grad()
-def greedy(model: Steps, batch: Batch, *, start: int, end: int, longest: int) -> list[Written]:
+def greedy(
+    model: Steps, batch: Batch, *, start: int, end: int, longest: int
+) -> list[DecodedSequence]:
     """Return a sequence for each row of the batch. Finished rows leave it.
 
     Args:
@@ -41,7 +43,12 @@ def greedy(model: Steps, batch: Batch, *, start: int, end: int, longest: int) ->
             break
         if left <= SHRINK * len(rows):
             stay = going.nonzero()[:, 0]
-            carry, words, rows, going = choose(carry, stay), words[stay], rows[stay], going[stay]
+            carry, words, rows, going = (
+                select_rows(carry, stay),
+                words[stay],
+                rows[stay],
+                going[stay],
+            )
     lengths = (written == end).int().argmax(1).where((written == end).any(1), longest)
     triples = zip(written.tolist(), lengths.tolist(), scores.tolist(), strict=True)
-    return [Written(tokens[:length], score) for tokens, length, score in triples]
+    return [DecodedSequence(tokens[:length], score) for tokens, length, score in triples]

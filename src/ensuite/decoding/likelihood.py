@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ensuite.core.batch import Batch, Carry
-from ensuite.decoding.continuing import TOKENS, begin
-from ensuite.decoding.written import LanguageModel, choose
+from ensuite.decoding.continuation import TOKENS, begin
+from ensuite.decoding.interfaces import LanguageModel, select_rows
 
 MOST_ROWS = 64
 """Rows that are scored together: each has its own state."""
@@ -39,7 +39,9 @@ def log_likelihoods(
         tokens = torch.tensor([list(prompts[number]) for number in numbers], device=device)
         logits, carry = model.read(Batch(inputs={TOKENS: tokens}), carry)
         rows = torch.arange(len(numbers), device=device).repeat_interleave(len(continuations))
-        scores = follow(model, logits[rows], choose(carry, rows), list(continuations) * len(tokens))
+        scores = follow(
+            model, logits[rows], select_rows(carry, rows), list(continuations) * len(tokens)
+        )
         found[numbers] = scores.view(len(numbers), -1).cpu().numpy()
     return found
 

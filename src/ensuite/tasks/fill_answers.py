@@ -93,7 +93,7 @@ def choose(shares: Numbers, reading: Documents, k: int) -> Choices:
     ordinary = reading.ordinary
     order = ordinary[np.argsort(-shares[ordinary], kind="stable")[: ALIKE * k]]
     found: dict[str, float] = {}
-    for token, share in zip(reading.tell(order.tolist()), shares[order].tolist(), strict=True):
+    for token, share in zip(reading.to_tokens(order.tolist()), shares[order].tolist(), strict=True):
         found[token] = found.get(token, 0.0) + share
     return tuple(sorted(found.items(), key=lambda pair: -pair[1])[:k])
 
@@ -125,7 +125,7 @@ def answer_masks(
 
 def score_rows(example: Example, rows: Sequence[tuple[Item, Piece]]) -> Prediction:
     """Add up what the rows of a text say; a byte that an unknown token leaves out costs 8 bits."""
-    untold = sum(
+    unknown_bytes = sum(
         int(item.first[item.hidden, UNTOLD].sum()) for item, _ in rows if item.hidden is not None
     )
     asked = [
@@ -134,7 +134,7 @@ def score_rows(example: Example, rows: Sequence[tuple[Item, Piece]]) -> Predicti
         if item.answer != IGNORE and piece.follows is not None
     ]
     return Prediction(
-        bits=sum(float(piece.bits.sum()) for _, piece in rows) + 8.0 * untold,
+        bits=sum(float(piece.bits.sum()) for _, piece in rows) + 8.0 * unknown_bytes,
         tokens=sum(len(piece.bits) for _, piece in rows),
         bytes=prose.count_bytes(example.text),
         right=sum(int(piece.right.sum()) for _, piece in rows),

@@ -2,9 +2,9 @@
 
 import math
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 import torch
@@ -25,14 +25,11 @@ from ensuite.data import chat, columns, passages
 from ensuite.data.processors.writing import Writing
 from ensuite.data.stream import Chunk, Chunks, Independent, Lanes, Stream
 from ensuite.data.stretches import LongText, Stretch
-from ensuite.decoding.beam import beam_search
-from ensuite.decoding.constrain import Guide, Spelling
-from ensuite.decoding.continuing import Continued, Told, sample
+from ensuite.decoding.interfaces import LanguageModel
 from ensuite.decoding.sampling import Sampling
-from ensuite.decoding.telling import Ended, Telling, cut
-from ensuite.decoding.written import LanguageModel
 from ensuite.nn.heads import TokenHead
 from ensuite.nn.losses import cross_entropy
+from ensuite.tasks.text_generator import TextGenerator
 
 TEXT_NAMES = ("text", "content", "document", "sentence", "review")
 
@@ -56,9 +53,6 @@ TELLING = 40
 
 Numbers = NDArray[Any]
 
-Prompt = str | Sequence[int]
-"""What a language model continues: a text, or its tokens."""
-
 
 class Example(NamedTuple):
     """A part of a document: one line of it, many lines of a large file, or all."""
@@ -75,28 +69,6 @@ class Prediction(NamedTuple):
     bits: float
     tokens: int
     bytes: int
-
-
-Reason = Ended | Literal["context"]
-"""Why a text is over: beside the other reasons, because the model reads no more tokens."""
-
-
-class Completion(NamedTuple):
-    """What was written after a prompt.
-
-    Attributes:
-        text: Without the prompt, the end and the stop text.
-        tokens: The ids that were written; where the model ended the text, the end is the last.
-        log_probabilities: Of each of them, in nats, under the model as it is, before temperature
-            and penalties. None after a beam search.
-        ended: Why it is over: the model ended it (end), it came to a stop text (stop), it has as
-            many tokens as were asked for (length), or as the model reads (context).
-    """
-
-    text: str
-    tokens: tuple[int, ...]
-    log_probabilities: tuple[float, ...] | None
-    ended: Reason
 
 
 VALIDATION_CHARACTERS = 200_000
@@ -349,7 +321,7 @@ class Generate(Task[Example, Chunk, Prediction]):
         """Add up the bits of the tokens of each example, and 8 for each byte of unknown tokens."""
         bits, tokens = np.zeros(len(examples)), np.zeros(len(examples), dtype=int)
         for chunk, costs in zip(items, pieces, strict=True):
-            np.add.at(bits, chunk.examples, costs + 8 * chunk.untold)
+            np.add.at(bits, chunk.examples, costs + 8 * chunk.unknown_bytes)
             np.add.at(tokens, chunk.examples, 1)
         triples = zip(bits.tolist(), tokens.tolist(), examples, strict=True)
         return [Prediction(cost, n, count_bytes(e.text)) for cost, n, e in triples]
@@ -383,146 +355,16 @@ class Generate(Task[Example, Chunk, Prediction]):
         sizes = np.cumsum([len(example.text) for example in examples])
         return examples[: 1 + int(np.searchsorted(sizes, VALIDATION_CHARACTERS))]
 
-    # Writing
+    # Generation
 
-    def write(
-        self,
-        model: LanguageModel,
-        prompts: Sequence[Prompt],
-        sampling: Sampling,
-        context: int | None = None,
-        say: Callable[[str], object] | None = None,
-    ) -> Iterator[tuple[int, str]]:
-        """Continue prompts, and yield (number of the prompt, piece of its text) as they come.
-
-        A text that is found by beam search comes in one piece.
+    def generator(self, model: LanguageModel, context: int | None = None) -> TextGenerator:
+        """Return what continues prompts with a model of this task.
 
         Args:
             model: Gives the logits of the next token.
-            prompts: Texts to continue, empty for the beginning of a text; or their tokens.
-            sampling: How the next token is chosen, and when a text ends.
-            context: Most positions that the model reads; None: any number.
-            say: Called with a sentence after texts that are longer than that, or had to end there.
-
-        Raises:
-            UsageError: If a prompt is too long.
+            context: Most positions that it reads at once; None: any number.
         """
-        read = [self._prompt(prompt, context, sampling) for prompt in prompts]
-        if sampling.beam is not None:
-            found = self._search(model, read, sampling, context)
-            return ((number, each.text) for number, each in enumerate(found))
-        return self._pieces(model, read, sampling, context, say or (lambda sentence: None))
-
-    def _pieces(
-        self,
-        model: LanguageModel,
-        prompts: Sequence[Sequence[int]],
-        sampling: Sampling,
-        context: int | None,
-        say: Callable[[str], object],
-    ) -> Iterator[tuple[int, str]]:
-        """Yield the pieces of texts that are drawn token by token; see :meth:`write`."""
-        tellings = self._tellings(prompts, sampling, context)
-        guides = self._guides(len(prompts), sampling)
-        for row, text, _, _ in sample(
-            model, prompts, tellings, sampling,
-            barred=self.writing.barred, context=context, guides=guides,
-        ):  # fmt: skip
-            if text:
-                yield row, text
-        if not all(guide.whole for guide in guides):
-            say("A text ended before it followed the whole pattern or schema; allow more tokens.")
-        if context is None:
-            return
-        if any(_reason(telling, sampling) == "context" for telling in tellings):
-            say(
-                f"A text ended where it has {context:,} tokens with its prompt, as many as the "
-                "model reads at once; with --slide (slide=True) it goes on."
-            )
-        pairs = zip(prompts, tellings, strict=True)
-        if any(len(prompt) + telling.tokens > context for prompt, telling in pairs):
-            say(
-                f"A text is longer than the {context:,} tokens that the model reads at once: from "
-                f"there on it saw the last {context // 2:,} to {context:,} of them."
-            )
-
-    def complete(
-        self,
-        model: LanguageModel,
-        prompts: Sequence[Prompt],
-        sampling: Sampling,
-        context: int | None = None,
-        seeds: Sequence[int] | None = None,
-    ) -> list[Completion]:
-        """Continue prompts, and return the whole text of each with its tokens.
-
-        Args:
-            model: As for :meth:`write`.
-            prompts: As for :meth:`write`.
-            sampling: As for :meth:`write`.
-            context: As for :meth:`write`.
-            seeds: Of the random numbers of each text. None: all have that of ``sampling``.
-
-        Raises:
-            UsageError: If a prompt is too long.
-        """
-        read = [self._prompt(prompt, context, sampling) for prompt in prompts]
-        if sampling.beam is not None:
-            return list(self._search(model, read, sampling, context))
-        tellings = self._tellings(read, sampling, context)
-        tokens: list[list[Told]] = [[] for _ in prompts]
-        for each in sample(
-            model, read, tellings, sampling,
-            barred=self.writing.barred, context=context, seeds=seeds,
-            guides=self._guides(len(prompts), sampling),
-        ):  # fmt: skip
-            tokens[each.row].append(each)
-        return [
-            Completion(
-                "".join(each.text for each in told),
-                tuple(each.token for each in told),
-                tuple(each.log_probability for each in told),
-                _reason(telling, sampling),
-            )
-            for told, telling in zip(tokens, tellings, strict=True)
-        ]
-
-    def _tellings(
-        self, prompts: Sequence[Sequence[int]], sampling: Sampling, context: int | None
-    ) -> list[Telling]:
-        """Return what decodes the continuation of each prompt, and says when it is over."""
-        return [
-            Telling(
-                self.writing.tell, self.writing.end, _room(ids, sampling, context), sampling.stop
-            )
-            for ids in prompts
-        ]
-
-    def _guides(self, count: int, sampling: Sampling) -> list[Guide]:
-        """Return what keeps each of so many texts to a grammar; nothing where there is none."""
-        if sampling.grammar is None:
-            return []
-        writing = self.writing
-        spelling = Spelling(writing.spelled_tokens, writing.end, writing.encode_marked)
-        return [Guide(sampling.grammar, spelling) for _ in range(count)]
-
-    def _prompt(self, prompt: Prompt, context: int | None, sampling: Sampling) -> list[int]:
-        """Return the tokens of a prompt, after the start token."""
-        ids = self.prompt_ids(prompt) if isinstance(prompt, str) else list(prompt)
-        if context is not None and len(ids) >= context and not sampling.slide:
-            raise UsageError(
-                f"The prompt has {len(ids):,} tokens, its beginning included, and the model reads "
-                f"{context:,} at most; give a shorter one, or allow it to slide over the text "
-                "(slide=True, --slide)."
-            )
-        return ids
-
-    def prompt_ids(self, prompt: str) -> list[int]:
-        """Return the tokens of a prompt, after the beginning of a text."""
-        # A line of a text follows another line.
-        before, read = self.writing.encode(["\n" if self.lines else "", prompt])
-        ids = [*before.tolist(), *read.tolist()]
-        return [self.writing.start, *ids] if self.writing.opens or not ids else ids
+        return TextGenerator(self.writing, self.prompt_ids, model, context)
 
     def converse(self, messages: Sequence[chat.Message]) -> chat.Asked:
         """Return a conversation as the prompt that the model continues with its answer.
@@ -541,28 +383,12 @@ class Generate(Task[Example, Chunk, Prediction]):
         prompt = self.writing.encode_marked(template.render(messages, asking=True))
         return chat.Asked(prompt, template.stops(messages))
 
-    def _search(
-        self,
-        model: LanguageModel,
-        prompts: Sequence[Sequence[int]],
-        sampling: Sampling,
-        context: int | None,
-    ) -> Iterator[Completion]:
-        """Find a probable text for each prompt by beam search."""
-        assert sampling.beam is not None
-        for ids in prompts:
-            longest = _room(ids, sampling, context)
-            (found,) = beam_search(
-                Continued(model, ids, self.writing.barred),
-                Batch(inputs={"tokens": torch.tensor([ids])}),
-                start=ids[-1], end=self.writing.end, longest=longest, beam=sampling.beam,
-            )  # fmt: skip
-            text, _, stopped = cut(self.writing.tell(found.tokens), sampling.stop, whole=True)
-            long = len(found.tokens) >= longest
-            ended: Reason = "stop" if stopped else "end"
-            if long and not stopped:
-                ended = "length" if longest == sampling.max_new_tokens else "context"
-            yield Completion(text, tuple(found.tokens), None, ended)
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """Return the tokens of a prompt, after the beginning of a text."""
+        # A line of a text follows another line.
+        before, read = self.writing.encode(["\n" if self.lines else "", prompt])
+        ids = [*before.tolist(), *read.tolist()]
+        return [self.writing.start, *ids] if self.writing.opens or not ids else ids
 
     # Presentation
 
@@ -609,11 +435,11 @@ class Generate(Task[Example, Chunk, Prediction]):
     def write_examples(self, fitted: Any, examples: Sequence[Example]) -> list[Written]:
         """Go on with the first half of each text, beside its second half."""
         halves = [halve(str(example.text)[: 2 * LONGEST_HALF]) for example in examples]
-        model, context = fitted.language_model, fitted.context
+        generator = self.generator(fitted.language_model, fitted.context)
         written = []
         for seed, (source, truth) in enumerate(halves):
             sampling = Sampling(max_new_tokens=LONGEST_HALF, temperature=TEMPERATURE, seed=seed)
-            pieces = self.write(model, [source], sampling, context)
+            pieces = generator.stream([source], sampling)
             answer = "".join(piece for _, piece in pieces)[:LONGEST_HALF].rstrip()
             written.append(Written(source, truth, answer))
         return written
@@ -637,20 +463,6 @@ def halve(text: str) -> tuple[str, str]:
 def count_bytes(text: str | Stretch) -> int:
     """Return how many bytes a text has in UTF-8."""
     return len(text) if isinstance(text, Stretch) else len(text.encode())
-
-
-def _room(prompt: Sequence[int], sampling: Sampling, context: int | None) -> int:
-    """Return how many tokens may be written after a prompt."""
-    if context is None or sampling.slide:
-        return sampling.max_new_tokens
-    return min(sampling.max_new_tokens, context - len(prompt))
-
-
-def _reason(telling: Telling, sampling: Sampling) -> Reason:
-    """Return why a text is over."""
-    assert telling.ended is not None, "every text was written to its end"
-    full = telling.ended == "length" and telling.longest < sampling.max_new_tokens
-    return "context" if full else telling.ended
 
 
 def _perplexity(sums: Numbers) -> Numbers:

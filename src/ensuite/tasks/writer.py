@@ -25,7 +25,7 @@ from ensuite.data.processors import Processor, Window
 from ensuite.data.processors.writing import Writing
 from ensuite.decoding.beam import beam_search
 from ensuite.decoding.greedy import greedy
-from ensuite.decoding.written import Written, looks
+from ensuite.decoding.interfaces import DecodedSequence, attention_weights
 from ensuite.nn.heads import TokenHead
 from ensuite.nn.vocabulary import projected_cross_entropy
 
@@ -48,8 +48,8 @@ class Item(NamedTuple):
 class Piece(NamedTuple):
     """What a model wrote for a row, and its attention weights, (tokens and the end, time)."""
 
-    written: Written
-    looks: Tensor | None
+    written: DecodedSequence
+    attention_weights: Tensor | None
 
 
 class Attention(NamedTuple):
@@ -216,7 +216,9 @@ class Writer(Task[Example, Item, Prediction], ABC):
             written = beam_search(model, batch, **how)
         seen: Any = None
         if self.return_attention:
-            seen = looks(model, batch, [each.tokens for each in written], start=writing.start)
+            seen = attention_weights(
+                model, batch, [each.tokens for each in written], start=writing.start
+            )
         if seen and batch.mask is not None:  # without the padding of the source
             seen = [row[:, real] for row, real in zip(seen, batch.mask, strict=True)]
         return [Piece(*pair) for pair in zip(written, seen or [None] * len(batch), strict=True)]
@@ -224,13 +226,16 @@ class Writer(Task[Example, Item, Prediction], ABC):
     def merge(
         self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Piece]
     ) -> list[Prediction]:
-        texts = self.writing.decode([written.tokens for written, _ in pieces])
+        texts = self.writing.decode_batch([written.tokens for written, _ in pieces])
         predictions = []
         for text, item, (written, seen) in zip(texts, items, pieces, strict=True):
             probability = math.exp(written.score / (len(written.tokens) + 1))
             looked = None
             if seen is not None:
-                tokens = self.writing.each(written.tokens), self.processor.tell(item.source)
+                tokens = (
+                    self.writing.to_tokens(written.tokens),
+                    self.processor.to_tokens(item.source),
+                )
                 looked = Attention(tuple(map(tuple, seen.tolist())), *tokens)
             predictions.append(Prediction(text, probability, looked))
         return predictions

@@ -77,7 +77,7 @@ def test_every_window_is_framed(tmp_path: Path) -> None:
     assert batch.inputs["tokens"].tolist() == [[2, 5, 6, 7, 3], [2, 7, 8, 10, 3], [2, 10, 5, 3, 0]]
     assert batch.mask is not None
     assert batch.mask.sum(1).tolist() == [5, 5, 4]
-    assert text.tell(windows[2]) == ("[CLS]", "bad", "the", "[SEP]")
+    assert text.to_tokens(windows[2]) == ("[CLS]", "bad", "the", "[SEP]")
     assert text.special == Special(pad=0, unknown=1, separator=3, cls=2, mask=4)
     assert from_json(Text, to_json(text)) == text
 
@@ -116,8 +116,8 @@ def test_no_token_of_text_pads_or_ends_with_the_vocabulary_of_gpt2(tmp_path: Pat
     assert ids == [0, writing.size - 1, 2]
     end = writing.size - 3
     assert (writing.start, writing.end, writing.edges) == (end, end, (end,))
-    assert not {0, 2, end} & {*writing.barred}
-    assert writing.tell(ids) == "!the#"
+    assert not {0, 2, end} & {*writing.suppressed}
+    assert writing.decode_piece(ids) == "!the#"
     text = Text().prepare(["the!"], Pretrained(tokenizer=tmp_path))
     assert text.inputs["tokens"].pad is None  # type: ignore[union-attr]
     assert text.special.pad is None
@@ -199,7 +199,7 @@ def test_the_published_vocabulary_of_bert_is_read(tmp_path: Path) -> None:
     # As transformers' BertTokenizer gives them for bert-base-uncased.
     (window,) = text.windows(["Hello, world! Tokenization is unaffable."])[0]
     told = "[CLS] hello , world ! token ##ization is una ##ffa ##ble . [SEP]"
-    assert " ".join(text.tell(window)) == told
+    assert " ".join(text.to_tokens(window)) == told
     batch = text.collate([window])
     assert batch.inputs["tokens"][0, [0, 1, -1]].tolist() == [101, 7592, 102]
     assert text.special == Special(pad=0, unknown=100, separator=102, cls=101, mask=103)
@@ -213,7 +213,7 @@ def test_the_published_vocabulary_of_gpt2_is_read(tmp_path: Path) -> None:
     text = "Hello world! # È 日本"
     ids = writing.encode([text])[0].tolist()
     assert ids[:5] == [15496, 995, 0, 1303, 6184]
-    assert writing.tell(ids) == text
+    assert writing.decode_piece(ids) == text
     assert (writing.start, writing.end, writing.size) == (50256, 50256, 50257)
 
 

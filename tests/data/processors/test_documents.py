@@ -123,7 +123,7 @@ def test_a_run_keeps_the_tokenizer_it_starts_from(tmp_path: Path) -> None:
     assert kept.special._replace(start=None, end=None) == READERS["words"].special
     text = Text().prepare(["other words"], Pretrained(tmp_path))
     (window,) = text.windows(["Le chat"])[0]
-    assert text.tell(window) == ("[CLS]", "Le", "chat", "[SEP]")
+    assert text.to_tokens(window) == ("[CLS]", "Le", "chat", "[SEP]")
 
 
 @pytest.mark.parametrize("options", [{"window": 7}, {"vocabulary_size": 3}, {"min_frequency": 0}])

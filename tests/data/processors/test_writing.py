@@ -29,7 +29,7 @@ def writing(unit: str, **options: int) -> Writing:
 def test_what_was_learned_is_read_and_told_to_the_letter(unit: str) -> None:
     learned = writing(unit)
     for text, ids in zip(TEXTS, learned.encode(TEXTS), strict=True):
-        assert learned.tell(ids.tolist()) == text
+        assert learned.decode_piece(ids.tolist()) == text
     spelled = learned.spell(TEXTS).ids
     assert spelled.ndim == (2 if unit == "words" else 1)
     assert unit != "words" or not spelled[:, 1].any()
@@ -40,7 +40,7 @@ def test_what_was_learned_is_read_and_told_to_the_letter(unit: str) -> None:
 def test_every_text_is_told_to_the_letter_by_characters_and_pieces(unit: str, text: str) -> None:
     learned = {"characters": CHARACTERS, "pieces": PIECES}[unit]
     ids = learned.encode([text])[0].tolist()
-    assert learned.tell(ids) == normalize("NFC", text)
+    assert learned.decode_piece(ids) == normalize("NFC", text)
     assert not set(ids) & set(learned.special)
 
 
@@ -65,11 +65,11 @@ def test_the_bytes_come_after_the_characters_and_are_written_only_where_they_wer
     learned = sorted({*"".join(TEXTS)})
     assert (CHARACTERS.kinds, CHARACTERS.size) == (3 + len(learned), 3 + len(learned) + 256)
     assert max(CHARACTERS.encode(TEXTS)[0]) < CHARACTERS.kinds
-    assert {*range(CHARACTERS.kinds, CHARACTERS.size)} < {*CHARACTERS.barred}
+    assert {*range(CHARACTERS.kinds, CHARACTERS.size)} < {*CHARACTERS.suppressed}
     few = writing("characters", vocabulary_size=5)  # some characters of training are in bytes
     assert few.spelled
-    assert few.tell(few.encode(TEXTS)[0].tolist()) == TEXTS[0]
-    assert few.barred == (0, 1)
+    assert few.decode_piece(few.encode(TEXTS)[0].tolist()) == TEXTS[0]
+    assert few.suppressed == (0, 1)
 
 
 @pytest.mark.parametrize("unit", UNITS)
@@ -102,7 +102,7 @@ def test_the_bytes_of_the_tokens_are_those_of_the_text(unit: Any, text: str) -> 
 def test_tokens_that_are_never_written_have_no_bytes() -> None:
     writing = Writing(unit="characters").prepare(["abc"])
     spelled = writing.spelled_tokens
-    assert [token for token in (*writing.barred, writing.end) if spelled[token]] == []
+    assert [token for token in (*writing.suppressed, writing.end) if spelled[token]] == []
     assert {each for each in spelled if each} == {b"a", b"b", b"c"}
 
 
@@ -141,9 +141,9 @@ def llama(folder: Path) -> Writing:
 def test_parts_of_a_published_text_join(text: str, tmp_path: Path) -> None:
     writing = llama(tmp_path)
     ids = writing.encode([text])[0].tolist()
-    assert writing.decode([ids]) == [text]
-    pieces = [writing.tell(ids[:1]), *(writing.tell([token]) for token in ids[1:])]
-    assert writing.tell(ids) == f" {text}"  # as a part of a text, after what stands before
+    assert writing.decode_batch([ids]) == [text]
+    pieces = [writing.decode_piece(ids[:1]), *(writing.decode_piece([token]) for token in ids[1:])]
+    assert writing.decode_piece(ids) == f" {text}"  # as a part of a text, after what stands before
     if text.isascii():
         assert "".join(pieces) == f" {text}"
 

@@ -145,7 +145,7 @@ def test_its_tokenizer_is_kept(bos: bool, tmp_path: Path) -> None:
     writing = Writing().prepare([], Pretrained(tmp_path / "out"))
     ids = writing.encode(["ab ab11"])[0].tolist()
     assert [TOKENS[token] for token in ids] == ["ab", "Ġab", "1", "1"]  # digits stand alone
-    assert writing.tell(ids) == "ab ab11"
+    assert writing.decode_piece(ids) == "ab ab11"
     assert (writing.opens, writing.start, writing.end, writing.padding) == (bos, 1, 0, None)
     assert read_json(tmp_path / "out/tokenizer_config.json")["chat_template"] == "{{ messages }}"
 

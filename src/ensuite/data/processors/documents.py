@@ -25,7 +25,7 @@ ID, FLAGS, UNTOLD = range(3)
 
 @dataclass(frozen=True)
 class DocumentCoder:
-    """Turns texts into (tokens, 3): ids, flags and untold bytes; blank lines leave no token.
+    """Turns texts into (tokens, 3): ids, flags and unknown bytes; blank lines leave no token.
 
     A word is a run of letters and digits, or any other single character, with the blanks before
     it, whatever the tokenizer: so that the words of two tokenizers are the same.
@@ -170,7 +170,7 @@ class Documents(Framed):
         return DocumentCoder(self.tokenizer, self.special.unknown, self.borders)
 
     def encode(self, texts: Sequence[Any]) -> Encoded:
-        """Return (tokens, 3) of each text: ids, flags and untold bytes."""
+        """Return (tokens, 3) of each text: ids, flags and unknown bytes."""
         return encode(self.coder, texts)
 
     def windows(self, texts: Sequence[Any], room: int) -> Windows:
@@ -196,7 +196,7 @@ class Documents(Framed):
             found += [np.array(ids, dtype=np.int32), np.array([self.mask_id], dtype=np.int32)]
         return np.concatenate(found[:-1])
 
-    def tell(self, ids: Sequence[int]) -> list[str]:
+    def to_tokens(self, ids: Sequence[int]) -> list[str]:
         """Return the text of each token, without blanks around it."""
         decoded = load_tokenizer(self.tokenizer).decode_batch([[int(each)] for each in ids])
         return [each.strip() for each in decoded]

@@ -65,7 +65,7 @@ class Processor(ABC):
         """Return an input as a PNG image; None where ``show`` is enough."""
         return None
 
-    def tell(self, window: Window) -> tuple[str, ...]:
+    def to_tokens(self, window: Window) -> tuple[str, ...]:
         """Return the token at each position of a window; empty for inputs that are no text."""
         return ()
 

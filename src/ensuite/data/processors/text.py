@@ -267,7 +267,7 @@ class Text(Processor):
     def show(self, raw: RawText) -> str:
         return raw if isinstance(raw, str) else " | ".join(raw)
 
-    def tell(self, window: Window) -> tuple[str, ...]:
+    def to_tokens(self, window: Window) -> tuple[str, ...]:
         """Return the token at each position of a window, those of its frame included."""
         ids = window if window.ndim == 1 else window[:, 0]
         around = [[token.id for token in side] for side in (self.frame.before, self.frame.after)]

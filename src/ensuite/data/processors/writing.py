@@ -30,7 +30,7 @@ from ensuite.data.processors.tokenizer import (
 
 
 @dataclass(frozen=True)
-class UntoldCoder:
+class UnknownBytesCoder:
     """Turns texts into ids and, beside each, how many bytes of the text it leaves out.
 
     Args:
@@ -46,7 +46,7 @@ class UntoldCoder:
     @cached_property
     def key(self) -> str:
         """Hash of what the ids depend on."""
-        return sha256(f"untold {self.unknown} {self.tokenizer}".encode()).hexdigest()
+        return sha256(f"unknown bytes {self.unknown} {self.tokenizer}".encode()).hexdigest()
 
     def __call__(self, texts: Sequence[str]) -> list[Ids]:
         encoded = load_tokenizer(self.tokenizer).encode_batch(list(texts), add_special_tokens=False)
@@ -170,7 +170,7 @@ class Writing:
         return (self.end,) if self.start == self.end else (self.end, self.start)
 
     @property
-    def barred(self) -> tuple[int, ...]:
+    def suppressed(self) -> tuple[int, ...]:
         """The tokens that are never written: those that stand for no text.
 
         So are single bytes where training had none: their vectors were never learned.
@@ -184,16 +184,16 @@ class Writing:
         return self.longest or 2 * max(1, self.most)
 
     @property
-    def coder(self) -> TextCoder | UntoldCoder:
-        """What encodes a text; where some are unknown, with the bytes that they leave untold."""
+    def coder(self) -> TextCoder | UnknownBytesCoder:
+        """What encodes a text; where some are unknown, with the bytes that they leave out."""
         if leaves_out(self.tokenizer) and self.special.unknown is not None:
-            return UntoldCoder(self.tokenizer, self.special.unknown)
+            return UnknownBytesCoder(self.tokenizer, self.special.unknown)
         return TextCoder(self.tokenizer)
 
     def spell(self, texts: Sequence[Any]) -> Encoded:
         """Return the ids of each whole text.
 
-        Where some may be unknown that is (time, 2): each id, and the bytes that it leaves untold.
+        Where some may be unknown that is (time, 2): each id, and the bytes that it leaves out.
         """
         return encode(self.coder, texts)
 
@@ -215,7 +215,7 @@ class Writing:
     def spelled_tokens(self) -> tuple[bytes, ...]:
         """The bytes of each token by id; none for those that are never written."""
         spelled = list(token_bytes(self.tokenizer))
-        for token in (*self.barred, self.end):
+        for token in (*self.suppressed, self.end):
             spelled[token] = b""
         return tuple(spelled)
 
@@ -225,14 +225,14 @@ class Writing:
         name = load_tokenizer(self.tokenizer).id_to_token
         return name(self.start) or "", name(self.end) or ""
 
-    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+    def decode_batch(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Return the text of each sequence of ids."""
         return load_tokenizer(self.tokenizer).decode_batch([list(each) for each in ids])
 
-    def tell(self, ids: Sequence[int]) -> str:
+    def decode_piece(self, ids: Sequence[int]) -> str:
         """Return the text of one sequence of ids, a part of a text: a space before it is kept."""
         return load_tokenizer(joinable(self.tokenizer)).decode(list(ids))
 
-    def each(self, ids: Sequence[int]) -> tuple[str, ...]:
+    def to_tokens(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return the text of each token."""
         return each_token(self.tokenizer, ids)

@@ -1,11 +1,11 @@
-"""Telling a text while it is being written."""
+"""TextStreamer a text while it is being written."""
 
 from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ensuite.decoding.telling import Telling
+from ensuite.decoding.streaming import TextStreamer
 
 END = 256
 
@@ -15,10 +15,10 @@ def decode(ids: Sequence[int]) -> str:
 
 
 def tell(tokens: Sequence[int], stops: Sequence[str] = (), longest: int = 1000) -> list[str]:
-    telling, pieces = Telling(decode, END, longest, stops), []
+    streamer, pieces = TextStreamer(decode, END, longest, stops), []
     for token in tokens:
-        pieces.append(telling.take(token))
-        if telling.over:
+        pieces.append(streamer.take(token))
+        if streamer.finished:
             break
     return pieces
 

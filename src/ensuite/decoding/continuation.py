@@ -1,4 +1,4 @@
-"""Continuing: texts are written one token at a time, many prompts together."""
+"""Continuation: texts are written one token at a time, many prompts together."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -9,15 +9,15 @@ from torch import Tensor
 
 from ensuite.core.batch import DECODER, Batch, Carry
 from ensuite.decoding.constrain import Guide, keep_allowed
+from ensuite.decoding.interfaces import LanguageModel, Steps, select_rows
 from ensuite.decoding.sampling import Sampling, Used
-from ensuite.decoding.telling import Telling
-from ensuite.decoding.written import LanguageModel, Steps, choose
+from ensuite.decoding.streaming import TextStreamer
 
 TOKENS = "tokens"
 """The input field of a language model."""
 
 
-class Told(NamedTuple):
+class GeneratedToken(NamedTuple):
     """A token that was written.
 
     Attributes:
@@ -37,14 +37,14 @@ class Told(NamedTuple):
 def sample(
     model: LanguageModel,
     prompts: Sequence[Sequence[int]],
-    tellings: Sequence[Telling],
+    streamers: Sequence[TextStreamer],
     sampling: Sampling,
     *,
-    barred: Sequence[int] = (),
+    suppressed: Sequence[int] = (),
     context: int | None = None,
     seeds: Sequence[int] | None = None,
     guides: Sequence[Guide] = (),
-) -> Iterator[Told]:
+) -> Iterator[GeneratedToken]:
     """Continue every prompt, and yield its tokens as they are written.
 
     All prompts are read in one pass up to the last token of the shortest. From there each row
@@ -55,9 +55,9 @@ def sample(
     Args:
         model: Gives the logits of the next token.
         prompts: One or more tokens each.
-        tellings: One for each prompt; it decodes the tokens and says when the text is over.
+        streamers: One for each prompt; it decodes the tokens and says when the text is over.
         sampling: How a token is chosen.
-        barred: Tokens that are never written.
+        suppressed: Tokens that are never written.
         context: Most positions that the model reads at once; None: any number.
         seeds: Of the generator of each row. None: that of ``sampling``.
         guides: Of each row, where texts must keep to a grammar.
@@ -67,7 +67,7 @@ def sample(
     texts, rows = [list(prompt) for prompt in prompts], list(range(len(prompts)))
     seeds = [sampling.seed] * len(prompts) if seeds is None else seeds
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    reading, never = Reading(model, context), torch.tensor(barred, dtype=torch.long)
+    reading, never = Reading(model, context), torch.tensor(suppressed, dtype=torch.long)
     for taken in count(min(map(len, prompts))):
         logits = reading.read([texts[row] for row in rows], taken)
         writing = [place for place, row in enumerate(rows) if len(texts[row]) == taken]
@@ -84,8 +84,8 @@ def sample(
             texts[row].append(token)
             if guides:
                 guides[row].take(token)
-            yield Told(row, tellings[row].take(token), token, -cost)
-        going = [place for place, row in enumerate(rows) if not tellings[row].over]
+            yield GeneratedToken(row, streamers[row].take(token), token, -cost)
+        going = [place for place, row in enumerate(rows) if not streamers[row].finished]
         if not going:
             return
         if len(going) < len(rows):
@@ -138,7 +138,7 @@ class Reading:
         """Drop all rows but those at some places."""
         assert self.carry is not None, "nothing was read yet"
         device = next(iter(self.carry.values())).device
-        self.carry = choose(self.carry, torch.tensor(places, device=device))
+        self.carry = select_rows(self.carry, torch.tensor(places, device=device))
 
 
 def first_read(stop: int, context: int | None) -> int:
@@ -169,13 +169,13 @@ class Continued:
     Args:
         model: Gives the logits of the next token.
         prompt: The tokens of the one row. The last of them is the start of the search.
-        barred: Tokens that are never written.
+        suppressed: Tokens that are never written.
     """
 
     def __init__(
-        self, model: LanguageModel, prompt: Sequence[int], barred: Sequence[int] = ()
+        self, model: LanguageModel, prompt: Sequence[int], suppressed: Sequence[int] = ()
     ) -> None:
-        self.model, self.prompt, self.barred = model, prompt, barred
+        self.model, self.prompt, self.suppressed = model, prompt, suppressed
 
     @torch.no_grad()
     def begin(self, batch: Batch) -> Carry:
@@ -192,5 +192,5 @@ class Continued:
         """Take one token of every beam; return the logits of the next one."""
         words = inputs[DECODER]
         logits, carry = self.model.step({TOKENS: words}, carry)
-        barred = words.new_tensor(self.barred, dtype=torch.long)
-        return logits.index_fill(-1, barred, -torch.inf), carry
+        suppressed = words.new_tensor(self.suppressed, dtype=torch.long)
+        return logits.index_fill(-1, suppressed, -torch.inf), carry

@@ -25,7 +25,7 @@ class LanguageModel(Steps, Protocol):
         ...
 
 
-class Written(NamedTuple):
+class DecodedSequence(NamedTuple):
     """One sequence that a model wrote."""
 
     tokens: list[int]  # without the end
@@ -37,13 +37,13 @@ def begin(model: Steps, batch: Batch) -> dict[str, Tensor]:
     return {name: part for name, part in model.begin(batch).items() if name != ATTENTION}
 
 
-def choose(carry: Carry, rows: Tensor) -> Carry:
+def select_rows(carry: Carry, rows: Tensor) -> Carry:
     """Return the rows of a carry with these numbers, in that order; numbers may repeat."""
     return {name: tensor.index_select(0, rows) for name, tensor in carry.items()}
 
 
 @torch.no_grad()
-def looks(
+def attention_weights(
     model: Steps, batch: Batch, sequences: Sequence[Sequence[int]], *, start: int
 ) -> list[Tensor] | None:
     """Return the attention weights of a model as it writes these sequences, one for each row.

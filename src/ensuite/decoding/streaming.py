@@ -3,13 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-Ended = Literal["end", "stop", "length"]
+FinishReason = Literal["end", "stop", "length"]
 
-BROKEN = "\ufffd"
+REPLACEMENT_CHARACTER = "\ufffd"
 """The character that decoders put in the place of an incomplete one."""
 
 
-class Telling:
+class TextStreamer:
     """Decodes the tokens of one row that is being written, piece by piece.
 
     Text that may still change is held back: the bytes of an incomplete character, and what may be
@@ -23,8 +23,8 @@ class Telling:
         stops: Texts that end the text.
 
     Attributes:
-        ended: Why the text is over: the model ended it (end), it came to a stop text (stop), or it
-            has the largest number of tokens (length). None while it is not.
+        finish_reason: Why the text is finished: the model ended it (end), it came to a stop text
+            (stop), or it has the largest number of tokens (length). None while it is not.
         tokens: How many tokens were taken.
     """
 
@@ -36,31 +36,31 @@ class Telling:
         stops: Sequence[str] = (),
     ) -> None:
         self.decode, self.end, self.longest, self.stops = decode, end, longest, stops
-        self.ended: Ended | None = None
+        self.finish_reason: FinishReason | None = None
         self.tokens = 0
         self._unfinished: list[int] = []
         self._held = ""
 
     @property
-    def over(self) -> bool:
-        """Whether the text has ended."""
-        return self.ended is not None
+    def finished(self) -> bool:
+        """Whether the text is finished."""
+        return self.finish_reason is not None
 
     def take(self, token: int) -> str:
         """Take the next token; return the text that is certain now, perhaps none."""
         self.tokens += 1
         if token == self.end:
-            self.ended = "end"
+            self.finish_reason = "end"
         elif self.tokens >= self.longest:
-            self.ended = "length"
+            self.finish_reason = "length"
         self._unfinished += [token] if token != self.end else []
         text = self.decode(self._unfinished)
-        if text.endswith(BROKEN) and not self.over:
+        if text.endswith(REPLACEMENT_CHARACTER) and not self.finished:
             return ""
         self._unfinished = []
-        told, self._held, stopped = cut(self._held + text, self.stops, whole=self.over)
-        self.ended = "stop" if stopped else self.ended
-        return told
+        certain, self._held, stopped = cut(self._held + text, self.stops, whole=self.finished)
+        self.finish_reason = "stop" if stopped else self.finish_reason
+        return certain
 
 
 def cut(text: str, stops: Sequence[str], *, whole: bool = False) -> tuple[str, str, bool]:
