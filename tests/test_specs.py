@@ -1,5 +1,6 @@
 """The words of a user become candidates, or are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from ensuite.specs import (
     require_metric,
     sort_settings,
     spec_options,
+    with_short_paths,
 )
 
 CPU = torch.device("cpu")
@@ -43,6 +45,15 @@ def test_a_name_and_its_options() -> None:
     name, options = model_options("gru:layers=2,bidirectional=true")
     assert name == "gru layers=2 bidirectional"
     assert options == RecurrentOptions(cell="gru", layers=2, bidirectional=True)
+
+
+def test_a_table_shows_the_end_of_a_path_that_no_other_row_has(flowers: Problem) -> None:
+    (simple, *_) = baselines(flowers)
+    typed = ["/models/MiniLM:frozen=true", "/models/gru", "lstm init_from=/models/MiniLM"]
+    named = [replace(simple, name=name) for name in typed]
+    paths = {"/models/MiniLM": "MiniLM", "/models/gru": "gru"}
+    shown = [each.name for each in with_short_paths(named, paths)]
+    assert shown == ["MiniLM:frozen=true", "/models/gru", "lstm init_from=MiniLM"]
 
 
 @given(some.text())

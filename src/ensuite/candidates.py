@@ -277,22 +277,20 @@ class Frozen:
     """A published checkpoint that is not trained, with a linear head on its vectors.
 
     Args:
-        name: As typed.
+        name: As the table shows it.
+        variant: As typed.
         checkpoint: Its folder.
         options: Of its backbone.
         device: Where to compute.
     """
 
     name: str
+    variant: str
     checkpoint: Path
     options: BackboneOptions
     device: torch.device = CPU
     kind: Kind = "baseline"
     seeded: bool = False
-
-    @property
-    def variant(self) -> str:
-        return self.name
 
     @classmethod
     def open(
@@ -322,7 +320,7 @@ class Frozen:
         linear_method(problem.name)
         task = prepare(problem.task, problem.parts["train"], options, options.pretrained())
         refuse_misfit(spec, options, problem, task)
-        return cls(spec, folder, options, device)
+        return cls(spec, spec, folder, options, device)
 
     def describe(self) -> dict[str, Any]:
         return {"frozen": checkpoint_fingerprint(self.checkpoint), "model": to_json(self.options)}
@@ -341,16 +339,19 @@ class Frozen:
 
 @dataclass(frozen=True)
 class Saved:
-    """A run of the same task, which competes as it is."""
+    """A run of the same task, which competes as it is.
+
+    Args:
+        name: As the table shows it.
+        variant: As typed.
+        predictor: The loaded run.
+    """
 
     name: str
+    variant: str
     predictor: Predictor
     kind: Kind = "saved"
     seeded: bool = False
-
-    @property
-    def variant(self) -> str:
-        return self.name
 
     @classmethod
     def open(cls, path: str, problem: Problem) -> Self:
@@ -370,16 +371,16 @@ class Saved:
             verify(predictor.task, problem.parts["test"], "test", None)
         except DataError as error:
             raise UsageError(f"{path} cannot be judged on {problem.data}. {error}") from error
-        return cls(path, replace(predictor, name=path))
+        return cls(path, path, predictor)
 
     def describe(self) -> dict[str, Any]:
         assert self.predictor.folder is not None, "it was loaded"
-        return {"run": self.name, "weights": file_hash(self.predictor.folder / WEIGHTS)}
+        return {"run": self.variant, "weights": file_hash(self.predictor.folder / WEIGHTS)}
 
     def fit(
         self, problem: Problem, *, budget: Budget, seed: int, folder: Path, callback: Callback
     ) -> Fitted:
-        return Fitted(self.predictor)
+        return Fitted(replace(self.predictor, name=self.name))
 
 
 @dataclass(frozen=True)
@@ -387,7 +388,8 @@ class Prompted:
     """A language model that is prompted for the choices of the task.
 
     Args:
-        name: As typed.
+        name: As the table shows it.
+        variant: As typed.
         language: A run of ``generate``.
         template: The prompt of one example.
         shots: How many training rows stand solved before each prompt, drawn by the seed.
@@ -395,15 +397,12 @@ class Prompted:
     """
 
     name: str
+    variant: str
     language: Predictor
     template: Template
     shots: int = 0
     answer: Answer = "likelihood"
     kind: Kind = "prompted"
-
-    @property
-    def variant(self) -> str:
-        return self.name
 
     @property
     def seeded(self) -> bool:
@@ -435,7 +434,8 @@ class Prompted:
         problem.task.from_choices(np.zeros((1, len(problem.task.choices))))
         template = Template.read(Path(given[TEMPLATE]))
         shots = parse_shots(given.get(SHOTS, "0"), problem)
-        return cls(spec, language, template, shots, parse_answer(given.get(ANSWER, "likelihood")))
+        answer = parse_answer(given.get(ANSWER, "likelihood"))
+        return cls(spec, spec, language, template, shots, answer)
 
     def describe(self) -> dict[str, Any]:
         assert self.language.folder is not None, "it was loaded"

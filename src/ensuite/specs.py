@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple, cast
 
 import torch
 
@@ -268,6 +268,44 @@ def tell_apart(names: Sequence[str]) -> list[str]:
     ]
 
 
+def typed_paths(spec: Spec) -> list[str]:
+    """Return the folders and files in the words of a model, as typed."""
+    if not isinstance(spec, str):
+        return []
+    name, folder, given = parse_spec(spec)
+    values = [given[key] for key in (INIT_FROM, TEMPLATE) if key in given]
+    return [*([name] if folder else []), *values]
+
+
+def short_paths(paths: Sequence[str]) -> dict[str, str]:
+    """Return the end of each path, as short as tells it from all others.
+
+    >>> short_paths(["one/best/", "/models/MiniLM", "two/best"])
+    {'one/best/': 'one/best', '/models/MiniLM': 'MiniLM', 'two/best': 'two/best'}
+    """
+    parts = {path: PurePath(path).parts for path in paths}
+    short = {}
+    for path, mine in parts.items():
+        others = {other for other in parts.values() if other != mine}
+        lengths = range(1, len(mine) + 1)
+        ends = (mine[-n:] for n in lengths if all(mine[-n:] != other[-n:] for other in others))
+        short[path] = str(PurePath(*next(ends, mine))) if mine else path
+    return short
+
+
+def with_short_paths(chosen: Sequence[Candidate], paths: Mapping[str, str]) -> list[Candidate]:
+    """Return candidates whose names have short paths, unless another has that name already."""
+    names = [candidate.name for candidate in chosen]
+    for path in sorted(paths, key=len, reverse=True):
+        names = [name.replace(path, paths[path]) for name in names]
+    taken = [*names, *catalog.backbones]
+    return [
+        candidate if name == candidate.name or taken.count(name) > 1
+        else replace(cast(Any, candidate), name=name)
+        for candidate, name in zip(chosen, names, strict=True)
+    ]  # fmt: skip
+
+
 def choose(
     specs: Sequence[Spec],
     problem: Problem,
@@ -285,6 +323,8 @@ def choose(
     trained = [candidate for candidate in chosen if isinstance(candidate, Trained)]
     short = iter(tell_apart([candidate.name for candidate in trained]))
     chosen = [replace(c, name=next(short)) if isinstance(c, Trained) else c for c in chosen]
+    paths = short_paths([path for spec in named for path in typed_paths(spec)])
+    chosen = with_short_paths(chosen, paths)
     names = [candidate.name for candidate in chosen]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"{', '.join(sorted(twice))} is named twice; let the options differ.")
