@@ -29,6 +29,8 @@ SHOWN = {
     "summaries": ("2steps", [r"lead sentence +0\.\d", r"copy +0\.\d"]),
     "correction": ("2steps", [r"F0\.5 of \d+ sentences: +0\.\d{3}", r"as they are: +0\.000"]),
     "listing_3_autoencoder": ("1", [r"codes \(297, 64\)", r"error of the test images: 0\.\d{4}"]),
+    "listing_4_bert": ("2steps", [r"last hidden state  \(1, \d+, 768\)", r"tokens \(1, 768\)"]),
+    "listing_5_gpt2": ("3steps", [r"^Il était une fois", r"un vieux forgeron qui.*"]),
     "autoencoder_and_pca": ("3steps", [r"PCA 2 +MSE 0\.\d", r"PCA 1 +MSE 0\.\d"]),
     "sparse_autoencoder": ("3steps", [r"10 largest alone +near zero +\d+\.\d% +MSE 0\."]),
     "convolutional_autoencoder": ("2steps", [r"conv-autoencoder upsampling=nearest +\d"]),
