@@ -39,7 +39,10 @@ Sources: Lin et al. (2023), https://arxiv.org/abs/2308.11200; PatchTST and DLine
 look-back 96 by Liu et al. (2024), https://arxiv.org/abs/2310.06625, appendix.
 """
 
-SEGMENTS = {"look_back": "96", "segment": "24", "decode": "positions"}
+SEGMENTS = {
+    "look_back": "96", "segment": "48", "decode": "positions",
+    "recipe.learning_rate": "1e-3", "recipe.batch_size": "64",
+}  # fmt: skip
 """Segments of steps as one position, and one position of the forecast at a time, as in SegRNN."""
 
 
@@ -123,7 +126,7 @@ def hourly(size: Size, **more: Any) -> dict[str, Any]:
 def run_etth1(size: Size, horizon: int) -> Leaderboard:
     """Compare a GRU on segments with the baselines at one horizon."""
     found, _ = run(
-        size, f"etth1-{horizon}", str(size.ett), [f"gru:width={size.width},dropout=0"],
+        size, f"etth1-{horizon}", str(size.ett), [f"gru:width={4 * size.width},dropout=0.5"],
         {**SEGMENTS, "horizon": horizon}, split=size.split, metric="scaled_mse",
     )  # fmt: skip
     return found.leaderboard
@@ -280,13 +283,15 @@ def main() -> None:
     parser.add_argument("tables", nargs="+", choices=TABLES)
     parser.add_argument("--budget", default="60s")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--horizons", default="96,192,336,720", help="on ETTh1 (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs/forecast-tables"))
     asked = parser.parse_args()
     data = Path(os.environ["ENSUITE_DATA"])
     hourly = data / "m4/Hourly-train.csv.gz", data / "m4/Hourly-test.csv.gz"
     prices = Path(plotly.__file__).parent / "package_data/datasets/stocks.csv.gz"
     ett = data / "ett/ETTh1.csv.gz"
-    size = Size(asked.budget, asked.seeds, asked.out, ett, hourly, prices)
+    horizons = [int(horizon) for horizon in asked.horizons.split(",")]
+    size = Size(asked.budget, asked.seeds, asked.out, ett, hourly, prices, horizons)
     for name in asked.tables:
         print(TABLES[name](size), flush=True)
         how = f"--budget {asked.budget} --seeds {asked.seeds}"
