@@ -114,9 +114,8 @@ def linear_attention(
     for start in range(0, queries.shape[2], BLOCK):
         stop = start + BLOCK
         tensors = (queries, keys, values, *(turned or (queries, keys)))
-        part, state = read_block(
-            *(each[:, :, start:stop] for each in tensors), spans.part(start, stop), state
-        )
+        cut = [each[:, :, start:stop] for each in tensors]
+        part, state = read_block(*cut, spans=spans.part(start, stop), state=state)
         parts.append(part)
     return torch.cat(parts, dim=2), state
 
