@@ -109,6 +109,17 @@ def test_it_answers_with_what_the_language_model_writes(
     assert again.predict(texts) == predictor.predict(texts)
 
 
+def test_many_prompts_are_answered_some_at_a_time(
+    language: Path, problem: Problem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = fitted(opened(language, problem, ",answer=generate"), problem).model
+    examples = [Example(f"{'very ' * (n % 5)}so {word}") for n, word in enumerate([*WORDS] * 3)]
+    together = model.answers(problem.task, examples)
+    monkeypatch.setattr("ensuite.prompting.MOST_ROWS", 5)
+    assert model.answers(problem.task, examples) == together
+    assert len(set(together)) == 2
+
+
 def test_an_answer_that_names_no_choice_is_not_well_formed(
     language: Path, problem: Problem
 ) -> None:

@@ -14,7 +14,7 @@ from ensuite.core.errors import UsageError
 from ensuite.core.fitted import FittedModel
 from ensuite.core.options import to_json
 from ensuite.core.task import Task
-from ensuite.decoding.likelihood import log_likelihoods
+from ensuite.decoding.likelihood import MOST_ROWS, log_likelihoods
 from ensuite.decoding.sampling import Sampling
 from ensuite.tasks.generate import Generate
 
@@ -188,13 +188,25 @@ class PromptedModel(FittedModel):
         """
         texts = [self.template.gap + each for each in task.choices]
         longest = int(self.language.writing.encode(texts).lengths.max()) + 1  # where a word ends
-        prompts = self.prompts(task, examples, longest)
-        written = [""] * len(prompts)
+        written = self.written(self.prompts(task, examples, longest), longest)
+        return [named_choice(text, task.choices) for text in written]
+
+    def written(self, prompts: Sequence[Sequence[int]], longest: int) -> list[str]:
+        """Return what the model writes after each prompt, at most so many tokens.
+
+        Prompts of similar length are continued together, a limited number at once, since each has
+        a state of its own.
+        """
+        texts = [""] * len(prompts)
         sampling = Sampling(temperature=0, max_new_tokens=longest)
         generator = self.language.generator(self.fitted.language_model, self.context)
-        for row, piece in generator.stream(prompts, sampling):
-            written[row] += piece
-        return [named_choice(text, task.choices) for text in written]
+        order = sorted(range(len(prompts)), key=lambda number: len(prompts[number]))
+        for start in range(0, len(order), MOST_ROWS):
+            numbers = order[start : start + MOST_ROWS]
+            together = [prompts[number] for number in numbers]
+            for row, piece in generator.stream(together, sampling):
+                texts[numbers[row]] += piece
+        return texts
 
     def prompts(
         self, task: Task[Any, Any, Any], examples: Sequence[Any], answer: int

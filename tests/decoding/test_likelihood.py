@@ -9,6 +9,7 @@ from hypothesis import strategies as some
 from ensuite.core.batch import Batch, Tokens
 from ensuite.core.model import Model
 from ensuite.decoding.likelihood import by_length, log_likelihoods
+from ensuite.models.gpt import GPTOptions
 from ensuite.models.recurrent import RecurrentOptions
 from ensuite.nn.heads import TokenHead
 
@@ -16,10 +17,10 @@ SIZE = 7
 TEXTS = some.lists(some.integers(0, SIZE - 1), min_size=1, max_size=5)
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
+@pytest.fixture(scope="module", params=[RecurrentOptions(cell="gru"), GPTOptions()])
+def model(request: pytest.FixtureRequest) -> Model:
     torch.manual_seed(0)
-    backbone = RecurrentOptions(cell="gru").tiny().build({"tokens": Tokens(SIZE)})
+    backbone = request.param.tiny().build({"tokens": Tokens(SIZE)})
     return Model(backbone, TokenHead(backbone.sequence_width, SIZE)).eval()
 
 
@@ -39,6 +40,16 @@ def test_it_is_what_one_pass_over_both_gives(
 ) -> None:
     expected = [[alone(model, prompt, text) for text in texts] for prompt in prompts]
     np.testing.assert_allclose(log_likelihoods(model, prompts, texts), expected, atol=1e-4)
+
+
+@settings(max_examples=10)
+@given(TEXTS, some.lists(TEXTS, min_size=2, max_size=4))
+def test_a_beginning_that_all_prompts_share_changes_nothing(
+    model: Model, text: list[int], ends: list[list[int]]
+) -> None:
+    prompts = [[n * n % SIZE for n in range(20)] + end for end in ends]
+    expected = [[alone(model, prompt, text)] for prompt in prompts]
+    np.testing.assert_allclose(log_likelihoods(model, prompts, [text]), expected, atol=1e-4)
 
 
 def test_many_prompts_of_one_length_are_the_same_as_each(model: Model) -> None:

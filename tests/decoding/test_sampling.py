@@ -35,6 +35,7 @@ class Walk:
 
     def __init__(self) -> None:
         self.taken: list[int] = []  # how many tokens of a row at each call
+        self.rows: list[int] = []  # how many rows at each call
 
     def begin(self, batch: Batch) -> Carry:
         return {"sum": torch.zeros(len(batch), 1)}
@@ -44,6 +45,7 @@ class Walk:
 
     def read(self, batch: Batch, carry: Carry) -> tuple[Tensor, Carry]:
         self.taken.append(batch.inputs["tokens"].shape[1])
+        self.rows.append(len(batch))
         total = carry["sum"] + batch.inputs["tokens"].sum(1, keepdim=True)
         return torch.sin(total * torch.arange(1.0, 7.0)), {"sum": total}
 
@@ -161,6 +163,23 @@ def test_what_all_prompts_have_is_read_in_one_pass(
     model, sampling = Walk(), Sampling(max_new_tokens=2)
     list(sample(model, prompts, [streamer(sampling) for _ in prompts], sampling, suppressed=(END,)))
     assert model.taken == taken
+
+
+def test_what_all_prompts_begin_with_is_read_once() -> None:
+    """Such as the solved examples of a few-shot prompt, or one prompt that is continued thrice."""
+    model, sampling, shared = Walk(), Sampling(max_new_tokens=1), [1, 2, 3, 4] * 5
+    prompts = [[*shared, 5, 4], [*shared, 4, 4, 4], [*shared, 5, 5]]
+    list(sample(model, prompts, [streamer(sampling) for _ in prompts], sampling, suppressed=(END,)))
+    assert (model.taken, model.rows) == ([20, 2, 1], [1, 3, 1])
+    again = Walk()
+    list(sample(again, [shared] * 3, [streamer(sampling) for _ in range(3)], sampling))
+    assert (again.taken, again.rows) == ([19, 1], [1, 3])
+
+
+def test_prompts_with_a_shared_beginning_are_continued_as_each_alone() -> None:
+    sampling, shared = Sampling(max_new_tokens=12), [1, 2, 3, 4] * 5
+    prompts = [[*shared, 5, 4], [*shared, 4, 4, 4], shared]
+    assert write(prompts, sampling) == [write([prompt], sampling)[0] for prompt in prompts]
 
 
 def test_the_same_seed_the_same_text_another_another() -> None:

@@ -18,6 +18,7 @@ from ensuite.specs import model_options
 INPUTS: Inputs = {"tokens": Tokens(12)}
 SMALL = GPTOptions(width=12, layers=2, heads=6, context=16)
 LEARNED = replace(SMALL, positions="learned")
+LINEAR = replace(SMALL, attention="linear")
 CLOSE = {"rtol": 0, "atol": 2e-5}
 
 SIZES = {
@@ -85,7 +86,7 @@ def test_new_weights_are_drawn_as_gpt2_draws_them() -> None:
     assert not block.attention.output.bias.any()
 
 
-@pytest.mark.parametrize("options", [SMALL, LEARNED, replace(SMALL, window=3)])
+@pytest.mark.parametrize("options", [SMALL, LEARNED, LINEAR, replace(SMALL, window=3)])
 def test_a_document_in_a_row_is_the_document_alone(options: GPTOptions) -> None:
     backbone, tokens = build(options), draw()
     documents = torch.tensor([[4, 4, 4, 5, 5, 5, 5, 5, 9, 9], [7, 7, 7, 7, 7, 7, 7, 7, 7, 8]])
@@ -107,7 +108,7 @@ def test_padding_and_documents_change_nothing_together() -> None:
     torch.testing.assert_close(padded[mask].view(2, 10, -1), packed, **CLOSE)
 
 
-@pytest.mark.parametrize("options", [SMALL, LEARNED, replace(SMALL, window=3)])
+@pytest.mark.parametrize("options", [SMALL, LEARNED, LINEAR, replace(SMALL, window=3)])
 def test_padding_may_be_longer_than_the_context(options: GPTOptions) -> None:
     backbone, tokens = build(options), draw()
     for before, after in ((30, 0), (0, 30), (9, 30)):
@@ -140,8 +141,23 @@ def test_a_window_goes_on_past_the_context() -> None:
     assert carry["0.keys"].shape[2] == 5
 
 
-def test_memory_hands_documents_over() -> None:
-    backbone = build(replace(SMALL, window=4, memory=True))
+def test_linear_attention_goes_on_past_the_context_with_a_state_of_one_size() -> None:
+    backbone, tokens = build(replace(LINEAR, key_heads=2)), draw(time=100)
+    assert backbone.context is None
+    whole = run(backbone, tokens)
+    carry = backbone.begin(Batch(inputs={"tokens": tokens}))
+    shapes, found = {name: part.shape for name, part in carry.items()}, []
+    with torch.no_grad():
+        for part in (slice(0, 70), *(slice(n, n + 1) for n in range(70, 80)), slice(80, 100)):
+            states, carry = backbone.read(Batch(inputs={"tokens": tokens[:, part]}), carry)
+            found.append(states.sequence)
+    torch.testing.assert_close(torch.cat(found, 1), whole, **CLOSE)
+    assert {name: part.shape for name, part in carry.items()} == shapes
+
+
+@pytest.mark.parametrize("options", [replace(SMALL, window=4), LINEAR])
+def test_memory_hands_documents_over(options: GPTOptions) -> None:
+    backbone = build(replace(options, memory=True))
     tokens, documents = draw(), torch.tensor([[0] * 3 + [1] * 7, [0] * 6 + [1] * 4])
     whole = run(backbone, tokens, documents=documents)
     carry, parts = None, []
@@ -168,8 +184,9 @@ def test_rows_of_a_carry_have_read_equally_many() -> None:
         backbone.step({"tokens": draw()[:, 0]}, {**carry, "read": torch.tensor([0, 1])})
 
 
-def test_a_step_can_be_trained_through() -> None:
-    backbone, tokens = build(SMALL), draw(time=3)
+@pytest.mark.parametrize("options", [SMALL, LINEAR])
+def test_a_step_can_be_trained_through(options: GPTOptions) -> None:
+    backbone, tokens = build(options), draw(time=3)
     carry, total = backbone.begin(Batch(inputs={"tokens": tokens})), torch.zeros(())
     for now in tokens.unbind(1):
         states, carry = backbone.step({"tokens": now}, carry)
@@ -201,7 +218,8 @@ def test_rows_beyond_the_vocabulary_are_never_scored() -> None:
         ({"window": 0}, "must be 1 or more"),
         ({"context": 0}, "must be 1 or more"),
         ({"dropout": 1.0}, "dropout must be"),
-        ({"memory": True}, "memory needs a window"),
+        ({"memory": True}, "memory needs positions=rotary, and a window or attention=linear"),
+        ({"attention": "linear", "window": 3}, "attention=linear has no window"),
         ({"memory": True, "window": 3, "positions": "learned"}, "positions=rotary"),
     ],
 )

@@ -1,7 +1,7 @@
 """Continuation: texts are written one token at a time, many prompts together."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from itertools import count, takewhile
 from typing import NamedTuple
 
 import torch
@@ -15,6 +15,9 @@ from ensuite.decoding.streaming import TextStreamer
 
 TOKENS = "tokens"
 """The input field of a language model."""
+
+LEAST_SHARED = 16
+"""Fewest tokens that prompts must share at their beginning to be read once for all of them."""
 
 
 class GeneratedToken(NamedTuple):
@@ -47,8 +50,9 @@ def sample(
 ) -> Iterator[GeneratedToken]:
     """Continue every prompt, and yield its tokens as they are written.
 
-    All prompts are read in one pass up to the last token of the shortest. From there each row
-    takes the rest of its own prompt and then writes, while others still read: there is no padding.
+    What all prompts begin with is read once, and the rest in one pass up to the last token of the
+    shortest. From there each row takes the rest of its own prompt and then writes, while others
+    still read: there is no padding.
     Each row draws from its own generator, so that its continuation is that of the prompt alone.
     Finished rows leave the batch.
 
@@ -121,8 +125,9 @@ class Reading:
         """Read each text up to ``stop``; return the logits of what comes next, on the CPU."""
         start = first_read(stop, self.context)
         if self.carry is None or start != self.start:
-            self.start = self.taken = start
-            self.carry = begin(self.model, [text[start:] for text in texts])
+            shared, taken = begin_together(self.model, [text[start:stop] for text in texts])
+            self.start, self.taken = start, start + taken
+            self.carry = repeat(shared, len(texts))
         device = next(iter(self.carry.values())).device
         new = torch.tensor([text[self.taken : stop] for text in texts], device=device)
         self.taken = stop
@@ -161,6 +166,39 @@ def begin(model: Steps, prompts: Sequence[Sequence[int]]) -> Carry:
     """Return the state before the first token of every prompt."""
     first = torch.tensor([prompt[:1] for prompt in prompts])
     return model.begin(Batch(inputs={TOKENS: first}))
+
+
+@torch.no_grad()
+def begin_together(model: LanguageModel, prompts: Sequence[Sequence[int]]) -> tuple[Carry, int]:
+    """Read the tokens with which all prompts begin, once for all of them.
+
+    Returns:
+        The state after these tokens, of one row, and their number. At least one token of each
+        prompt is left to read.
+    """
+    carry, count = begin(model, prompts[:1]), shared_length(prompts)
+    if len(prompts) == 1 or count < LEAST_SHARED:
+        return carry, 0
+    device = next(iter(carry.values())).device
+    tokens = torch.tensor([list(prompts[0][:count])], device=device)
+    return model.read(Batch(inputs={TOKENS: tokens}), carry)[1], count
+
+
+def shared_length(prompts: Sequence[Sequence[int]]) -> int:
+    """Return the number of tokens that all prompts begin with, before the last of the shortest.
+
+    >>> [shared_length(prompts) for prompts in ([[1, 2, 3], [1, 2, 4]], [[1, 2], [1, 2]], [[1]])]
+    [2, 1, 0]
+    """
+    shortest = min(map(len, prompts))
+    columns = zip(*(prompt[: shortest - 1] for prompt in prompts), strict=True)
+    return sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+
+
+def repeat(carry: Carry, rows: int) -> Carry:
+    """Return a carry with its one row repeated."""
+    device = next(iter(carry.values())).device
+    return select_rows(carry, torch.zeros(rows, dtype=torch.long, device=device))
 
 
 class Continued:

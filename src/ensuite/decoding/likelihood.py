@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ensuite.core.batch import Batch, Carry
-from ensuite.decoding.continuation import TOKENS, begin
+from ensuite.decoding.continuation import TOKENS, begin_together, repeat
 from ensuite.decoding.interfaces import LanguageModel, select_rows
 
 MOST_ROWS = 64
@@ -24,8 +24,9 @@ def log_likelihoods(
 ) -> NDArray[np.float64]:
     """Return the log probability of each continuation after each prompt, (prompts, continuations).
 
-    Prompts of one length are read together in one pass, so nothing is padded; then the
-    continuations are taken step by step from the state after the prompt.
+    What all prompts begin with, such as solved examples, is read once. Then prompts of one length
+    are read together in one pass, so that nothing is padded, and the continuations are taken step
+    by step from the state after the prompt.
 
     Args:
         model: Gives the logits of the next token.
@@ -33,10 +34,13 @@ def log_likelihoods(
         continuations: One or more tokens each.
     """
     found = np.zeros((len(prompts), len(continuations)))
+    if not len(prompts):
+        return found
+    shared, taken = begin_together(model, prompts)
     for numbers in by_length(prompts, max(1, MOST_ROWS // len(continuations))):
-        carry = begin(model, [prompts[number] for number in numbers])
+        carry = repeat(shared, len(numbers))
         device = next(iter(carry.values())).device
-        tokens = torch.tensor([list(prompts[number]) for number in numbers], device=device)
+        tokens = torch.tensor([list(prompts[number][taken:]) for number in numbers], device=device)
         logits, carry = model.read(Batch(inputs={TOKENS: tokens}), carry)
         rows = torch.arange(len(numbers), device=device).repeat_interleave(len(continuations))
         scores = follow(

@@ -2,202 +2,27 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
+from ensuite.core.backbone import Backbone
 from ensuite.core.batch import Batch, Carry, Inputs, States, Tokens
-from ensuite.core.errors import RunError
-from ensuite.core.published import PublishedHead, PublishedTask, read_weights
-from ensuite.core.recipe import Recipe
-from ensuite.models.weights import gpt as published
+from ensuite.models.gpt_options import GPTOptions
 from ensuite.nn.cache import Cache
 from ensuite.nn.causal import Layout, Reach, arrange, reach_back
 from ensuite.nn.embed import Embedding
+from ensuite.nn.linear_attention import Spans
 from ensuite.nn.norm import RMSNorm
 from ensuite.nn.position import LearnedPositions, rotate, rotations
 
+__all__ = ["GPT", "GPTOptions"]
+
 INIT_STD = 0.02
 """Standard deviation of new weights (Radford et al. 2018, section 4.1)."""
-
-Activation = Literal["gelu", "squared-relu", "swiglu"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GPTOptions(BackboneOptions):
-    """A decoder-only Transformer: each position attends to itself and to earlier ones.
-
-    The defaults are those that learn most from a small budget. The presets ``gpt2``,
-    ``gpt2-medium`` and so on are the published models, and the folder of a published checkpoint
-    sets every option as its ``config.json`` says.
-
-    Args:
-        width: Size of the vector of each position.
-        layers: Number of blocks.
-        heads: Number of attention heads of each block.
-        key_heads: Number of heads of keys and values, each shared by several query heads
-            (grouped-query attention); it must divide heads. None: as many as heads.
-        head_size: Size of the queries and keys of a head. None: width / heads.
-        inner: Units of the hidden layer of each feed-forward network. None: 4 times width; 8/3
-            times with swiglu, which has three matrices instead of two.
-        context: Most positions that are read at once, which is also the length of the chunks that
-            a language model is trained on.
-        positions: learned: a learned vector for each position, added to the input; rotary: queries
-            and keys are rotated by an angle that grows with the position.
-        rotary_base: Base of the rotary wavelengths.
-        norm: layer: layer norm; rms: root mean square norm, which subtracts no mean.
-        epsilon: Added to the variance in norms.
-        qk_norm: Whether queries and keys are normalised, which bounds the attention scores.
-        activation: gelu; squared-relu; or swiglu, a gated layer.
-        bias: Which linear layers have biases: all, those of queries, keys and values (qkv), none.
-            Layer norms have one with all.
-        tied: Whether the token embedding is also the output projection (weight tying).
-        window: How many positions, its own included, a position attends to in each layer (sliding
-            window attention). None: all earlier ones.
-        memory: Whether the last keys and values of a chunk are handed to the next one, as in
-            Transformer-XL; needs a window and rotary positions.
-        dropout: Dropout rate of the inputs, of the attention weights and of each sublayer's output.
-        token_rows: Rows of the token embedding, where a checkpoint has more than its tokenizer has
-            tokens. None: one for each.
-        folder: The published checkpoint that the options were read from.
-
-    Sources:
-        Radford et al. (2018, 2019), "Improving Language Understanding by Generative Pre-Training",
-        "Language Models are Unsupervised Multitask Learners"
-        Brown et al. (2020), https://arxiv.org/abs/2005.14165, section 2.1
-        Llama: Touvron et al. (2023), https://arxiv.org/abs/2302.13971, section 2.2
-        Grouped queries: Ainslie et al. (2023), https://arxiv.org/abs/2305.13245
-        Normalised queries and keys: Henry et al. (2020), https://arxiv.org/abs/2010.04245
-        Squared ReLU: So et al. (2021), https://arxiv.org/abs/2109.08668
-        SwiGLU: Shazeer (2020), https://arxiv.org/abs/2002.05202
-        Sliding window: Beltagy et al. (2020), https://arxiv.org/abs/2004.05150
-        Memory: Dai et al. (2019), https://arxiv.org/abs/1901.02860, section 3.2
-    """
-
-    width: int = 128
-    layers: int = 4
-    heads: int = 4
-    key_heads: int | None = None
-    head_size: int | None = None
-    inner: int | None = None
-    context: int = 128
-    positions: Literal["rotary", "learned"] = "rotary"
-    rotary_base: float = 10_000.0
-    norm: Literal["rms", "layer"] = "rms"
-    epsilon: float = 1e-5
-    qk_norm: bool = True
-    activation: Activation = "squared-relu"
-    bias: Literal["none", "qkv", "all"] = "none"
-    tied: bool = False
-    window: int | None = None
-    memory: bool = False
-    dropout: float = 0.0
-    token_rows: int | None = field(default=None, metadata={"learned": True})
-    folder: Path | None = field(default=None, metadata={"learned": True, "saved": False})
-
-    reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
-
-    def __post_init__(self) -> None:
-        sizes = (self.key_heads, self.head_size, self.inner, self.window)
-        counts = [self.width, self.layers, self.heads, self.context]
-        if min([*counts, *(size for size in sizes if size is not None)]) < 1:
-            raise ValueError("sizes, heads, layers, context and window must be 1 or more")
-        if self.head_size is None and self.width % self.heads:
-            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
-        if self.heads % (self.key_heads or self.heads):
-            raise ValueError(f"key_heads ({self.key_heads}) must divide heads ({self.heads})")
-        if not 0 <= self.dropout < 1 or min(self.epsilon, self.rotary_base) <= 0:
-            raise ValueError(
-                "dropout must be from 0 to less than 1, epsilon and rotary_base more than 0"
-            )
-        if self.memory and (self.window is None or self.positions != "rotary"):
-            raise ValueError("memory needs a window, and positions=rotary")
-
-    @property
-    def size(self) -> int:
-        """Size of the queries and keys of a head."""
-        return self.head_size or self.width // self.heads
-
-    @property
-    def groups(self) -> int:
-        """Number of heads of keys and values."""
-        return self.key_heads or self.heads
-
-    @property
-    def hidden(self) -> int:
-        """Units of the hidden layer of each feed-forward network."""
-        if self.inner is not None:
-            return self.inner
-        return 8 * math.ceil(self.width / 3) if self.activation == "swiglu" else 4 * self.width
-
-    @property
-    def traits(self) -> frozenset[Trait]:
-        carries = {Trait.CARRIES} if self.memory else set()
-        return frozenset({Trait.SEQUENCE, Trait.CAUSAL, Trait.STEPS, *carries})
-
-    def build(self, inputs: Inputs) -> "GPT":
-        return GPT(self, inputs)
-
-    def tiny(self) -> "GPTOptions":
-        return replace(
-            self, width=12, layers=1, heads=6, context=64, dropout=0.0,
-            key_heads=None if self.key_heads is None else 2,
-            head_size=None if self.head_size is None else 4,
-            inner=None if self.inner is None else 16,
-            window=None if self.window is None else 4,
-        )  # fmt: skip
-
-    def recipe(self) -> Recipe:
-        """Return Muon's for new weights, nanoGPT's with layer norm, AdamW's for a checkpoint.
-
-        An update of Muon has the same spectral norm at any width if the learning rate falls with
-        the root of the width.
-        """
-        if self.folder is not None:
-            return Recipe(learning_rate=5e-5, warmup=0.1, batch_size=16, weight_decay=0.01)
-        if self.norm == "layer":
-            return Recipe(
-                learning_rate=1e-3, schedule="cosine", warmup=0.05, batch_size=12,
-                weight_decay=0.1, betas=(0.9, 0.99),
-            )  # fmt: skip
-        rate = float(f"{0.09 / math.sqrt(self.width):.1g}")
-        return Recipe(optimizer="muon", learning_rate=rate, batch_size=32)
-
-    # Published checkpoints
-
-    @classmethod
-    def from_checkpoint(cls, folder: Path) -> "GPTOptions":
-        """Return the options of a checkpoint of GPT-2, Llama, Mistral, Qwen2 or Qwen3."""
-        options = published.read_options(folder)
-        try:
-            return cls(folder=folder, **options)
-        except ValueError as error:
-            raise RunError(f"{folder / published.CONFIG} describes no model: {error}.") from None
-
-    def pretrained(self) -> Pretrained | None:
-        return None if self.folder is None else Pretrained(self.folder, self.context)
-
-    def weights(self) -> Mapping[str, Tensor] | None:
-        return None if self.folder is None else read_weights(self.folder)
-
-    def adopt(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return published.adopt(self, tensors)
-
-    def publish(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        return published.publish(self, tensors)
-
-    def published_config(self) -> Mapping[str, Any]:
-        return published.write_config(self)
-
-    def published_head(self, task: PublishedTask) -> PublishedHead:
-        return published.head_of(self, task)
-
 
 Turn = tuple[Tensor, Tensor]
 """Cosines and sines of each position, (batch or 1, 1, time, half)."""
@@ -206,12 +31,15 @@ Turn = tuple[Tensor, Tensor]
 class GPT(Backbone):
     """A stack of blocks of masked self-attention and feed-forward layers over tokens."""
 
+    @staticmethod
+    def attention(options: GPTOptions) -> nn.Module:
+        """Return the attention of a block."""
+        return Attention(options)
+
     def __init__(self, options: GPTOptions, inputs: Inputs) -> None:
         super().__init__()
         self.options, self.width = options, options.width
-        # A window of rotary positions moves on for ever: nothing it sees is new to it.
-        endless = options.window is not None and options.positions == "rotary"
-        self.context = None if endless else options.context
+        self.context = None if options.endless else options.context
         ((self.field, kind),) = inputs.items()
         if not isinstance(kind, Tokens):
             raise TypeError(f"a GPT reads tokens, not {kind}")
@@ -221,7 +49,9 @@ class GPT(Backbone):
         self.places = None
         if options.positions == "learned":
             self.places = LearnedPositions(options.context, options.width)
-        self.blocks = nn.ModuleList(Block(options) for _ in range(options.layers))
+        self.blocks = nn.ModuleList(
+            Block(options, self.attention(options)) for _ in range(options.layers)
+        )
         self.norm = make_norm(options, options.width)
         self.dropout = nn.Dropout(options.dropout)
         self.initialise()
@@ -278,16 +108,17 @@ class GPT(Backbone):
         self,
         tokens: Int[Tensor, "batch time"],
         places: Int[Tensor, "#batch time"],
-        reach: Reach,
+        reach: Reach | Spans,
         past: Sequence[Any],
     ) -> tuple[Float[Tensor, "batch time width"], list[tuple[Tensor, Tensor]]]:
-        """Return the outputs, and the keys and values of each block.
+        """Return the outputs, and the keys and values of each block, or the states.
 
         Args:
             tokens: To be read.
             places: Index of each position in its document.
             reach: Which keys each position attends to.
-            past: For each block a cache, or the keys and values before these; may be empty.
+            past: For each block a cache, or the keys and values before these, or the state of
+                linear attention; may be empty.
         """
         hidden, turn = self.embed(tokens), None
         if self.places is not None:
@@ -365,10 +196,10 @@ class GPT(Backbone):
 class Block(nn.Module):
     """Masked self-attention and a feed-forward network, each with a norm before and a sum after."""
 
-    def __init__(self, options: GPTOptions) -> None:
+    def __init__(self, options: GPTOptions, attention: nn.Module) -> None:
         super().__init__()
         self.attention_norm = make_norm(options, options.width)
-        self.attention = Attention(options)
+        self.attention = attention
         self.feed_norm = make_norm(options, options.width)
         self.feed = FeedForward(options)
         self.dropout = nn.Dropout(options.dropout)
@@ -377,7 +208,7 @@ class Block(nn.Module):
         self,
         hidden: Float[Tensor, "batch time width"],
         turn: Turn | None,
-        reach: Reach,
+        reach: Reach | Spans,
         past: Any = None,
     ) -> tuple[Float[Tensor, "batch time width"], tuple[Tensor, Tensor]]:
         """Return the outputs, and the keys and values that were attended to."""
@@ -386,8 +217,8 @@ class Block(nn.Module):
         return hidden + self.dropout(self.feed(self.feed_norm(hidden))), read
 
 
-class Attention(nn.Module):
-    """Masked self-attention, in which several query heads may share one head of keys and values."""
+class Projections(nn.Module):
+    """The linear layers of an attention, and the norms of its queries and keys."""
 
     def __init__(self, options: GPTOptions) -> None:
         super().__init__()
@@ -402,6 +233,22 @@ class Attention(nn.Module):
         if options.qk_norm:
             self.query_norm = RMSNorm(size, eps=options.epsilon)
             self.key_norm = RMSNorm(size, eps=options.epsilon)
+
+    def project(
+        self, hidden: Float[Tensor, "batch time width"], turn: Turn | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the queries, keys and values of all heads, (batch, head, time, size)."""
+        every = self.to_all(hidden).unflatten(-1, (-1, self.size)).transpose(1, 2)
+        queries, keys, values = every.split(self.parts, dim=1)
+        if self.query_norm is not None and self.key_norm is not None:
+            queries, keys = self.query_norm(queries), self.key_norm(keys)
+        if turn is not None:
+            queries, keys = rotate(queries, *turn), rotate(keys, *turn)
+        return queries, keys, values
+
+
+class Attention(Projections):
+    """Masked self-attention, in which several query heads may share one head of keys and values."""
 
     def forward(
         self,
@@ -428,18 +275,6 @@ class Attention(nn.Module):
         dropout = self.dropout if self.training else 0.0
         seen = attend(queries, keys, values, reach, dropout)
         return self.output(seen.transpose(1, 2).flatten(2)), (keys, values)
-
-    def project(
-        self, hidden: Float[Tensor, "batch time width"], turn: Turn | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the queries, keys and values of all heads, (batch, head, time, size)."""
-        every = self.to_all(hidden).unflatten(-1, (-1, self.size)).transpose(1, 2)
-        queries, keys, values = every.split(self.parts, dim=1)
-        if self.query_norm is not None and self.key_norm is not None:
-            queries, keys = self.query_norm(queries), self.key_norm(keys)
-        if turn is not None:
-            queries, keys = rotate(queries, *turn), rotate(keys, *turn)
-        return queries, keys, values
 
 
 class FeedForward(nn.Module):

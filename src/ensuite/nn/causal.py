@@ -73,9 +73,7 @@ def arrange(
     numbers = torch.where(real, real.cumsum(1) - 1 + before, -1)
     places = numbers.clamp(min=0)
     if seen is None:
-        starts = torch.ones_like(real)
-        starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
-        places = places - torch.where(starts, places, 0).cummax(1).values
+        places = restart(places, documents)
         keys, owners = numbers, documents
     else:
         keys = torch.cat([seen["numbers"], numbers], dim=1)
@@ -87,6 +85,15 @@ def arrange(
     # Padding attends to itself: without any key its output would be undefined.
     mask.diagonal(keys.shape[1] - tokens.shape[1], 1, 2).fill_(True)
     return Layout(places, Reach(mask[:, None]), lasts, keys, owners, read)
+
+
+def restart(
+    places: Int[Tensor, "batch time"], documents: Int[Tensor, "batch time"]
+) -> Int[Tensor, "batch time"]:
+    """Return places that begin anew at 0 where a document does."""
+    starts = torch.ones_like(documents, dtype=torch.bool)
+    starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
+    return places - torch.where(starts, places, 0).cummax(1).values
 
 
 def reach_back(

@@ -9,11 +9,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Batch, Tokens
 from ensuite.core.errors import DataError
 from ensuite.core.files import read_json, read_tensors
 from ensuite.core.model import Model
 from ensuite.data.processors.tokenizer import load_tokenizer
+from ensuite.data.processors.writing import Writing
 from ensuite.models.gpt import GPTOptions
 from ensuite.models.weights.llama2c import HEADER, Header, convert, stored
 from ensuite.nn.heads import TokenHead
@@ -111,6 +113,16 @@ def test_its_tokens_are_those_of_the_best_merges(tmp_path: Path) -> None:
         assert tokenizer.decode(encoded.ids) == given
     assert read_json(tmp_path / "out/config.json")["model_type"] == "llama"
     assert json.loads(text)["model"]["byte_fallback"]
+
+
+def test_the_token_that_starts_a_text_ends_it(tmp_path: Path) -> None:
+    """In llama2.c a text is over where the next one would start; ``</s>`` was never trained."""
+    convert(*write_model(tmp_path, SIZES), tmp_path / "out")
+    writing = Writing().prepare([], Pretrained(tmp_path / "out"))
+    assert writing.start == writing.end == 1
+    assert writing.edges == (1,)
+    assert 1 not in writing.barred
+    assert read_json(tmp_path / "out/config.json")["eos_token_id"] == 1
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:

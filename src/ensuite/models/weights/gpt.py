@@ -15,7 +15,7 @@ from ensuite.core.published import PublishedHead, PublishedTask, read_object
 from ensuite.models.weights.config import Reader, require_tokenizer
 
 if TYPE_CHECKING:
-    from ensuite.models.gpt import GPTOptions
+    from ensuite.models.gpt_options import GPTOptions
 
 CONFIG = "config.json"
 
@@ -91,6 +91,8 @@ FAMILIES: Mapping[str, Family] = {
 
 def family_of(options: "GPTOptions") -> str | None:
     """Return the ``model_type`` that computes what these options say; None: there is none."""
+    if options.attention != "softmax":
+        return None
     if options.memory or options.positions == "learned":
         gpt2 = (options.norm, options.activation, options.bias) == ("layer", "gelu", "all")
         plain = options.size * options.heads == options.width and options.groups == options.heads

@@ -20,6 +20,9 @@ SPECIAL = ("<unk>", "<s>", "</s>")
 BYTES = range(len(SPECIAL), len(SPECIAL) + 256)
 """The tokens of Llama's vocabulary that stand for single bytes."""
 
+BORDER = 1
+"""Number of the token that starts every text and, as the start of the next, ends it: ``<s>``."""
+
 SPACE = "\u2581"
 """What stands for a space in the pieces of SentencePiece."""
 
@@ -61,12 +64,14 @@ def convert(weights: Path, tokenizer: Path, out: Path) -> None:
         DataError: If a file is not what llama2.c writes.
 
     Source:
-        Karpathy (2023), https://github.com/karpathy/llama2.c, export.py (version 0), tokenizer.py
+        Karpathy (2023), https://github.com/karpathy/llama2.c, export.py (version 0), tokenizer.py;
+        tinystories.py and run.c for what ends a text
     """
     header, tensors = read_model(weights)
     pieces = read_pieces(tokenizer, abs(header.tokens))
     write_tensors(out / "model.safetensors", tensors)
     write_json(out / "config.json", config_of(header))
+    write_json(out / "tokenizer_config.json", tokenizer_config_of(header))
     write_text(out / "tokenizer.json", json.dumps(tokenizer_of(pieces), ensure_ascii=False))
 
 
@@ -79,7 +84,20 @@ def config_of(header: Header) -> dict[str, Any]:
         "num_key_value_heads": header.groups, "vocab_size": abs(header.tokens),
         "max_position_embeddings": header.context, "rms_norm_eps": 1e-5, "hidden_act": "silu",
         "rope_theta": 10_000.0, "tie_word_embeddings": header.tokens > 0,
-        "bos_token_id": 1, "eos_token_id": 2,
+        "bos_token_id": BORDER, "eos_token_id": BORDER,
+    }  # fmt: skip
+
+
+def tokenizer_config_of(header: Header) -> dict[str, Any]:
+    """Return the ``tokenizer_config.json`` of a model.
+
+    A model of llama2.c was trained on texts with ``<s>`` before each and ``</s>`` after none, and
+    its program stops at ``<s>``.
+    """
+    border = SPECIAL[BORDER]
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": header.context,
+        "bos_token": border, "eos_token": border, "unk_token": SPECIAL[0],
     }  # fmt: skip
 
 
