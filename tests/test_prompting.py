@@ -152,7 +152,7 @@ def test_it_competes(language: Path) -> None:
     models = [f"{language}:template=template.txt", "lstm:width=2"]
     board = ensuite.compare("classify", ROWS, models=models, seeds=1, budget="1steps", out="out")
     rows = {row.name: row for row in board.rows}
-    prompted = rows[models[0]]
+    prompted = rows["language:template=template.txt"]
     assert (prompted.kind, prompted.score, prompted.train_seconds) == ("prompted", 1.0, None)
     assert (
         ensuite.load(Path("out", prompted.folder, "0")).predict(["so bad"])[0].label == "negative"

@@ -198,7 +198,7 @@ def test_a_checkpoint_stands_beside_a_backbone_with_a_tokenizer_of_its_own(
     board = ensuite.compare(
         "classify", ROWS, models=[str(published), "lstm:width=4"], seeds=1, out="out", **FAST
     )
-    assert {str(published), "lstm"} < {row.name for row in board.rows}
+    assert {"published", "lstm"} < {row.name for row in board.rows}
     runs = [ensuite.load(Path("out", row.folder, "0")) for row in board.rows
             if row.kind == "trained"]  # fmt: skip
     assert len({run.task.processor.tokenizer for run in runs}) == 2
@@ -270,7 +270,7 @@ def test_one_candidate_starts_from_a_run_beside_one_that_does_not(
 ) -> None:
     specs = [f"gru:init_from={language}", "gru:width=5,embedding=6", "lstm"]
     started, new, _ = chosen = choose(specs, problem, Settings(), CPU)
-    assert started.name == f"gru init_from={language}"
+    assert started.name == "gru init_from=language"
     assert all(isinstance(each, Trained) for each in chosen)
     assert started.describe()["model"] == new.describe()["model"]
     assert started.describe()["init_from"] != new.describe()["init_from"] is None
