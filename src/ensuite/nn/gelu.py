@@ -57,4 +57,5 @@ class _GELU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (slopes,) = ctx.saved_tensors
-        return gradient * slopes
+        inwards: Tensor = gradient * slopes
+        return inwards
