@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 
@@ -37,7 +38,7 @@ class Machine:
 @pytest.mark.parametrize(
     ("one", "two", "chosen"),
     [
-        ([0.12], [0.1], 2),
+        ([0.121], [0.1], 2),
         ([0.119], [0.1], 1),
         ([0.1], [0.5], 1),
         ([9.0, 0.1], [0.1], 1),  # the first update of each compiles, and does not count
@@ -55,6 +56,29 @@ def test_two_threads_must_be_faster_by_a_fifth(
     assert rounds == ([1, 2, 2, 1] * threads.ROUNDS)[: len(rounds)]  # they take turns
     assert len(rounds) >= 8
     assert machine.count == before
+
+
+def test_a_clear_lead_ends_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, {1: [0.01], 2: [0.02]})
+    assert machine.choose() == 1
+    assert len(machine.order) == 2 * (1 + threads.LEAD)
+
+
+def test_an_unclear_one_takes_all_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, {1: [0.02, *([0.02, 0.01] * 15), 0.02], 2: [0.01]})
+    assert machine.choose() == 2
+    assert len(machine.order) == 2 * (1 + threads.ROUNDS)
+
+
+@pytest.mark.parametrize(("fast", "chosen"), [(0.7, 2), (0.3, 1)])
+def test_rounds_that_are_wrong_by_chance_hardly_ever_decide(
+    fast: float, chosen: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random, wrong = np.random.default_rng(0), 0
+    for _ in range(300):
+        times = np.where(random.random(threads.ROUNDS + 1) < fast, 0.02, 0.01).tolist()
+        wrong += Machine(monkeypatch, {1: times, 2: [0.01]}).choose() != chosen
+    assert wrong <= 6
 
 
 def test_a_large_model_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,8 +116,9 @@ def test_real_updates_are_timed() -> None:
 
     assert choose_threads(make) in (1, 2)
     assert torch.get_num_threads() == before
-    cores = threads.available_cores()
-    assert len({each.state.spent.steps for each in made}) == (1 if cores > 1 else 0)
+    steps = [each.state.spent.steps for each in made]
+    assert all(1 < each <= 1 + threads.ROUNDS for each in steps)
+    assert len(steps) == (1 if threads.available_cores() > 1 else 0)
 
 
 def test_threads_are_one_or_more() -> None:

@@ -262,6 +262,16 @@ def test_a_seed_decides_everything():
     assert not weights(one)["head.weight"].equal(weights(other)["head.weight"])
 
 
+def test_a_twin_learns_the_same_and_leaves_the_first_alone():
+    first = start(make=exact)
+    before, twin = weights(first), first.twin()
+    finish(twin)
+    torch.testing.assert_close(weights(first), before, rtol=0, atol=0)
+    assert first.state.spent.steps == 0
+    torch.testing.assert_close(weights(finish(first)), weights(twin), rtol=0, atol=0)
+    assert finish(first.twin()).state.spent.steps == 12
+
+
 def test_the_noise_of_a_batch_depends_on_seed_epoch_and_place():
     class Noisy(Line):
         def collate(self, items, generator=None):

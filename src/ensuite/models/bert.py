@@ -16,6 +16,7 @@ from ensuite.core.errors import RunError, UsageError
 from ensuite.core.published import PublishedHead, PublishedTask
 from ensuite.core.recipe import Recipe
 from ensuite.models.weights import bert as weights
+from ensuite.nn.gelu import gelu_tanh
 from ensuite.nn.packed import Packing, packed_attention
 from ensuite.nn.pooling import pool
 from ensuite.nn.position import LearnedPositions, RelativePositions, sinusoids
@@ -30,7 +31,7 @@ FIXED: Mapping[str, Any] = {"learned": True}
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
-    "gelu_tanh": lambda vectors: F.gelu(vectors, approximate="tanh"),
+    "gelu_tanh": gelu_tanh,
     "relu": F.relu,
     "tanh": torch.tanh,
 }

@@ -15,6 +15,7 @@ from ensuite.models.gpt_options import GPTOptions
 from ensuite.nn.cache import Cache
 from ensuite.nn.causal import Layout, Reach, arrange, reach_back
 from ensuite.nn.embed import Embedding
+from ensuite.nn.gelu import gelu_tanh
 from ensuite.nn.linear_attention import Spans
 from ensuite.nn.norm import RMSNorm
 from ensuite.nn.position import LearnedPositions, rotate, rotations
@@ -238,8 +239,8 @@ class Projections(nn.Module):
         self, hidden: Float[Tensor, "batch time width"], turn: Turn | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the queries, keys and values of all heads, (batch, head, time, size)."""
-        every = self.to_all(hidden).unflatten(-1, (-1, self.size)).transpose(1, 2)
-        queries, keys, values = every.split(self.parts, dim=1)
+        every = self.to_all(hidden).unflatten(-1, (-1, self.size)).split(self.parts, dim=2)
+        queries, keys, values = (part.transpose(1, 2) for part in every)
         if self.query_norm is not None and self.key_norm is not None:
             queries, keys = self.query_norm(queries), self.key_norm(keys)
         if turn is not None:
@@ -297,7 +298,7 @@ class FeedForward(nn.Module):
             gate, inner = inner.chunk(2, dim=-1)
             inner = F.silu(gate) * inner
         elif self.activation == "gelu":
-            inner = F.gelu(inner, approximate="tanh")
+            inner = gelu_tanh(inner)
         else:
             inner = inner.relu().square()
         return cast(Tensor, self.down(inner))

@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy, deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -163,6 +164,15 @@ class Training:
         """Build a model from its options, with weights drawn from the seed."""
         torch.manual_seed(how.get("seed", 0))
         return cls(task, Model.build(options, task), *data, **how)
+
+    def twin(self) -> Self:
+        """Return another training of equal weights and the same data, before its first update."""
+        twin = copy(self)
+        twin.model = deepcopy(self.model)
+        twin.optimizer = make_optimizer(twin.model, self.recipe)
+        twin.state, twin.carry, twin.best_weights = TrainingState(), None, {}
+        twin._order = None
+        return twin
 
     # What one update needs
 
