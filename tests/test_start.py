@@ -297,10 +297,10 @@ def test_a_start_of_its_own_wins_over_that_of_all(
 
 def test_the_model_must_be_that_of_the_run(language: Path, problem: Problem) -> None:
     """The sentence names the model that works."""
-    said = re.escape(
-        f"is a run of gru, whose weights lstm does not have; write --model gru:init_from={language}."
+    said = (
+        f"is a run of gru, whose weights lstm does not have; write --model gru:init_from={language}"
     )
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=re.escape(said)):
         open_spec(f"lstm:init_from={language}", problem)
     said = (
         f"^--init-from {language} is a run of gru, whose weights transformer does not have; write"

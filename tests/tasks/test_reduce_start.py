@@ -39,5 +39,5 @@ def test_another_backbone_is_refused_with_the_model_that_works(tmp_path: Path) -
     ensuite.train("reduce", "iris", model=MODELS[0], out=run, **HOW)
     with pytest.raises(UsageError, match=f"write --model autoencoder:init_from={run}.$"):
         ensuite.train("classify", "iris", model="mlp:width=8", init_from=run, **HOW)
-    with pytest.raises(RunError, match="not of the same shape.* as --model autoencoder:init_from"):
+    with pytest.raises(RunError, match=r"not of the same shape.* as --model autoencoder:init_from"):
         ensuite.train("classify", "iris", model="autoencoder:width=9", init_from=run, **HOW)
