@@ -475,6 +475,12 @@ def test_a_long_text_is_trained_on_in_limited_memory():
     assert "failed" not in line
 
 
+def test_many_pictures_are_trained_on_in_limited_memory():
+    line = opening.train_many_pictures(0.05, 2000)
+    assert line.startswith("| 20 updates on a few pictures, at most 2,000 MB of its own |")
+    assert "failed" not in line
+
+
 def test_a_process_that_fails_is_told():
     process = opening.Process("train", ["no such file.txt"])
     assert process.once().failed.endswith("There is no file no such file.txt.")
