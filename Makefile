@@ -13,6 +13,7 @@ test: .venv/dev
 bench: .venv/dev .venv-bench/ready
 	$(BIN)/python -m benchmarks.layers
 	$(BIN)/python -m benchmarks.train
+	$(BIN)/python -m benchmarks.autoencoder
 	$(BIN)/python -m benchmarks.dense
 	$(BIN)/python -m benchmarks.language_model
 	$(BIN)/python -m benchmarks.pretrain

@@ -1,20 +1,17 @@
 """Tables of anomaly detection on public data, beside principal components and isolation forest.
 
-    python -m benchmarks.detect_tables adbench fraud ecg nab [--seeds 3] [--budget 1500steps]
+    python -m benchmarks.detect_tables adbench fraud ecg [--seeds 3] [--budget 1500steps]
 
 The data lie in the folder ``$ENSUITE_DATA``: ``adbench/*.npz`` (Han et al. 2022), the card-fraud
-sample, ``ecg5000`` (UCR) and ``nab`` (Lavin & Ahmad 2015). Each table is
-printed as Markdown.
+sample and ``ecg5000`` (UCR). Each table is printed as Markdown.
 """
 
 import argparse
-import json
 import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,10 +23,7 @@ from sklearn.model_selection import train_test_split
 
 from ensuite.api import open_sorted
 from ensuite.core.errors import DataError
-from ensuite.core.split import CALIBRATION
 from ensuite.data import readers
-from ensuite.data.readings import Readings, stretches
-from ensuite.metrics import nab as nab_profile
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, divide_source
 from ensuite.specs import Settings, baselines, choose
@@ -220,86 +214,10 @@ def promised(
         ]
 
 
-# The Numenta Anomaly Benchmark
-
-
-def nab(size: Size) -> None:
-    """Print the score of NAB's three profiles, each at its own best threshold.
-
-    Each series is learned from its first 15 % alone, and each step is scored by the readings up to
-    it. All series share one threshold.
-    """
-    records: dict[str, list[nab_profile.Series]] = defaultdict(list)
-    for number, values, windows in nab_windows(size.data / "nab"):
-        for model, scores in nab_scores(size, values).items():
-            records[model].append(nab_profile.Series(scores, windows))
-        chance = np.random.default_rng(number).random(len(values))
-        records["random"].append(nab_profile.Series(chance, windows))
-        records["constant"].append(nab_profile.Series(np.zeros(len(values)), windows))
-    profiles = {
-        "standard": nab_profile.STANDARD,
-        "reward low FP": nab_profile.FEW_FALSE_ALARMS,
-        "reward low FN": nab_profile.FEW_MISSES,
-    }
-    print(f"\n| detector | {' | '.join(profiles)} |\n|---|--:|--:|--:|")
-    for model, every in records.items():
-        scores_by = [nab_profile.best(every, profile).score for profile in profiles.values()]
-        print(f"| {model} | {' | '.join(f'{score:.1f}' for score in scores_by)} |", flush=True)
-
-
-def nab_windows(folder: Path) -> Iterator[tuple[int, Numbers, list[tuple[int, int]]]]:
-    """Yield the number of each series, its values, and the first and last step of each window."""
-    labels = json.loads((folder / "labels" / "combined_windows.json").read_text())
-    for number, (name, dated) in enumerate(labels.items()):
-        table = readers.read(next((folder / "data").glob(f"{name}*")))
-        stamps = np.array(table.columns["timestamp"], dtype="datetime64[s]")
-        ends = np.array(dated, dtype="datetime64[s]").reshape(-1, 2)
-        windows = [(int(first), int(last)) for first, last in np.searchsorted(stamps, ends)]
-        yield number, np.array(table.columns["value"], dtype=float), windows
-
-
-def nab_scores(size: Size, values: Numbers) -> dict[str, Numbers]:
-    """Return the scores of each model for all steps of a series, learned from its first 15 %.
-
-    Steps are counted: some time stamps of NAB come twice. The last fifth of what is learned from
-    is the validation part, and the fifth before it tells what errors are usual.
-    """
-    learned = nab_profile.probation(len(values))
-    seen = {"value": values[:learned].tolist()}
-    settings = [f"window={NAB_WINDOW}", "live=true", "stride=1"]
-    source, mine = open_sorted("detect", seen, size.models, settings)
-    track = source.examples["train"].tracks[0]  # type: ignore[attr-defined]
-    borders = (0, int(0.6 * learned), int(0.8 * learned), learned)
-    names = ("train", CALIBRATION, "valid")
-    parts: dict[str, Any] = {
-        name: Readings.of(stretches(track.series, track.marks, begin, end, NAB_WINDOW))
-        for name, (begin, end) in zip(names, pairwise(borders), strict=True)
-    }
-    problem = source.problem({**parts, "test": parts["valid"]}, "by hand")
-    asked = source.reader.read(readers.read({"value": values.tolist()}), {}, asking=True)[1]
-    return {
-        name: smoothed(predictor.predict_examples(asked))
-        for name, predictor in fitted_to(size, 0, problem, mine)
-        if name not in ("random", "constant", "position")
-    }
-
-
-def smoothed(predictions: Sequence[Any]) -> Numbers:
-    """Return the logarithms of scores, averaged over the last few steps; 0 where there is none."""
-    scores = np.log(np.nan_to_num([each.score for each in predictions], nan=1.0).clip(1e-6))
-    totals = np.concatenate([np.zeros(NAB_SMOOTHED), scores.cumsum()])
-    return (totals[NAB_SMOOTHED:] - totals[:-NAB_SMOOTHED]) / NAB_SMOOTHED
-
-
-NAB_WINDOW, NAB_SMOOTHED = 32, 5
-"""Steps of a window, and steps that a score is averaged over."""
-
-
 TABLES: dict[str, Callable[[Size], None]] = {
     "adbench": adbench,
     "fraud": fraud,
     "ecg": ecg,
-    "nab": nab,
 }
 
 

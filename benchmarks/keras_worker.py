@@ -54,7 +54,53 @@ def fit(cell: str, data: str, width: int, epochs: int, batch_size: int) -> Calla
     )  # fmt: skip
 
 
-JOBS: dict[str, Callable[..., Callable[[], Any]]] = {"layer": layer, "fit": fit}
+class Sampled(keras.layers.Layer):
+    """Draw a code from its mean and log variance, and add the divergence from N(0, I)."""
+
+    def call(self, inputs: Any) -> Any:
+        mean, log_variance = inputs
+        apart = keras.ops.square(mean) + keras.ops.exp(log_variance) - log_variance - 1
+        self.add_loss(0.5 * keras.ops.mean(keras.ops.sum(apart, axis=-1)))
+        noise = keras.random.normal(keras.ops.shape(mean))
+        return mean + keras.ops.exp(0.5 * log_variance) * noise
+
+
+def autoencode(
+    data: str, hidden: list[int], code: int, batch_size: int, epochs: int, variational: bool
+) -> Callable[[], Any]:
+    """Return ``fit`` of a dense autoencoder, compiled as in the course's listing.
+
+    The cross-entropy of a variational one is summed over the numbers, as its divergence is.
+    """
+    parts, layers = np.load(data), keras.layers
+    train, valid = parts["train"], parts["valid"]
+    numbers = train.shape[1]
+    given = made = keras.Input((numbers,))
+    for width in hidden:
+        made = layers.Dense(width, activation="relu")(made)
+    if variational:
+        made = Sampled()([layers.Dense(code)(made), layers.Dense(code)(made)])
+    else:
+        made = layers.Dense(code, activation=None if hidden else "relu")(made)
+    for width in reversed(hidden):
+        made = layers.Dense(width, activation="relu")(made)
+    model = keras.Model(given, layers.Dense(numbers, activation="sigmoid")(made))
+    model.compile(
+        optimizer="adam", loss="binary_crossentropy", loss_weights=numbers if variational else None
+    )
+    return lambda: model.fit(
+        train,
+        train,
+        batch_size=batch_size,
+        epochs=epochs,
+        verbose=0,
+        validation_data=(valid, valid),
+    )
+
+
+JOBS: dict[str, Callable[..., Callable[[], Any]]] = {
+    "layer": layer, "fit": fit, "autoencode": autoencode,
+}  # fmt: skip
 
 
 def timed(prepare: Callable[..., Callable[[], Any]]) -> Callable[..., Run]:

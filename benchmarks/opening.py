@@ -6,7 +6,8 @@ IMDB is opened for ``classify`` (read, split, checked, its vocabulary learned, e
 the rows of training made), first without a cache and then again, beside a script that reads both
 files, learns the same vocabulary and encodes each text once with ``tokenizers``. Then a long plain
 text is opened for ``generate``, and an LSTM is trained on it for a few updates, in a process whose
-private memory is limited (``RLIMIT_DATA``) to that of its imports and so many megabytes more.
+private memory is limited (``RLIMIT_DATA``) to that of its imports and so many megabytes more; and
+so is an autoencoder (``reduce``) on a file of pictures.
 
 Each measurement is a process of its own, in a folder of its own; imports are not counted. To
 measure an older version, put its ``src`` in front: ``PYTHONPATH=OLD/src python -m
@@ -47,7 +48,7 @@ PATIENCE = 3600
 """Seconds after which a process has failed."""
 
 UPDATES = 20
-"""Updates of the LSTM that is trained on the long text."""
+"""Updates of the LSTM that is trained on the long text, and of the autoencoder on pictures."""
 
 
 @dataclass(frozen=True)
@@ -147,11 +148,12 @@ def import_all() -> None:
     import torch
 
     import ensuite.candidates
+    import ensuite.models.autoencoder
     import ensuite.models.recurrent
     import ensuite.training.loop  # noqa: F401
     from ensuite.problem import find_task
 
-    find_task("classify"), find_task("generate")
+    find_task("classify"), find_task("generate"), find_task("reduce")
     torch.zeros(2, 2, requires_grad=True).sum().backward()  # starts its threads
 
 
@@ -207,10 +209,26 @@ def train_generate(path: str) -> None:
         pass
 
 
+def train_reduce(path: str) -> None:
+    """Open a file of pictures, and train an autoencoder on it for a few updates."""
+    from ensuite.candidates import Trained
+    from ensuite.models.autoencoder import AutoencoderOptions
+    from ensuite.problem import open_problem
+    from ensuite.training.budget import Budget
+    from ensuite.training.loop import fit
+
+    problem = open_problem("reduce", path)
+    options = AutoencoderOptions(code=64)
+    candidate = Trained("autoencoder", "autoencoder", options, options.recipe())
+    for _ in fit(candidate.begin(problem, Budget(UPDATES, "steps", None), seed=0)):
+        pass
+
+
 JOBS: dict[str, Callable[..., None]] = {
     "open": open_classify,
     "plain": encode_plainly,
     "train": train_generate,
+    "reduce": train_reduce,
 }
 
 
@@ -272,6 +290,23 @@ def train_long_text(megabytes: float, limit: float) -> str:
     return say(f"{UPDATES} updates on {size}, at most {limit:,.0f} MB of its own", process)
 
 
+def train_many_pictures(megabytes: float, limit: float) -> str:
+    """Train on so many pictures in limited memory; return a line of the table of memory."""
+    count = max(20, int(megabytes * 1e6 / 28**2))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pictures.npy"
+        file = np.lib.format.open_memmap(path, "w+", np.uint8, (count, 28, 28))
+        random = np.random.default_rng(0)
+        for start in range(0, count, 10_000):
+            some = file[start : start + 10_000]
+            some[:] = random.integers(0, 256, some.shape, np.uint8)
+        file.flush()
+        process = Process("reduce", [str(path)], limit=limit)
+        process.once()
+    size = f"{megabytes:,.0f} MB of pictures" if megabytes >= 1 else "a few pictures"
+    return say(f"{UPDATES} updates on {size}, at most {limit:,.0f} MB of its own", process)
+
+
 HEAD = (
     "| process | after its imports | most resident memory above them | private memory above them |",
     "|---|--:|--:|--:|",
@@ -283,7 +318,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How long data takes to open, and in what memory.")
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ENSUITE_DATA", "data")))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--megabytes", type=float, default=1000.0, help="of the long text")
+    parser.add_argument(
+        "--megabytes", type=float, default=1000.0, help="of the long text, and of the pictures"
+    )
     parser.add_argument("--limit", type=float, default=1000.0, help="MB above the imports")
     parser.add_argument("--dry", action="store_true", help="print, and write no file")
     asked = parser.parse_args()
@@ -292,6 +329,7 @@ def main() -> None:
     found, lines = open_files(*files, Effort(asked.rounds, 0.0))
     if asked.megabytes:
         lines.append(train_long_text(asked.megabytes, asked.limit))
+        lines.append(train_many_pictures(asked.megabytes, asked.limit))
     memory = "\n".join([*HEAD, *lines])
     if asked.dry:
         print(*found.rows, memory, sep="\n")

@@ -17,6 +17,7 @@ from benchmarks.protocol import Contender, Missing
 HERE = Path(__file__).parent
 PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
 FORECASTING = HERE.parent / ".venv-forecast" / "bin" / "python"
+OUTLIERS = HERE.parent / ".venv-pyod" / "bin" / "python"
 
 
 def keras_python() -> str | None:
@@ -29,6 +30,11 @@ def keras_python() -> str | None:
 def neuralforecast_python() -> str | None:
     """Return an interpreter with neuralforecast, if the environment for it was made."""
     return str(FORECASTING) if FORECASTING.exists() else None
+
+
+def pyod_python() -> str | None:
+    """Return an interpreter with PyOD, if the environment for it was made."""
+    return str(OUTLIERS) if OUTLIERS.exists() else None
 
 
 class Worker:
@@ -121,3 +127,12 @@ class NeuralForecast(Worker):
             "neuralforecast", "neuralforecast_worker.py", neuralforecast_python(),
             "no neuralforecast; see benchmarks/README.md",
         )  # fmt: skip
+
+
+class PyOD(Worker):
+    """PyOD, whose autoencoder is written in torch."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "PyOD", "pyod_worker.py", pyod_python(), "no PyOD; see benchmarks/README.md"
+        )

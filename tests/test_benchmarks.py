@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import (
+    autoencoder,
     decode,
     dense,
     encoder,
@@ -32,6 +33,7 @@ from hypothesis import strategies as some
 
 import ensuite
 from ensuite.problem import open_problem
+from ensuite.training.budget import Budget
 
 QUICK = Effort(repeats=2, seconds=0.0)
 
@@ -48,8 +50,9 @@ for line in sys.stdin:
 
 @pytest.fixture(autouse=True)
 def without_keras(monkeypatch):
-    """TensorFlow takes seconds to import, as neuralforecast does."""
+    """TensorFlow takes seconds to import, as neuralforecast and PyOD do."""
     monkeypatch.setattr(peers, "keras_python", lambda: None)
+    monkeypatch.setattr(peers, "pyod_python", lambda: None)
     monkeypatch.setattr(peers, "neuralforecast_python", lambda: None)
     monkeypatch.setattr(train, "keras_python", lambda: None)
 
@@ -162,6 +165,7 @@ def test_a_readme_without_the_markers_is_refused():
 def test_the_readme_has_a_place_for_every_benchmark():
     text = protocol.README.read_text(encoding="utf-8")
     for name in (
+        "autoencoder",
         "dense",
         "encoder",
         "forecast",
@@ -180,7 +184,7 @@ def check(rows, jobs):
     assert {row.job for row in rows} == jobs
     for row in rows:
         assert row.ours > 0
-        assert bool(row.skipped) == (row.peer in ("Keras", "neuralforecast"))
+        assert bool(row.skipped) == (row.peer in ("Keras", "neuralforecast", "PyOD"))
         if not row.skipped:
             assert row.low <= row.ratio <= row.high
     assert len(protocol.table(rows, {}).splitlines()) == len(rows) + 2
@@ -220,6 +224,41 @@ def test_training_is_measured(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "ONE_EPOCH", "pass")
     (row,) = train.first_epoch("rnn", tmp_path / "parts.npz", QUICK)
     check([row], {"first epoch of rnn, imports included"})
+
+
+def test_autoencoders_are_measured():
+    found = autoencoder.measure(autoencoder.Size(rows=20, epochs=1), QUICK)
+    jobs = {
+        f"`{what}`, {job.name}, batches of {job.batch}, 1 epochs"
+        for what in ("train", "fit")
+        for job in (autoencoder.COURSE, autoencoder.VARIATIONAL, autoencoder.PYOD)
+    }
+    check(found.rows, jobs)
+    assert {row.amount for row in found.rows} == {20}
+
+
+@pytest.mark.parametrize(
+    "job", [autoencoder.COURSE, autoencoder.VARIATIONAL, autoencoder.PYOD], ids=lambda job: job.name
+)
+def test_the_loop_trains_the_model_that_ours_is(job):
+    """The same weights have the same loss of a batch, without noise."""
+    size = autoencoder.Size(rows=20, epochs=1)
+    problem, candidate = autoencoder.opened(job, autoencoder.invent(size))
+    training = candidate.begin(problem, Budget(1, "epochs", patience=None), seed=0)
+    plain = autoencoder.Plain(job).eval()
+    model = training.model.eval()
+    mine, theirs = (list(each.parameters()) for each in (model.backbone, plain))
+    assert [each.shape for each in mine] == [each.shape for each in theirs]
+    with torch.no_grad():
+        for one, other in zip(theirs, mine, strict=True):
+            one.copy_(other)
+        examples = problem.parts["valid"]
+        batch = training.task.collate(training.task.items(examples))
+        outputs = model(batch)
+        loss = training.task.loss(outputs, batch).with_penalties(outputs.states.penalties)
+        rows = torch.stack([torch.as_tensor(each.input) for each in examples])
+        total = float(loss.value)
+        assert total / len(rows) == pytest.approx(float(plain(rows)), rel=1e-4)
 
 
 def test_the_first_epoch_is_one_a_user_could_run(tmp_path, monkeypatch):
@@ -433,6 +472,12 @@ def test_opening_is_measured(tmp_path):
 def test_a_long_text_is_trained_on_in_limited_memory():
     line = opening.train_long_text(0.05, 2000)
     assert line.startswith("| 20 updates on a little text, at most 2,000 MB of its own |")
+    assert "failed" not in line
+
+
+def test_many_pictures_are_trained_on_in_limited_memory():
+    line = opening.train_many_pictures(0.05, 2000)
+    assert line.startswith("| 20 updates on a few pictures, at most 2,000 MB of its own |")
     assert "failed" not in line
 
 

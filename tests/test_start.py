@@ -1,6 +1,7 @@
 """Candidates that start from other weights: a published checkpoint, or a run of another task."""
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -295,8 +296,17 @@ def test_a_start_of_its_own_wins_over_that_of_all(
 
 
 def test_the_model_must_be_that_of_the_run(language: Path, problem: Problem) -> None:
-    with pytest.raises(UsageError, match="is a run of gru, not of lstm"):
+    """The sentence names the model that works."""
+    said = (
+        f"is a run of gru, whose weights lstm does not have; write --model gru:init_from={language}"
+    )
+    with pytest.raises(UsageError, match=re.escape(said)):
         open_spec(f"lstm:init_from={language}", problem)
+    said = (
+        f"^--init-from {language} is a run of gru, whose weights transformer does not have; write"
+    )
+    with pytest.raises(UsageError, match=said):
+        open_spec("transformer", problem, start=Start.open(language))
     with pytest.raises(RunError, match="There is no run at nowhere"):
         open_spec("lstm:init_from=nowhere", problem)
 

@@ -406,6 +406,7 @@ TASKS: dict[str, Row] = {
         baselines=(
             "ensuite.baselines.denoise:Identity",
             "ensuite.baselines.denoise:MedianFilter",
+            "ensuite.baselines.total_variation:TotalVariation",
             "ensuite.baselines.denoise:Projection",
         ),
         metrics=(

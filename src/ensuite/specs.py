@@ -132,11 +132,19 @@ def model_options(spec: str, task: str = "") -> tuple[str, BackboneOptions]:
     if run is not None:
         start = Start.open(run)
         if start.backbone != name:
-            raise UsageError(f"{spec}: {run} is a run of {start.backbone}, not of {name}.")
+            raise UsageError(f"{spec}: {other_backbone(name, start)}")
         standard = start.options
     options = set_options(standard, given, f"the model {name}")
     started = f" {INIT_FROM}={run}" if run is not None else ""
     return label(name, options, standard) + started, options
+
+
+def other_backbone(name: str, start: Start) -> str:
+    """Say that a model cannot start from the run of another backbone, and which one can."""
+    return (
+        f"{start.given} is a run of {start.backbone}, whose weights {name} does not have; write "
+        f"--model {start.backbone}:{INIT_FROM}={start.given}."
+    )
 
 
 def spec_options(spec: Spec, task: str) -> BackboneOptions | None:
@@ -219,7 +227,11 @@ def open_trained(
     device: torch.device,
     start: Start | None,
 ) -> Trained:
-    """Return a backbone to train; see :func:`open_spec`."""
+    """Return a backbone to train; see :func:`open_spec`.
+
+    Raises:
+        UsageError: If it is to start from a run of another backbone, or does not fit the task.
+    """
     checkpoint: Path | None = None
     if words is None:
         name = type(options).__name__
@@ -230,6 +242,8 @@ def open_trained(
         name = str(spec)
         checkpoint = words.folder if is_checkpoint(words.folder) else None
         start = None if checkpoint else Start.open(words.folder)
+    if start is not None and type(start.options) is not type(options):
+        raise UsageError(f"--init-from {other_backbone(name, start)}")
     options = set_options(options, settings.model, f"the model {name}")
     recipe = set_options(options.recipe(), settings.recipe, "the recipe")
     candidate = Trained(name, name, options, recipe, start, device, checkpoint)

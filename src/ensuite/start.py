@@ -100,7 +100,8 @@ class Start:
         except RuntimeError as error:
             raise RunError(
                 f"--init-from {self.given}: its backbone is not of the same shape; give the same "
-                "model options, and data with the same vocabulary."
+                f"model options, as --model {self.backbone}:init_from={self.given} does, and data "
+                "with the same vocabulary."
             ) from error
         if training.task.keeps_head and type(run.task) is type(training.task):
             load_head(training.model.head, run.model.head.state_dict())

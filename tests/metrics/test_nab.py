@@ -82,13 +82,13 @@ def test_without_a_window_nothing_can_be_judged() -> None:
 
 def test_random_scores_are_worth_what_is_published(data_folder: Path) -> None:
     """The published score of a random detector is 11; of five seeds all lie around it."""
-    from benchmarks.detect_tables import nab_windows
+    from benchmarks.nab_tables import recordings
 
-    every = list(nab_windows(data_folder / "nab"))
-    assert sum(len(windows) for _, _, windows in every) == 116
+    every = recordings(data_folder / "nab")
+    assert sum(len(each.windows) for each in every) == 116
     found = []
     for number in range(5):
         random = np.random.default_rng(number)
-        made = [nab.Series(random.random(len(values)), windows) for _, values, windows in every]
+        made = [nab.Series(random.random(len(each.values)), each.windows) for each in every]
         found.append(nab.best(made).score)
     assert 3 < min(found) < 11 < max(found) < 20

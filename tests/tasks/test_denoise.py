@@ -8,6 +8,7 @@ import torch
 
 from ensuite.api import compare_models
 from ensuite.baselines.denoise import Identity, MedianFilter, Projection
+from ensuite.baselines.total_variation import TotalVariation
 from ensuite.core.baseline import Baseline
 from ensuite.core.errors import DataError, EnsuiteError
 from ensuite.laws import same_answer_in_any_batch
@@ -149,6 +150,18 @@ def test_the_best_size_of_a_median_is_chosen_on_the_validation_part() -> None:
     predictor = fitted(problem, MedianFilter)
     assert predictor.fitted.size in (3, 5, 7)
     assert scores(problem, predictor)["mse"] < scores(problem, fitted(problem))["mse"]
+
+
+@pytest.mark.parametrize("kind", ["image", "series"])
+def test_total_variation_is_cleaned_in_the_units_of_the_input(kind: str, tmp_path: Any) -> None:
+    problem = opened(DATA[kind], noise="gaussian", strength=0.3)
+    predictor = fitted(problem, TotalVariation)
+    assert scores(problem, predictor)["mse"] < scores(problem, fitted(problem))["mse"]
+    some = problem.parts["test"]
+    again = Predictor.load(predictor.save(tmp_path / "run"))
+    assert again.predict_examples(some) == predictor.predict_examples(some)
+    assert same_answer_in_any_batch(predictor, some).holds
+    assert not TotalVariation.fits(opened(DATA["row"]).task)
 
 
 def test_figures_show_before_noisy_and_after() -> None:

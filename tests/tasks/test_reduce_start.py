@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ensuite
-from ensuite.core.errors import RunError
+from ensuite.core.errors import RunError, UsageError
 
 HOW = {"budget": "3steps", "settings": {"learning_rate": "1e-12"}}
 MODELS = ["autoencoder:width=8,code=3", "vae:width=8,code=3"]
@@ -34,8 +34,10 @@ def test_a_classifier_starts_from_the_encoder(tmp_path: Path, model: str) -> Non
     assert again == answer  # the decoder has no say in it
 
 
-def test_a_backbone_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_another_backbone_is_refused_with_the_model_that_works(tmp_path: Path) -> None:
     run = tmp_path / "codes"
     ensuite.train("reduce", "iris", model=MODELS[0], out=run, **HOW)
-    with pytest.raises(RunError, match="its backbone is not of the same shape"):
+    with pytest.raises(UsageError, match=f"write --model autoencoder:init_from={run}.$"):
         ensuite.train("classify", "iris", model="mlp:width=8", init_from=run, **HOW)
+    with pytest.raises(RunError, match=r"not of the same shape.* as --model autoencoder:init_from"):
+        ensuite.train("classify", "iris", model="autoencoder:width=9", init_from=run, **HOW)
