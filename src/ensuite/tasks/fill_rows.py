@@ -140,16 +140,16 @@ class Maker:
         return Item(number, *pairs.around(first, second, self.reading.room(pairs=True)))
 
     def _scored(self, number: int, example: Example) -> list[Item]:
-        """Return a row for each group of words of each window, then a true and a false pair."""
+        """Return a row for each group of words of a window, then a true and a false pair of it."""
         found = self.reading.windows([example.text], self.reading.room())
         items = []
         for window in found.pieces:
             begins = (window[:, FLAGS] & WORD) > 0
             hidden = masks.groups(begins, self.hidden, seeded_by(window))
             items += [Item(number, window, hidden=each) for each in hidden]
-        if self.pairs and len(found.pieces):
-            text, other = self.reading.encode([example.text, example.other])
-            asked = pairs.both(text, other, self.room, seeded_by(text))
+        (other,) = self.reading.encode([example.other]) if self.pairs else [None]
+        for window in found.pieces if other is not None else ():
+            asked = pairs.both(window, other, self.room, seeded_by(window))
             items += [Item(number, pair.first, pair.second, pair.answer) for pair in asked]
         return items
 
