@@ -12,6 +12,8 @@ at once; the peers are
 * batches by length: the same, texts sorted by length first, as sentence-transformers does.
 * ONNX Runtime: the same graph in its fp32 session, batches by length; skipped if not installed.
 
+Vectors of texts are those of [CLS], the peer sentence-transformers with its ``encode``.
+
 An update of fine-tuning reads 32 texts. Ours is one of ``ensuite train``; the peers are the usual
 loop of torch (fused AdamW, clipping) around the model of transformers, with every text padded to
 256 tokens, as its examples do by default, or padded to the longest of 32 texts of about one length.
@@ -20,6 +22,7 @@ loop of torch (fused AdamW, clipping) around the model of transformers, with eve
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
@@ -80,6 +83,13 @@ def measure(size: Size = SIZE, effort: Effort | None = None) -> Found:
             effort,
             amount=size.texts,
         )
+        embedder = run.embedder()
+        rows += compare(
+            {f"{size.texts} vectors": timed("ensuite", lambda: embedder.predict(texts))},
+            [sentence_transformers(size, Path(path) / "run", texts)],
+            effort,
+            amount=size.texts,
+        )
         updating = {f"an update of {size.batch} texts": timed("ensuite", stepper(ours(size, run)))}
         peers = learning(size, Path(path) / "run", texts)
         rows += compare(updating, peers, effort, amount=size.batch)
@@ -87,10 +97,9 @@ def measure(size: Size = SIZE, effort: Effort | None = None) -> Found:
 
 
 def versions() -> dict[str, str]:
-    """Return the version of transformers, if it is there."""
-    if not find_spec("transformers"):
-        return {}
-    return {"transformers": transformers().__version__}
+    """Return the versions of the peers that are there."""
+    peers = ("transformers", "onnxruntime", "sentence_transformers")
+    return {name: version(name) for name in peers if find_spec(name)}
 
 
 def transformers() -> Any:
@@ -203,6 +212,20 @@ def onnx_runtime(theirs: Theirs, size: Size, texts: list[str]) -> Contender | Mi
             session.run(None, {key: tensor.numpy() for key, tensor in batch.items()})
 
     return timed(name, answer)
+
+
+def sentence_transformers(size: Size, folder: Path, texts: list[str]) -> Contender | Missing:
+    """Return what computes the vectors of the same network by sentence-transformers."""
+    name = "sentence-transformers"
+    if not (find_spec("sentence_transformers") and find_spec("transformers")):
+        return Missing(name, "it is not installed")
+    transformers()
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
+    reader = Transformer(str(folder), max_seq_length=LONGEST)
+    model = SentenceTransformer(modules=[reader, Pooling(size.width, "cls")], device="cpu")
+    return timed(name, lambda: model.encode(texts, batch_size=size.batch))
 
 
 # Updates

@@ -416,7 +416,7 @@ TINY_ENCODER = encoder.Size(width=8, layers=1, heads=2, words=20, texts=8, batch
 def test_an_encoder_is_measured(tmp_path):
     encoder.transformers() if encoder.find_spec("transformers") else pytest.skip("no transformers")
     found = encoder.measure(TINY_ENCODER, QUICK)
-    assert {row.job for row in found.rows} == {"8 answers", "an update of 4 texts"}
+    assert {row.job for row in found.rows} == {"8 answers", "8 vectors", "an update of 4 texts"}
     peers = {row.peer: row for row in found.rows}
     assert peers["pipeline"].ratio > 0
     assert peers["padded by length"].amount == 4

@@ -31,10 +31,22 @@ def test_every_synonym_leads_to_a_word_of_ours() -> None:
 
 def test_a_length_of_training_that_is_an_option_can_be_set() -> None:
     assert "steps" in ours() & set(LENGTHS)  # of a series that an mlp reads
-    check_settings({"steps": "5", "model.steps": "5"})
+    check_settings({"steps": "5", "model.steps": "5"}, "forecast")
     with pytest.raises(UsageError, match=r"--set epochs=5: .* --budget 5epochs"):
-        check_settings({"epochs": "5"})
+        check_settings({"epochs": "5"}, "forecast")
     assert length_hint("dropout", 3) == ""
+
+
+@pytest.mark.parametrize("task", catalog.tasks)
+def test_an_option_of_a_task_can_be_set_whatever_it_means_elsewhere(task: str) -> None:
+    for option in described(catalog.tasks[task].load()()):
+        check_settings({option.name: "0.2", f"task.{option.name}": "0.2"}, task)
+
+
+def test_a_word_that_is_an_option_of_another_task_is_still_a_synonym() -> None:
+    assert "hidden" in {option.name for option in described(catalog.tasks["fill"].load()())}
+    with pytest.raises(UsageError, match="did you mean width"):
+        check_settings({"hidden": "64"}, "classify")
 
 
 @given(st.text(max_size=40), st.lists(st.text(max_size=10), max_size=5))

@@ -14,6 +14,7 @@ from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
 from ensuite.core.recipe import Recipe
 from ensuite.data import prose, readers, stretches
+from ensuite.data.pairs import FOLLOWS
 from ensuite.data.processors.documents import ID
 from ensuite.misfit import fitting
 from ensuite.predictor import Predictor
@@ -286,7 +287,23 @@ def test_a_large_file_is_read_stretch_by_stretch(
     assert len(np.unique(rows.pool.documents)) >= 120  # type: ignore[attr-defined]
     answers = predict(made, build(made), found[:2])
     assert answers[0].bytes == prose.count_bytes(found[0].text) > 20
-    assert answers[0].pairs == 2
+    windows = made.reading.windows([found[0].text], made.reading.room())
+    assert answers[0].pairs == 2 * len(windows.pieces) > 2  # none crosses the end of a document
+
+
+def test_each_window_of_a_document_is_asked_about_a_true_and_a_false_pair() -> None:
+    texts = ["Le chat dort. Il rit. " * 20, "La vache mange. Elle court. " * 3, "Un seul mot"]
+    examples = [Example(text, document=n) for n, text in enumerate(texts)]
+    words = {**WORDS, "window": 16}
+    made = task(examples, words, next_sentence=True)
+    examples = made.paired(examples)
+    windows = [len(made.reading.windows([text], made.reading.room()).pieces) for text in texts]
+    assert windows[0] > 5
+    answers = predict(made, build(made), examples)
+    assert [answer.pairs for answer in answers] == [2 * windows[0], 2 * windows[1], 0]
+    asked = [item for item in made.maker.to_answer(examples) if item.second is not None]
+    assert sum(item.answer == FOLLOWS for item in asked) == len(asked) / 2
+    assert max(made.length(item) for item in asked) <= made.reading.room(pairs=True)
 
 
 def test_a_run_is_saved_and_opened_and_embeds(tmp_path: Path) -> None:

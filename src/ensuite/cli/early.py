@@ -85,7 +85,7 @@ def check_training(
         check_model(model, task)
     Budget.parse(budget)
     check_settings(
-        words.pairs(settings, "--set", "give a name and a value, as in --set width=128.")
+        words.pairs(settings, "--set", "give a name and a value, as in --set width=128."), task
     )
     if metric is not None:
         catalog.require_metric(metric, task)
@@ -122,8 +122,12 @@ def check_model(model: str, task: str) -> None:
             require_option(option, value, known or (), f"the model {name}")
 
 
-def check_settings(settings: Mapping[str, str]) -> None:
+def check_settings(settings: Mapping[str, str], task: str) -> None:
     """Refuse an option by the name that another package has for it.
+
+    Args:
+        settings: What ``--set`` gives.
+        task: The task, whose own options may have such a name.
 
     Raises:
         UsageError: Names ours.
@@ -131,7 +135,7 @@ def check_settings(settings: Mapping[str, str]) -> None:
     for key, value in settings.items():
         name = key.rpartition(".")[2]
         length = length_hint(name, value)
-        if not (length or name.lower() in SYNONYMS) or name in (known := known_options()):
+        if not (length or name.lower() in SYNONYMS) or name in (known := known_options(task)):
             continue
         if length:
             raise UsageError(f"--set {key}={value}: {length}.")
@@ -156,11 +160,13 @@ def check_columns(data: str | None, given: Mapping[str, str]) -> None:
         columns.named_all(table, names, role)
 
 
-def known_options() -> set[str]:
-    """Return the names of the options of every model and of the recipe."""
+def known_options(task: str) -> set[str]:
+    """Return the names of the options of every model, of the recipe and of a task's own class."""
     from ensuite.core.recipe import Recipe
 
-    found = set(Recipe.__dataclass_fields__)
+    module, _, name = catalog.tasks[task].target.partition(":")
+    kind = classes(module).get(name)
+    found = set(Recipe.__dataclass_fields__) | (fields(kind) if kind is not None else set())
     for row in catalog.backbones.values():
         found |= option_names(row.target) or set()
     return found
@@ -176,12 +182,7 @@ def option_names(target: str) -> set[str] | None:
         None if they cannot be told: the source is not there, or a parent has fields of its own.
     """
     module, _, name = target.partition(":")
-    try:
-        origin = getattr(find_spec(module), "origin", None)
-        tree = ast.parse(Path(origin or "").read_text(encoding="utf-8"))
-    except (ImportError, OSError, SyntaxError, ValueError):
-        return None
-    kinds = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    kinds = classes(module)
     found: set[str] = set()
     waiting = [name]
     while waiting:
@@ -191,14 +192,29 @@ def option_names(target: str) -> set[str] | None:
         if current not in kinds:
             return None
         waiting += [ast.unparse(base) for base in kinds[current].bases]
-        found |= {
-            node.target.id
-            for node in kinds[current].body
-            if isinstance(node, ast.AnnAssign)
-            and isinstance(node.target, ast.Name)
-            and "ClassVar" not in ast.unparse(node.annotation)
-        }
+        found |= fields(kinds[current])
     return found
+
+
+def classes(module: str) -> dict[str, ast.ClassDef]:
+    """Return the classes in the source of a module; none if it cannot be read."""
+    try:
+        origin = getattr(find_spec(module), "origin", None)
+        tree = ast.parse(Path(origin or "").read_text(encoding="utf-8"))
+    except (ImportError, OSError, SyntaxError, ValueError):
+        return {}
+    return {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def fields(kind: ast.ClassDef) -> set[str]:
+    """Return the fields that a dataclass adds to those of its parents."""
+    return {
+        node.target.id
+        for node in kind.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and "ClassVar" not in ast.unparse(node.annotation)
+    }
 
 
 BASES = ("BackboneOptions", "ABC", "object")

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -140,18 +141,22 @@ class Maker:
         return Item(number, *pairs.around(first, second, self.reading.room(pairs=True)))
 
     def _scored(self, number: int, example: Example) -> list[Item]:
-        """Return a row for each group of words of each window, then a true and a false pair."""
+        """Return a row for each group of words of each window, then pairs of its sentences."""
         found = self.reading.windows([example.text], self.reading.room())
         items = []
         for window in found.pieces:
             begins = (window[:, FLAGS] & WORD) > 0
             hidden = masks.groups(begins, self.hidden, seeded_by(window))
             items += [Item(number, window, hidden=each) for each in hidden]
-        if self.pairs and len(found.pieces):
-            text, other = self.reading.encode([example.text, example.other])
-            asked = pairs.both(text, other, self.room, seeded_by(text))
-            items += [Item(number, pair.first, pair.second, pair.answer) for pair in asked]
-        return items
+        return [*items, *self._paired(number, found.pieces, example)] if self.pairs else items
+
+    def _paired(self, number: int, windows: Sequence[Numbers], example: Example) -> list[Item]:
+        """Return a true and a false pair of each window that has two sentences."""
+        (other,) = self.reading.encode([example.other])
+        both = [pairs.both(each, other, self.room, seeded_by(each)) for each in windows]
+        return [
+            Item(number, pair.first, pair.second, pair.answer) for pair in chain.from_iterable(both)
+        ]
 
     def require_pairs(self, examples: Sequence[Example]) -> None:
         """Refuse texts that no pairs can be made of.
