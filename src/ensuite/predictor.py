@@ -25,8 +25,6 @@ from ensuite.core.runs import CONFIG, find_run
 from ensuite.core.seed import require_seed
 from ensuite.core.table import Table
 from ensuite.core.task import Task
-from ensuite.data.processors import Processor
-from ensuite.data.processors.checkpoint import CONFIG as TOKENIZER_CONFIG
 from ensuite.data.sound import check_typed
 from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
@@ -443,8 +441,9 @@ class Predictor(Generic[Prediction]):
         mine = {"name": self.name, "kind": self.fitted.kind, **saved}
         published = self.fitted.published_config()
         write_json(folder / CONFIG, {**published, OURS: mine})
-        if "model_type" in published and isinstance(self.task.processor, Processor):
-            write_json(folder / TOKENIZER_CONFIG, self.task.processor.tokenizer_config())
+        if "model_type" in published:
+            for name, text in self.task.tokenizer_files().items():
+                write_text(folder / name, text)
         return folder
 
     @classmethod

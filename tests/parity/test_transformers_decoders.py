@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import Tensor
 
+import ensuite
 from ensuite.core.batch import Batch, Tokens
 from ensuite.core.files import write_json, write_tensors
 from ensuite.core.model import Model
@@ -168,6 +170,47 @@ def test_a_model_without_its_head_has_names_without_a_prefix(tmp_path: Path) -> 
     bare = theirs.transformer.state_dict() | {"h.0.attn.bias": torch.ones(1, 1, 32, 32)}
     write_tensors(tmp_path / "model.safetensors", bare)
     torch.testing.assert_close(ours(opened(tmp_path)), expected(theirs), **CLOSE)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_saved_run_has_the_tokenizer_of_transformers(case: str, tmp_path: Path) -> None:
+    """With it, and the ends of a text, transformers writes what the run writes."""
+    theirs = invent(case)
+    theirs.save_pretrained(tmp_path / "theirs")
+    words = {"<unk>": 0, "<s>": 1, "</s>": 2, **{f"w{n}": n for n in range(3, VOCABULARY)}}
+    tokenizer = Tokenizer(models.WordLevel(vocab=words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A $B", special_tokens=[("<s>", 1)]
+    )
+    tokenizer.save(str(tmp_path / "theirs/tokenizer.json"))
+    run = ensuite.load(tmp_path / "theirs")
+    run.save(tmp_path / "run")
+    again = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "run").eval()
+    reader = transformers.PreTrainedTokenizerFast.from_pretrained(tmp_path / "run")
+    assert (reader.bos_token, reader.eos_token, again.config.eos_token_id) == ("<s>", "</s>", 2)
+    asked = reader("w3 w5 w4", return_tensors="pt", return_token_type_ids=False)
+    assert asked["input_ids"].tolist() == [[1, 3, 5, 4]] == [run.task.prompt_ids("w3 w5 w4")]
+    (found,) = run.complete("w3 w5 w4", temperature=0, max_new_tokens=12)
+    never = [0, 1, *range(VOCABULARY, ROWS)]  # no text has them
+    how = {"max_new_tokens": 12, "do_sample": False, "suppress_tokens": never}
+    assert again.generate(**asked, **how)[0, 4:].tolist() == list(found.tokens)
+
+
+def test_a_checkpoint_of_a_bare_decoder_is_opened(tmp_path: Path) -> None:
+    """Its tensors have no prefix; where it names the class with a head, it writes."""
+    theirs = invent("gpt2")
+    theirs.save_pretrained(tmp_path)
+    add_tokenizer(tmp_path)
+    write_json(tmp_path / "vocab.json", {f"w{n}": n for n in range(VOCABULARY)})
+    expected = ensuite.load(tmp_path).fitted.language_model
+    bare = theirs.transformer.state_dict() | {"h.0.attn.bias": torch.ones(1, 1, 32, 32)}
+    write_tensors(tmp_path / "model.safetensors", bare)
+    run = ensuite.load(tmp_path)
+    assert run.task_name == "generate"
+    torch.testing.assert_close(ours(run.fitted.language_model), ours(expected))
+    theirs.transformer.save_pretrained(tmp_path)
+    assert ensuite.load(tmp_path).task_name == "embed"
 
 
 def test_published_sizes_have_published_configurations() -> None:

@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     transformers = pytest.importorskip("transformers")
 
-from parity.test_transformers_encoders import CASES, CLOSE, open_theirs, padded, publish
+from parity.test_transformers_encoders import CASES, CLOSE, open_theirs, padded, publish, vocabulary
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of transformers
 
@@ -42,7 +42,7 @@ def require_equal(run: Predictor, theirs: Any, raws: list[Any], *names: str) -> 
     ours = found if isinstance(found, tuple) else found.unbind(-1) if len(names) > 1 else [found]
     assert batch.mask is not None
     for values, name in zip(ours, names, strict=True):
-        other = getattr(expected, name)
+        other = getattr(expected, name)[..., : values.shape[-1]]  # no logits of rows that pad
         if other.shape[:2] == batch.mask.shape:
             values, other = values[batch.mask], other[batch.mask]
         torch.testing.assert_close(values, other, **CLOSE)
@@ -62,6 +62,34 @@ def test_a_masked_language_model_fills_as_it_does_and_is_saved_as_it_was(
     require_equal(run, open_theirs("ForMaskedLM", tmp_path / "ours"), asked, "logits")
     assert ensuite.load(tmp_path / "ours").predict(asked) == run.predict(asked)
     assert run.embed("the film was good").shape[:2] == (1, 6)
+
+
+WORDS = len(vocabulary("bert"))
+VARIANTS: dict[str, dict[str, Any]] = {
+    "padded": {"vocab_size": WORDS + 3},
+    "untied": {"tie_word_embeddings": False},
+    "both": {"vocab_size": WORDS + 3, "tie_word_embeddings": False},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("case", ["bert", "roberta", "distilbert", "electra", "modernbert"])
+def test_a_vocabulary_may_be_padded_and_an_output_projection_untied(
+    case: str, variant: str, tmp_path: Path
+) -> None:
+    theirs = publish(case, "ForMaskedLM", tmp_path / "theirs", **VARIANTS[variant])
+    run, asked = ensuite.load(tmp_path / "theirs"), ["a [MASK] film was [MASK]"]
+    require_equal(run, theirs, asked, "logits")
+    run.save(tmp_path / "ours")
+    again = open_theirs("ForMaskedLM", tmp_path / "ours")
+    assert again.config.vocab_size == theirs.config.vocab_size
+    require_equal(run, again, asked, "logits")
+    texts = [{"text": f"the film was {word}"} for word in ("good", "fine", "bad", "poor")] * 5
+    tuned = ensuite.train(
+        "fill", texts, model=str(tmp_path / "theirs"), budget="1steps", out=tmp_path / "tuned",
+        settings={"next_sentence": "false"},
+    )  # fmt: skip
+    require_equal(tuned, open_theirs("ForMaskedLM", tmp_path / "tuned"), asked, "logits")
 
 
 def test_a_pretrained_bert_tells_whether_a_text_follows(tmp_path: Path) -> None:

@@ -80,6 +80,12 @@ class Backbone(nn.Module, ABC):
         return None
 
     @property
+    def token_width(self) -> int:
+        """Size of the vectors that an output projection over tokens reads."""
+        embedding: Any = self.token_embedding
+        return self.sequence_width if embedding is None else int(embedding.weight.shape[1])
+
+    @property
     def head_activation(self) -> Callable[[Tensor], Tensor]:
         """The activation of the layer before the output projection of a head that has one."""
         return F.gelu

@@ -12,6 +12,9 @@ from ensuite.core.printable import printable
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 """The weights of a checkpoint in one file; or what says in which of several files each is."""
 
+TOKENIZER, TOKENIZER_CONFIG = "tokenizer.json", "tokenizer_config.json"
+"""The tokenizer of a checkpoint, and the file of its options."""
+
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 """Other files of weights: reading some of them would run programs that they may hold."""
 
@@ -24,20 +27,29 @@ class PublishedTask(NamedTuple):
         outputs: The names of the outputs of the head, in order; empty: they have none.
         problem: What transformers calls ``problem_type``; empty: it needs none.
         tokens: Size of the vocabulary; 0: it reads no tokens.
+        start: The token that begins a text that is written; None: there is none.
+        end: The token that ends it.
     """
 
     pipeline: str = ""
     outputs: tuple[str, ...] = ()
     problem: str = ""
     tokens: int = 0
+    start: int | None = None
+    end: int | None = None
 
     def config(self) -> dict[str, Any]:
-        """Return what ``config.json`` says of the outputs."""
+        """Return what ``config.json`` says of the outputs, and of the ends of a text."""
         config: dict[str, Any] = {}
         if self.outputs:
             config["id2label"] = {str(number): name for number, name in enumerate(self.outputs)}
             config["label2id"] = {name: number for number, name in enumerate(self.outputs)}
-        return config | ({"problem_type": self.problem} if self.problem else {})
+        known = {
+            "problem_type": self.problem or None,
+            "bos_token_id": self.start,
+            "eos_token_id": self.end,
+        }
+        return config | {name: value for name, value in known.items() if value is not None}
 
 
 class PublishedHead(NamedTuple):

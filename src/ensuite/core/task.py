@@ -4,6 +4,7 @@ A task knows what an example is, which rows of a batch it becomes, which head re
 what the loss counts, and how outputs become predictions. It knows no backbone.
 """
 
+import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from ensuite.core.keys import Keys, Split
 from ensuite.core.loss import Loss
 from ensuite.core.model import Model
 from ensuite.core.presentation import Presentation
-from ensuite.core.published import PublishedTask
+from ensuite.core.published import TOKENIZER_CONFIG, PublishedTask
 from ensuite.core.score import Score
 from ensuite.core.stacked import Stacked
 from ensuite.core.table import Table
@@ -282,6 +283,15 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
         tokens = self.inputs.get("tokens")
         size = tokens.size if isinstance(tokens, Tokens) else 0
         return PublishedTask(self.pipeline, tuple(self.choices), tokens=size)
+
+    def tokenizer_files(self) -> Mapping[str, str]:
+        """Return the files, by name, by which transformers opens the tokenizer.
+
+        By default ``tokenizer_config.json``, which goes with the ``tokenizer.json`` that a
+        processor of texts saves.
+        """
+        config = {} if self.processor is None else self.processor.tokenizer_config()
+        return {TOKENIZER_CONFIG: json.dumps(config, ensure_ascii=False)} if config else {}
 
     @classmethod
     def from_published(cls, config: Mapping[str, Any], pretrained: Pretrained) -> Self | None:

@@ -67,6 +67,7 @@ class BertOptions(BackboneOptions):
         pad: The id of padding in the published configuration.
         token_rows: Rows of the token embedding, where a checkpoint has more of them than its
             tokenizer has tokens; 0: as many as there are tokens.
+        tied: Whether the token embedding is also the output projection of a masked language model.
         checkpoint: The folder of the published checkpoint that the options were read from.
 
     Sources:
@@ -96,6 +97,7 @@ class BertOptions(BackboneOptions):
     norm_epsilon: float = field(default=1e-12, metadata=FIXED)
     pad: int = field(default=0, metadata=FIXED)
     token_rows: int = field(default=0, metadata=FIXED)
+    tied: bool = field(default=True, metadata=FIXED)
     checkpoint: Path | None = field(default=None, metadata={"saved": False, **FIXED})
 
     reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
@@ -213,8 +215,12 @@ class Bert(Backbone):
         self.apply(initialise)
 
     @property
-    def token_embedding(self) -> nn.Module:
-        return self.embed.tokens
+    def token_embedding(self) -> nn.Module | None:
+        return self.embed.tokens if self.options.tied else None
+
+    @property
+    def token_width(self) -> int:
+        return self.embed.tokens.embedding_dim
 
     @property
     def head_activation(self) -> Callable[[Tensor], Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from ensuite.core.backbone import BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Inputs
 from ensuite.core.errors import RunError
-from ensuite.core.published import PublishedHead, PublishedTask, read_weights
+from ensuite.core.published import PublishedHead, PublishedTask
 from ensuite.core.recipe import Recipe
 from ensuite.models.weights import gpt as published
 
@@ -197,7 +197,7 @@ class GPTOptions(BackboneOptions):
         return None if self.folder is None else Pretrained(self.folder, self.context)
 
     def weights(self) -> Mapping[str, Tensor] | None:
-        return None if self.folder is None else read_weights(self.folder)
+        return None if self.folder is None else published.read_tensors(self, self.folder)
 
     def adopt(self, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         return published.adopt(self, tensors)

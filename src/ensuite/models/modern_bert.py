@@ -52,6 +52,7 @@ class ModernBertOptions(BackboneOptions):
         pad: The id of padding in the published configuration.
         token_rows: Rows of the token embedding, where a checkpoint has more of them than its
             tokenizer has tokens; 0: as many as there are tokens.
+        tied: Whether the token embedding is also the output projection of a masked language model.
         checkpoint: The folder of the published checkpoint that the options were read from.
 
     Source:
@@ -75,6 +76,7 @@ class ModernBertOptions(BackboneOptions):
     norm_epsilon: float = field(default=1e-5, metadata=FIXED)
     pad: int = field(default=0, metadata=FIXED)
     token_rows: int = field(default=0, metadata=FIXED)
+    tied: bool = field(default=True, metadata=FIXED)
     checkpoint: Path | None = field(default=None, metadata={"saved": False, **FIXED})
 
     reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
@@ -186,8 +188,12 @@ class ModernBert(Backbone):
         initialise(self)
 
     @property
-    def token_embedding(self) -> nn.Module:
-        return self.tokens
+    def token_embedding(self) -> nn.Module | None:
+        return self.tokens if self.options.tied else None
+
+    @property
+    def token_width(self) -> int:
+        return self.tokens.embedding_dim
 
     def depth(self, name: str) -> int:
         """Return 0 for embeddings, 1 and on for blocks; what follows belongs to the last block."""

@@ -29,7 +29,8 @@ class MaskedHead(nn.Module):
 
     Args:
         backbone: Whose states are read.
-        size: Size of the vocabulary.
+        size: Size of the vocabulary. A checkpoint may have more rows than that, which keep their
+            weights and get no logits.
         next_sentence: Whether two more logits say if the second text of a pair follows the first.
 
     Source:
@@ -40,13 +41,13 @@ class MaskedHead(nn.Module):
     def __init__(self, backbone: Backbone, size: int, *, next_sentence: bool = False) -> None:
         super().__init__()
         embedding: Any = backbone.token_embedding
-        width, bias = backbone.sequence_width, backbone.head_bias
-        self.activation = backbone.head_activation
-        inner = width if embedding is None else embedding.weight.shape[1]
-        self.dense = nn.Linear(width, inner, bias=bias)
+        inner, bias = backbone.token_width, backbone.head_bias
+        rows = max(size, backbone.token_rows or 0)
+        self.size, self.activation = size, backbone.head_activation
+        self.dense = nn.Linear(backbone.sequence_width, inner, bias=bias)
         self.norm = nn.LayerNorm(inner, eps=backbone.norm_epsilon, bias=bias)
-        self.weight = nn.Parameter(torch.empty(size, inner)) if embedding is None else None
-        self.bias = nn.Parameter(torch.zeros(size))
+        self.weight = nn.Parameter(torch.empty(rows, inner)) if embedding is None else None
+        self.bias = nn.Parameter(torch.zeros(rows))
         self.follows = nn.Linear(backbone.width, 2) if next_sentence else None
         # In a tuple, so that it is not registered as a submodule: the backbone owns its weights.
         self.embedding = (embedding,)
@@ -67,7 +68,8 @@ class MaskedHead(nn.Module):
         (embedding,) = self.embedding
         weight = self.weight if embedding is None else embedding.weight
         assert weight is not None
-        return Projected(self.norm(self.activation(self.dense(hidden))), weight, self.bias)
+        states = self.norm(self.activation(self.dense(hidden)))
+        return Projected(states, weight[: self.size], self.bias[: self.size])
 
     def pair(self, states: States) -> Float[Tensor, "batch 2"]:
         """Return two logits for each row: the second text follows the first, it does not."""

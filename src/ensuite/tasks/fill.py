@@ -1,5 +1,6 @@
 """Fill: masked language modelling, with next-sentence prediction."""
 
+import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from ensuite.core.keys import Keys, Split
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.presentation import Finding, Ledger
-from ensuite.core.published import PublishedTask
+from ensuite.core.published import TOKENIZER_CONFIG, PublishedTask
 from ensuite.core.score import Score, ratio_of_two
 from ensuite.core.table import Table
 from ensuite.core.task import Task, group
@@ -275,6 +276,10 @@ class Fill(Task[Example, Item, Prediction]):
     def published(self) -> PublishedTask:
         known = super().published
         return known._replace(pipeline=PRETRAINING) if self.next_sentence else known
+
+    def tokenizer_files(self) -> Mapping[str, str]:
+        config = self.reading.tokenizer_config()
+        return {TOKENIZER_CONFIG: json.dumps(config, ensure_ascii=False)}
 
     @classmethod
     def from_published(cls, config: Mapping[str, Any], pretrained: Pretrained) -> Self | None:

@@ -1,5 +1,6 @@
 """Generate: causal language modelling."""
 
+import json
 import math
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,10 +19,12 @@ from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.presentation import Finding, Written
+from ensuite.core.published import TOKENIZER, TOKENIZER_CONFIG, PublishedTask
 from ensuite.core.score import Score, ratio, ratio_of_two
 from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import chat, columns, passages
+from ensuite.data.processors.checkpoint import published_tokenizer
 from ensuite.data.processors.writing import Writing
 from ensuite.data.stream import Chunk, Chunks, Independent, Lanes, Stream
 from ensuite.data.stretches import LongText, Stretch
@@ -189,6 +192,19 @@ class Generate(Task[Example, Chunk, Prediction]):
         template = chat.read_template(pretrained.tokenizer) if pretrained.tokenizer else ""
         chunk = pretrained.length or cls.chunk
         return cls(writing=writing, chat_template=template, lanes=False, chunk=chunk)
+
+    @property
+    def published(self) -> PublishedTask:
+        start, end = self.writing.special.start, self.writing.special.end
+        return super().published._replace(start=start, end=end)
+
+    def tokenizer_files(self) -> Mapping[str, str]:
+        special = self.writing.special
+        config = published_tokenizer(self.writing.tokenizer, special, self.chunk)
+        return {
+            TOKENIZER: self.writing.tokenizer,
+            TOKENIZER_CONFIG: json.dumps(config, ensure_ascii=False),
+        }
 
     @property
     def inputs(self) -> Inputs:

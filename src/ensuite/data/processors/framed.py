@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from ensuite.core.backbone import Pretrained
 from ensuite.core.batch import Inputs, Tokens
 from ensuite.core.special import Special
-from ensuite.data.processors.checkpoint import Frame, Token, kept_tokenizer, read_frames
+from ensuite.data.processors.checkpoint import (
+    Frame,
+    Token,
+    kept_tokenizer,
+    published_tokenizer,
+    read_frames,
+)
 from ensuite.data.processors.text import SEGMENTS
 from ensuite.data.processors.tokenizer import (
     FRAMED,
@@ -109,6 +115,10 @@ class Framed:
         usual = (self.special.separator, self.special.end, self.special.cls)
         middle = tuple(Token(token) for token in usual if token is not None)[:1]
         return frame._replace(between=middle or (Token(self.special.unknown or 0),))
+
+    def tokenizer_config(self) -> dict[str, Any]:
+        """Return the ``tokenizer_config.json`` by which transformers opens the tokenizer."""
+        return published_tokenizer(self.tokenizer, self.special, self.window)
 
     def fields(self, *, pairs: bool) -> Inputs:
         """Return the input fields of a backbone; pairs have segments where the frame tells them."""

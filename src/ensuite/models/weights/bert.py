@@ -236,6 +236,7 @@ def read_options(folder: Path) -> dict[str, Any]:
         else:
             options[ours] = config.count(theirs, family.usual.get(ours))
     options.setdefault("segments", family.usual["segments"])
+    options["tied"] = config.flag("tie_word_embeddings", True)
     if family.after_pad:
         options["longest"] -= options["pad"] + 1
     sentence = read_sentence(folder)
@@ -273,7 +274,8 @@ def write_options(options: "BertOptions") -> dict[str, Any]:
         values["embedding"] = options.vector
     config = {theirs: values[ours] for ours, theirs in family.config.items()}
     architectures = [f"{family.architecture}Model"]
-    return {"model_type": options.family, "architectures": architectures, **config}
+    tied = {} if options.tied else {"tie_word_embeddings": False}
+    return {"model_type": options.family, "architectures": architectures, **config, **tied}
 
 
 def is_publishable(options: "BertOptions") -> bool:
@@ -377,6 +379,9 @@ def publish(options: "BertOptions", tensors: Mapping[str, Tensor]) -> dict[str, 
     if places in published and first_place(options):
         before = published[places].new_zeros(first_place(options), options.vector)
         published[places] = torch.cat([before, published[places]])
+    bias, own = projection_biases(options)
+    if bias in published and not options.tied:
+        published[own] = published[bias].clone()
     return published
 
 
@@ -388,6 +393,9 @@ def adopt(options: "BertOptions", tensors: Mapping[str, Tensor]) -> dict[str, Te
         left.pop(places, None)
     elif places in left:
         left[places] = left[places][first_place(options) :]
+    bias, own = projection_biases(options)
+    if own in left and not options.tied:
+        left[bias] = left.pop(own)
     adopted = dict[str, Tensor]()
     for ours, theirs in table(options).items():
         if all(name in left for name in theirs):
@@ -398,6 +406,16 @@ def adopt(options: "BertOptions", tensors: Mapping[str, Tensor]) -> dict[str, Te
         found = {theirs: ours for ours, theirs in names.items() if ("emissions" in ours) == joint}
         left = rename(left, found)
     return {**adopted, **left}
+
+
+def projection_biases(options: "BertOptions") -> tuple[str, str]:
+    """Return the published name of the bias over tokens, and that of its output projection.
+
+    They are one parameter where the projection is tied to the token embedding. Where it is not,
+    transformers computes with the second.
+    """
+    names = FAMILIES[options.family].filled
+    return names["head.bias"], names["head.weight"].removesuffix("weight") + "bias"
 
 
 def first_place(options: "BertOptions") -> int:

@@ -41,8 +41,9 @@ class Reader:
     entries: Mapping[str, Any]
 
     def _get(self, name: str, usual: Any, kinds: tuple[type, ...], expected: str) -> Any:
-        value = self.entries.get(name, usual)
-        if value is None and name not in self.entries:
+        value = self.entries.get(name)  # null is what transformers writes for an entry left out
+        value = usual if value is None else value
+        if value is None:
             raise RunError(f"{self.path} has no {name}, {expected}; fetch the checkpoint again.")
         if not isinstance(value, kinds) or isinstance(value, bool) != (kinds == (bool,)):
             raise RunError(f"{self.path}: {name} is {value!r}, and {expected} is expected.")
@@ -93,8 +94,8 @@ class Reader:
         Raises:
             UsageError: Says which value is known.
         """
-        value = self.entries.get(name, known)
-        if value != known:
+        value = self.entries.get(name)
+        if value is not None and value != known:
             raise UsageError(
                 f"{self.path}: {name} is {value}, which is not computed here; known: {known}."
             )

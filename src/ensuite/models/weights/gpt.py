@@ -11,7 +11,7 @@ from torch import Tensor
 from ensuite.core.batch import Tokens
 from ensuite.core.errors import RunError, UsageError
 from ensuite.core.printable import printable
-from ensuite.core.published import PublishedHead, PublishedTask, read_object
+from ensuite.core.published import PublishedHead, PublishedTask, read_object, read_weights
 from ensuite.models.weights.config import Reader, require_tokenizer
 
 if TYPE_CHECKING:
@@ -223,11 +223,24 @@ def head_of(options: "GPTOptions", task: PublishedTask) -> PublishedHead:
         return PublishedHead({}, {"vocab_size": rows})
     name = f"{FAMILIES[kind].architecture}ForCausalLM"
     architecture = "GPT2LMHeadModel" if kind == "gpt2" else name
-    config = {"architectures": [architecture], "vocab_size": rows}
+    config = {"architectures": [architecture], "vocab_size": rows, **task.config()}
     return PublishedHead({"head.weight": "lm_head.weight"}, config)
 
 
 # Tensors
+
+
+def read_tensors(options: "GPTOptions", folder: Path) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint by the names that :func:`publish` gives.
+
+    A bare model is saved without the prefix that its tensors have below a head, as the published
+    GPT-2 is; masks and wavelengths, which are no weights, are left out.
+    """
+    kind = family_of(options)
+    assert kind is not None, "no family publishes these options"
+    family = FAMILIES[kind]
+    named = {with_prefix(family, name): each for name, each in read_weights(folder).items()}
+    return {name: each for name, each in named.items() if not name.endswith(family.ignored)}
 
 
 def publish(options: "GPTOptions", tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -257,8 +270,7 @@ def adopt(options: "GPTOptions", tensors: Mapping[str, Tensor]) -> dict[str, Ten
     if kind is None:
         return dict(tensors)
     family = FAMILIES[kind]
-    given = {with_prefix(family, name): tensor for name, tensor in tensors.items()}
-    given = {n: t for n, t in given.items() if not n.endswith(family.ignored)}
+    given = dict(tensors)
     given |= {"head.weight": given["lm_head.weight"]} if "lm_head.weight" in given else {}
     given.pop("lm_head.weight", None)
     if options.tied:

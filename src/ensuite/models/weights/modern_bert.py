@@ -80,6 +80,7 @@ def read_options(folder: Path) -> dict[str, Any]:
         "reach": config.count("local_attention", LOCAL) // 2,
         "norm_epsilon": config.number("norm_eps", 1e-5),
         "pad": config.count("pad_token_id", 0),
+        "tied": config.flag("tie_word_embeddings", True),
         "pooling": config.choice("classifier_pooling", {"cls": "cls", "mean": "mean"}, "cls"),
         "dropout": config.number("mlp_dropout", 0.0),
         "attention_dropout": config.number("attention_dropout", 0.0),
@@ -158,6 +159,7 @@ def write_options(options: "ModernBertOptions") -> dict[str, Any]:
         "mlp_dropout": options.dropout,
         "classifier_dropout": options.dropout,
         "attention_dropout": options.attention_dropout,
+        "tie_word_embeddings": options.tied,
     }
 
 
