@@ -152,6 +152,16 @@ def test_the_best_size_of_a_median_is_chosen_on_the_validation_part() -> None:
     assert scores(problem, predictor)["mse"] < scores(problem, fitted(problem))["mse"]
 
 
+@pytest.mark.parametrize("noise", ["gaussian", "salt-and-pepper", "masking", "sensors"])
+def test_the_noise_of_a_series_does_not_depend_on_its_padding(noise: str) -> None:
+    problem = opened(DATA["series"], noise=noise, strength=0.3)
+    test = problem.parts["test"]
+    assert len({len(example.clean) for example in test}) > 1
+    alone = [problem.task.noisy([example])[0] for example in test]
+    for one, other in zip(problem.task.noisy(test), alone, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("kind", ["image", "series"])
 def test_total_variation_is_cleaned_in_the_units_of_the_input(kind: str, tmp_path: Any) -> None:
     problem = opened(DATA[kind], noise="gaussian", strength=0.3)

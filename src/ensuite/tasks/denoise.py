@@ -202,14 +202,18 @@ class Denoise(Reconstruction[Example, Prediction]):
         clean = values  # what has a seed is clean before noise comes to it
         if ASKED in seeds:
             clean = self.processor.collate(column(items, "clean")).inputs[self.field_name]
-        noisy = self.add_noise(values, seeds, generator)
+        noisy = self.add_noise(values, seeds, generator, batch.mask)
         if batch.mask is not None:
             noisy = noisy.masked_fill(~batch.mask[..., None], 0.0)
         batch = replace(batch, inputs={**batch.inputs, self.field_name: noisy})
         return self.with_targets(batch, clean)
 
     def add_noise(
-        self, values: Tensor, seeds: Sequence[int], generator: torch.Generator | None
+        self,
+        values: Tensor,
+        seeds: Sequence[int],
+        generator: torch.Generator | None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """Return values with noise in the rows that have a seed.
 
@@ -217,6 +221,7 @@ class Denoise(Reconstruction[Example, Prediction]):
             values: (batch, ...), as the processor made them.
             seeds: Of each row; ``ASKED`` for none.
             generator: What training draws from; None: each row draws from its own seed.
+            mask: (batch, time), True at real steps of series; None of inputs without time.
         """
         rows = [row for row, seed in enumerate(seeds) if seed != ASKED]
         if not rows or (generator is not None and not self.noisy_training):
@@ -228,8 +233,10 @@ class Denoise(Reconstruction[Example, Prediction]):
             return noisy
         for row in rows:
             own = torch.Generator().manual_seed(seeds[row])
-            one = values[row : row + 1]
-            noisy[row : row + 1] = corrupt(one, self.noise, self.strength, own, bounds=bounds)
+            # Without padding: what is drawn first depends on how much is drawn.
+            real = slice(None) if mask is None else mask[row]
+            one = values[row, real][None]
+            noisy[row, real] = corrupt(one, self.noise, self.strength, own, bounds=bounds)[0]
         return noisy
 
     # Model
