@@ -247,8 +247,9 @@ def open_trained(
     options = set_options(options, settings.model, f"the model {name}")
     recipe = set_options(options.recipe(), settings.recipe, "the recipe")
     candidate = Trained(name, name, options, recipe, start, device, checkpoint)
-    # A checkpoint's own tokenizer decides which fields the task has.
-    task = problem.task if checkpoint is None else candidate.prepare(problem)
+    # The tokenizer that it starts with decides which fields the task has.
+    started = checkpoint is not None or start is not None
+    task = candidate.prepare(problem) if started else problem.task
     refuse_misfit(name, options, problem, task)
     return candidate
 

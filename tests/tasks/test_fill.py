@@ -364,3 +364,22 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     for _ in fit(whole):
         pass
     check_equal(whole, cut(start, tmp_path / "cut", 4), tmp_path)
+
+
+def test_a_run_is_fine_tuned_on_words_by_its_own_pieces(tmp_path: Path) -> None:
+    import ensuite
+
+    run = str(tmp_path / "run")
+    ensuite.train(
+        "fill", {"text": [f"{text} {n}." for n, text in enumerate(three() * 5)]},
+        model="bert:width=8,layers=1,heads=2", budget="1steps", out=run,
+    )  # fmt: skip
+    sentences = [[*text.split(), str(n)] for n, text in enumerate(three() * 5)]
+    tags = [[*("O" for _ in words[1:]), "NUM"] for words in sentences]
+    for place, model in enumerate((f"bert:init_from={run}", run)):  # it reads no characters
+        tagged = ensuite.train(
+            "tag", {"tokens": sentences, "tags": tags},
+            model=model, budget="1steps", out=f"{run}-{place}",
+        )  # fmt: skip
+        (answer,) = tagged.predict([["Le", "chat", "dort"]])
+        assert len(answer.tags) == 3
