@@ -110,27 +110,39 @@ def linear_attention(
         Katharopoulos et al. (2020), https://arxiv.org/abs/2006.16236, section 3.3
         Rotary positions: Su et al. (2021), https://arxiv.org/abs/2104.09864, section 3.3
     """
+    turned = turned or (queries, keys)
     parts = []
     for start in range(0, queries.shape[2], BLOCK):
-        stop = start + BLOCK
-        tensors = (queries, keys, values, *(turned or (queries, keys)))
-        cut = [each[:, :, start:stop] for each in tensors]
-        part, state = read_block(*cut, spans=spans.part(start, stop), state=state)
+        now = slice(start, start + BLOCK)
+        part, state = read_block(
+            (queries[:, :, now], keys[:, :, now]),
+            (turned[0][:, :, now], turned[1][:, :, now]),
+            values[:, :, now],
+            spans.part(start, start + BLOCK),
+            state,
+        )
         parts.append(part)
     return torch.cat(parts, dim=2), state
 
 
 def read_block(
-    queries: Float[Tensor, "batch head time key_size"],
-    keys: Float[Tensor, "batch head time key_size"],
+    plain: tuple[Tensor, Tensor],
+    turned: tuple[Tensor, Tensor],
     values: Float[Tensor, "batch head time size"],
-    turned_queries: Float[Tensor, "batch head time key_size"],
-    turned_keys: Float[Tensor, "batch head time key_size"],
     spans: Spans,
     state: LinearState,
 ) -> tuple[Float[Tensor, "batch head time size"], LinearState]:
-    """Return the outputs of one block, and the state after it; see :func:`linear_attention`."""
+    """Return the outputs of one block, and the state after it; see :func:`linear_attention`.
+
+    Args:
+        plain: Queries and keys, (batch, head, time, key size), for the denominators.
+        turned: Queries and keys for the numerators.
+        values: One vector per key.
+        spans: Where the documents lie.
+        state: Before the block.
+    """
     labels, real, seen = spans
+    (queries, keys), (turned_queries, turned_keys) = plain, turned
     same = (labels[:, :, None] == labels[:, None]) & real[:, None]
     allowed = same.tril()[:, None].to(queries.dtype)
     goes_on = (labels == seen[:, None])[:, None, :, None]

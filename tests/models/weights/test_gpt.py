@@ -72,7 +72,8 @@ def test_what_is_written_is_read(kind: str, options: GPTOptions, tmp_path: Path)
 @pytest.mark.parametrize(
     "changes",
     [{"memory": True, "window": 3}, {"activation": "squared-relu"}, {"norm": "layer"},
-     {"positions": "learned"}, {"bias": "all"}, {"bias": "qkv", "qk_norm": True}],
+     {"positions": "learned"}, {"bias": "all"}, {"bias": "qkv", "qk_norm": True},
+     {"attention": "linear"}],
 )  # fmt: skip
 def test_what_no_family_computes_keeps_our_names(changes: dict[str, Any]) -> None:
     options = replace(LLAMA, **changes)
