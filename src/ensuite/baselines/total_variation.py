@@ -122,7 +122,7 @@ def divergence(fields: Numbers) -> Numbers:
     Args:
         fields: (axes, arrays, ..., channels), 0 where :func:`slope` is always 0.
     """
-    total = np.zeros_like(fields[0])
+    total: Numbers = np.zeros_like(fields[0])
     for axis, field in enumerate(fields, start=1):
         inner = np.delete(field, -1, axis)
         none = np.zeros_like(np.take(field, [0], axis))
