@@ -1,6 +1,6 @@
 """Tables of forecasts on public data, beside published results and simple methods.
 
-    python -m benchmarks.forecast_tables etth1 m4 look-back exogenous stocks walk coverage
+    python -m benchmarks.forecast_tables etth1 m4 look-back exogenous stocks walk coverage adaptive
 
 The data lie in the folder ``$ENSUITE_DATA``: ``ett/ETTh1.csv.gz`` (Zhou et al. 2021) and
 ``m4/Hourly-train.csv.gz`` with ``m4/Hourly-test.csv.gz`` (Makridakis et al. 2020). Stock prices
@@ -9,20 +9,25 @@ table is printed as Markdown.
 """
 
 import argparse
+import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly
+from numpy.typing import NDArray
 
 from benchmarks.naive2 import score_naive2
 from ensuite.api import compare_models
-from ensuite.comparison.experiment import Comparison
+from ensuite.comparison.experiment import LEADERBOARD, Comparison
+from ensuite.predictor import Predictor
 from ensuite.problem import Problem
 from ensuite.report.values import Leaderboard
+from ensuite.tasks.forecast_stream import ForecastStream
 
 ETT_SPLIT = "time:2017-06-26,2017-10-24,2018-02-21"
 """12, 4 and 4 months of 30 days each, as in all published tables."""
@@ -44,6 +49,10 @@ SEGMENTS = {
     "recipe.learning_rate": "1e-3", "recipe.batch_size": "64",
 }  # fmt: skip
 """Segments of steps as one position, and one position of the forecast at a time, as in SegRNN."""
+
+
+RATES = (0.0, 0.005, 0.02, 0.05)
+"""How far the intervals of a stream move after each reading."""
 
 
 @dataclass(frozen=True)
@@ -242,22 +251,78 @@ def walk(size: Size) -> Table:
 
 
 def coverage(size: Size) -> Table:
-    """Show what the intervals hold on three test parts, at the first, middle and last step."""
+    """Show what the intervals hold on the test parts, at the first, middle and last step.
+
+    Comparisons that are kept are read as they are, whatever their budget was.
+    """
     table = Table(
         "Coverage of the intervals of a GRU, in per cent",
         ("data", "95 %", "95 % by horizon", "80 %"),
     )
-    cases = {
-        "ETTh1": run_etth1(size, size.horizons[0]),
-        "M4 hourly": run_m4(size),
-        "generated sales": run_sales(size, 4, future="promotion"),
+    sold = partial(run_sales, size, 4, future="promotion")
+    cases: dict[str, tuple[str, Callable[[], Leaderboard]]] = {
+        f"ETTh1, horizon {h}": (f"etth1-{h}", partial(run_etth1, size, h)) for h in size.horizons
     }
-    for name, found in cases.items():
-        metrics = next(row.metrics for row in found.rows if row.name.startswith("gru"))
+    cases |= {
+        "M4 hourly": ("m4", partial(run_m4, size)), "generated sales": ("exogenous-4", sold),
+    }  # fmt: skip
+    for name, (folder, make) in cases.items():
+        metrics = metrics_of_gru(size.out / folder, make)
         by = [f"{100 * v:.0f}" for k, v in metrics.items() if k.startswith("coverage_95_h")]
         held = [f"{100 * metrics[key]:.1f}" for key in ("coverage_95", "coverage_80")]
         table.rows.append((name, held[0], ", ".join(by), held[1]))
     return table
+
+
+def metrics_of_gru(folder: Path, make: Callable[[], Leaderboard]) -> dict[str, float]:
+    """Return the metrics of the GRU of a comparison, which is run if it is not kept."""
+    path = folder / LEADERBOARD
+    if not path.exists():
+        make()
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    found: dict[str, float] = next(row["metrics"] for row in rows if row["name"].startswith("gru"))
+    return found
+
+
+def adaptive(size: Size) -> Table:
+    """Show what intervals hold that follow the series, on the test part of ETTh1."""
+    horizon = size.horizons[0]
+    folder = size.out / f"etth1-{horizon}"
+    if not folder.exists():
+        run_etth1(size, horizon)
+    predictor = Predictor.load(folder)
+    rows = np.loadtxt(size.ett, dtype=str, delimiter=",", skiprows=1)
+    stamps, values = rows[:, 0].astype("datetime64[s]"), rows[:, 1:].astype(float)
+    _, begin, *end = size.split.removeprefix("time:").split(",")
+    first, last = np.searchsorted(
+        stamps, [np.datetime64(begin), np.datetime64((end or ["2100"])[0])]
+    )
+    table = Table(
+        f"ETTh1 as a stream, horizon {horizon}, intervals that follow it",
+        ("rate", "95 %", "width", "80 %", "width"),
+    )
+    for rate in RATES:
+        held, wide = follow(predictor, values[:first], values[first:last], rate)
+        cells = [each for pair in zip(held[::-1], wide[::-1], strict=True) for each in pair]
+        table.rows.append((f"{rate:g}", *cells))
+    return table
+
+
+def follow(
+    predictor: Predictor, history: NDArray[np.float64], readings: NDArray[np.float64], rate: float
+) -> tuple[list[float], list[float]]:
+    """Forecast from every reading; return the share that each interval holds, and its mean width.
+
+    Widths are in deviations of each column in training.
+    """
+    stream = ForecastStream(predictor, history, rate=rate)
+    horizon, held, wide = predictor.task.horizon, [], []
+    for step in range(len(readings) - horizon + 1):
+        given, truth = stream.forecast(), readings[step : step + horizon]
+        held.append(((given.lower <= truth) & (truth <= given.upper)).mean((1, 2)))
+        wide.append(((given.upper - given.lower) / stream.deviation).mean((1, 2)))
+        stream.read(readings[step])
+    return np.mean(held, axis=0).tolist(), np.mean(wide, axis=0).tolist()
 
 
 def sales(steps: int) -> dict[str, Any]:
@@ -273,7 +338,7 @@ def sales(steps: int) -> dict[str, Any]:
 
 TABLES: dict[str, Callable[[Size], Table]] = {
     "etth1": etth1, "m4": m4, "look-back": look_back, "exogenous": exogenous, "stocks": stocks,
-    "walk": walk, "coverage": coverage,
+    "walk": walk, "coverage": coverage, "adaptive": adaptive,
 }  # fmt: skip
 
 
