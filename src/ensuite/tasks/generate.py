@@ -454,7 +454,9 @@ class Generate(Task[Example, Chunk, Prediction]):
         generator = self.generator(fitted.language_model, fitted.context)
         written = []
         for seed, (source, truth) in enumerate(halves):
-            sampling = Sampling(max_new_tokens=LONGEST_HALF, temperature=TEMPERATURE, seed=seed)
+            sampling = Sampling(
+                max_new_tokens=LONGEST_HALF, temperature=TEMPERATURE, seed=seed, slide=True
+            )
             pieces = generator.stream([source], sampling)
             answer = "".join(piece for _, piece in pieces)[:LONGEST_HALF].rstrip()
             written.append(Written(source, truth, answer))
