@@ -19,7 +19,7 @@ ROUNDS = 31
 LEAD = 7
 """Rounds by which one answer must lead to be taken before the last round. If each round gives the
 right answer with probability p, the wrong one gets this lead with probability 1 / (1 + (p /
-(1 - p))⁷): 0.3 % for p = 0.7, less than the median of 31 rounds is wrong.
+(1 - p))⁷): 0.3 % for p = 0.7, where the majority of 31 rounds is wrong in 1 %.
 
 Source: Wald (1945), https://doi.org/10.1214/aoms/1177731118, section 4.3
 """
