@@ -12,6 +12,9 @@ A row of the table is a detector and what is made of its scores, from present an
 * error: the logarithm of the score, averaged over the last 5 steps.
 * likelihood: how far the mean over the last 10 steps is above the mean over the last 8,000, in
   deviations of these, as in Ahmad et al. (2017), https://doi.org/10.1016/j.neucom.2017.04.070
+* deviation: the same of the step alone, without the mean over 10 steps.
+
+Beside them stand a random and a constant detector, and the deviation of the value itself.
 """
 
 import argparse
@@ -88,9 +91,12 @@ def learned_scores(size: Size, seed: int, values: Numbers) -> dict[str, Numbers]
 
     Steps are counted: some time stamps of NAB come twice. The last fifth of what is learned from
     is the validation part, and the fifth before it tells what errors are usual. Steps before a
-    whole window have the score of a usual error, 1.
+    whole window have the score 1. Where the values that are learned from never change, nothing can
+    be learned, and no model has scores.
     """
     learned = nab.probation(len(values))
+    if not np.ptp(values[: int(0.6 * learned)]):
+        return {}
     seen = {"value": values[:learned].tolist()}
     settings = [f"window={WINDOW}", "live=true", "stride=1"]
     source, mine = open_sorted("detect", seen, size.models, settings)
@@ -112,12 +118,18 @@ def learned_scores(size: Size, seed: int, values: Numbers) -> dict[str, Numbers]
 
 
 def kept_scores(size: Size, seed: int, out: Path, each: Recording) -> dict[str, Numbers]:
-    """Return the scores of a series, computed unless they are kept from an earlier run."""
+    """Return the scores of a series, computed unless they are kept from an earlier run.
+
+    Steps before a whole window have the score of the first step that has one.
+    """
     path = out / f"{'-'.join(size.models)}-{seed}" / f"{each.name.replace('/', '-')}.safetensors"
     if not path.exists():
         scores = learned_scores(size, seed, each.values)
         write_tensors(path, {name: torch.from_numpy(found) for name, found in scores.items()})
-    return {name: found.numpy() for name, found in read_tensors(path).items()}
+    found = {name: scores.numpy().copy() for name, scores in read_tensors(path).items()}
+    for scores in found.values():
+        scores[: WINDOW - 1] = scores[WINDOW - 1]
+    return found
 
 
 # What is made of scores
@@ -132,14 +144,19 @@ def smoothed(scores: Numbers) -> Numbers:
     return last_mean(np.log(scores.clip(1e-6)), SMOOTHED, missing=0.0)
 
 
-def likelihood(scores: Numbers) -> Numbers:
-    """Return how far recent scores are above all scores so far, in deviations of these.
+def deviation(scores: Numbers, recent: int = 1) -> Numbers:
+    """Return how far recent scores are above the last 8,000, in deviations of these.
 
     It adapts: what lasts becomes usual.
     """
-    recent, usual = last_mean(scores, RECENT), last_mean(scores, LONG)
+    now, usual = last_mean(scores, recent), last_mean(scores, LONG)
     variance = last_mean(np.square(scores), LONG) - np.square(usual)
-    return (recent - usual) / np.sqrt(variance.clip(1e-12))
+    return (now - usual) / np.sqrt(variance.clip(1e-12))
+
+
+def likelihood(scores: Numbers) -> Numbers:
+    """Return the deviation of the mean over the last few steps."""
+    return deviation(scores, RECENT)
 
 
 def last_mean(values: Numbers, steps: int, missing: float | None = None) -> Numbers:
@@ -164,6 +181,7 @@ def last_mean(values: Numbers, steps: int, missing: float | None = None) -> Numb
 READINGS: Mapping[str, Callable[[Numbers], Numbers]] = {
     "error": smoothed,
     "likelihood": likelihood,
+    "deviation": deviation,
 }
 
 
@@ -173,19 +191,18 @@ READINGS: Mapping[str, Callable[[Numbers], Numbers]] = {
 def rows(
     every: Sequence[Recording], found: Sequence[Mapping[str, Numbers]], seed: int
 ) -> dict[str, list[nab.Series]]:
-    """Return what each detector makes of all series: ours, a random, a constant and a simple one.
-
-    The simple detector is the distance of a value from the mean of the values up to it, in
-    deviations: what the likelihood makes of a series itself.
-    """
+    """Return what each detector makes of all series; no alarm in a series without scores."""
     random = np.random.default_rng(seed)
     table: dict[str, list[nab.Series]] = {}
+    models = list(dict.fromkeys(name for scores in found for name in scores))
     for each, scores in zip(every, found, strict=True):
+        never = np.full(len(each.values), -np.inf)
         made = {
-            f"{name}, {reading}": change(values)
-            for name, values in scores.items()
+            f"{name}, {reading}": change(scores[name]) if scores else never
+            for name in models
             for reading, change in READINGS.items()
         }
+        made["the value, deviation"] = np.abs(deviation(each.values))
         made["random"] = random.random(len(each.values))
         made["constant"] = np.zeros(len(each.values))
         for name, values in made.items():

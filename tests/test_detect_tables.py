@@ -64,6 +64,7 @@ def test_nab_is_scored_once_and_kept(
     for name in ("autoencoder", "PCA", "isolation forest"):
         assert f"| {name}, error |" in printed
         assert f"| {name}, likelihood |" in printed
+        assert f"| {name}, deviation |" in printed
     assert "| random |" in printed
     assert "| constant | 0.0 |" in printed
     assert "nan" not in printed
@@ -85,6 +86,16 @@ def test_a_mean_of_the_last_steps_is_a_mean_of_those_there_are(
     np.testing.assert_allclose(
         nab_tables.last_mean(values, last, missing=7.0), expected, atol=1e-12
     )
+
+
+def test_nothing_is_learned_from_values_that_never_change(folder: Path) -> None:
+    size = detect_tables.Size(data=folder)
+    flat = np.concatenate([np.zeros(500), random.random(500)])
+    assert nab_tables.learned_scores(size, 0, flat) == {}
+    every = [nab_tables.Recording(name, flat, [(600, 610)]) for name in ("a", "b")]
+    table = nab_tables.rows(every, [{}, {"PCA": flat}], 0)
+    assert np.isneginf(table["PCA, error"][0].scores).all()
+    assert np.isfinite(table["PCA, error"][1].scores).all()
 
 
 def test_the_likelihood_of_a_level_that_lasts_falls_again() -> None:

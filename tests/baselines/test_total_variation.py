@@ -18,7 +18,7 @@ def test_two_steps_move_towards_each_other_by_the_weight() -> None:
     np.testing.assert_allclose(smooth(noisy, 0.8, 200).ravel(), [0.5, 0.5], atol=1e-3)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(
     shape=st.sampled_from([(2, 5, 1), (1, 1, 2), (3, 4, 5, 2), (1, 1, 1, 1)]),
     weight=st.sampled_from([0.05, 0.5]),
