@@ -16,7 +16,7 @@ from ensuite import laws
 from ensuite.checkpoint import checkpoint_options, published_task
 from ensuite.core.backbone import Pretrained
 from ensuite.core.errors import EnsuiteError, RunError, UsageError
-from ensuite.core.files import read_tensors, write_json, write_tensors
+from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.models.modern_bert import ModernBertOptions
 from ensuite.training.callback import Callback
 from published_bert import OPTIONS, VOCABULARY, publish_bert
@@ -160,6 +160,69 @@ def test_a_checkpoint_with_a_head_embeds_as_it_does_without(
 def test_a_head_that_is_unknown_leaves_an_encoder(tmp_path: Path) -> None:
     folder = publish_bert(tmp_path / "b", {"architectures": ["BertForMultipleChoice"]})
     assert ensuite.load(folder).task_name == "embed"
+
+
+def test_a_head_that_is_not_computed_embeds_and_says_so(tmp_path: Path) -> None:
+    folder = publish_bert(tmp_path / "b", {"architectures": ["ElectraForPreTraining"]})
+    config = {**read_json(folder / "config.json"), "model_type": "electra", "embedding_size": 8}
+    write_json(folder / "config.json", config)
+    tensors = read_tensors(folder / "model.safetensors")
+    renamed = {n.replace("bert.", "electra.", 1): t.clone() for n, t in tensors.items()}
+    write_tensors(folder / "model.safetensors", renamed)
+    run = ensuite.load(folder)
+    with pytest.raises(UsageError, match=r"the head of ElectraForPreTraining.*TEXT --embed"):
+        run.predict([TEXT])
+    (vector,) = run.embedder().predict([TEXT])
+    np.testing.assert_allclose(vector, run.embed(TEXT, pool=True)[0], rtol=1e-5)
+
+
+def test_an_entry_that_is_null_is_left_out(published: Path) -> None:
+    expected, config = ensuite.load(published).embed(TEXT), read_json(published / "config.json")
+    optional = ("pad_token_id", "type_vocab_size", "hidden_act", "layer_norm_eps", "is_decoder")
+    write_json(published / "config.json", {**config, **dict.fromkeys(optional)})
+    torch.testing.assert_close(ensuite.load(published).embed(TEXT), expected)
+    write_json(published / "config.json", {**config, "hidden_size": None})
+    with pytest.raises(RunError, match="has no hidden_size"):
+        ensuite.load(published)
+
+
+def test_the_data_check_of_a_training_is_that_of_its_checkpoint(
+    published: Path, tmp_path: Path
+) -> None:
+    """Windows have the length that the checkpoint reads, and tokens are its own."""
+    said: list[str] = []
+
+    class Listening(Callback):
+        def say(self, sentence: str) -> None:
+            said.append(sentence)
+
+    rows = [
+        {"context": "a film " * 20 + word, "question": "was it good", "answers": [word]}
+        for word in ("good", "bad", "fine") * 8
+    ]
+    ensuite.train(
+        "answer", rows, model=str(published), budget="1steps", out=tmp_path / "run",
+        callback=Listening(),
+    )  # fmt: skip
+    assert any("24 of 24 questions are read in several windows of 24" in each for each in said)
+
+
+def test_a_pretrained_run_embeds_as_the_checkpoint_that_it_is(
+    published: Path, tmp_path: Path
+) -> None:
+    texts = [{"text": f"the film was {word}"} for word in ("good", "fine", "bad", "poor")] * 5
+    run = ensuite.train(
+        "fill", texts, model=str(published), budget="1steps", out=tmp_path / "run",
+        settings={"next_sentence": "false"},
+    )  # fmt: skip
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    (tmp_path / "copy/task.json").unlink()
+    config = read_json(tmp_path / "copy/config.json")
+    write_json(tmp_path / "copy/config.json", {**config, "architectures": ["BertModel"]})
+    expected = ensuite.load(tmp_path / "copy").embed(TEXT, pool=True)
+    for each in (run, ensuite.load(tmp_path / "run")):
+        torch.testing.assert_close(each.embed(TEXT, pool=True), expected)
+        np.testing.assert_allclose(each.embedder().predict([TEXT])[0], expected[0], rtol=1e-5)
 
 
 def test_another_architecture_says_which_are_known(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict, Unpack, overload
 
 from ensuite import catalog, laws
-from ensuite.candidates import Spec
+from ensuite.candidates import Spec, Trained
 from ensuite.comparison.board import Result, make_row, ranking_metric
 from ensuite.comparison.claim import claim, known_threads
 from ensuite.comparison.experiment import Comparison, choose_folder, run_comparison
@@ -211,6 +211,8 @@ def train_model(
     start = Start.open(init_from) if init_from else None
     require_metric(problem)
     candidate = choose([model], problem, mine, where, start)[0]
+    if isinstance(candidate, Trained):
+        problem = problem.checked(candidate.prepare(problem))
     say_findings(problem, callback)
     folder = choose_folder(problem, out)
     with hold(folder):

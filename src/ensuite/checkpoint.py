@@ -35,16 +35,23 @@ class Opened(NamedTuple):
         task_name: The name of its task in the catalog; "embed" where it has no head.
         task: Prepared.
         network: Its backbone, and its head if it has one.
+        unread: Why its head is left out, where it has one that is not computed here; else empty.
     """
 
     task_name: str
     task: Task[Any, Any, Any]
     network: Network
+    unread: str = ""
 
 
 def is_checkpoint(folder: Path) -> bool:
     """Say whether a folder holds a published checkpoint: a ``model_type``, and no task of ours."""
-    if (folder / TASK).exists() or not (folder / CONFIG).exists():
+    return not (folder / TASK).exists() and is_published(folder)
+
+
+def is_published(folder: Path) -> bool:
+    """Say whether a folder, perhaps that of a run, holds what opens as a published checkpoint."""
+    if not (folder / CONFIG).exists():
         return False
     config = read_json(folder / CONFIG)
     return isinstance(config, dict) and "model_type" in config
@@ -83,17 +90,15 @@ def open_checkpoint(folder: Path, *, head: bool = True) -> Opened:
     """
     options = checkpoint_options(folder)
     pretrained = options.pretrained() or Pretrained()
-    name, task = "", None
+    name, task, unread = "", None, ""
     if head:
-        name, task = published_task(read_json(folder / CONFIG), pretrained)
-    if task is None:
+        config = read_json(folder / CONFIG)
+        name, task = published_task(config, pretrained)
+        if task is not None and not options.published_head(task.published).names:
+            unread = unread_head(folder, config, name)
+    if task is None or unread:
         options = options.embedding_options()
         name, task = EMBED, Embed(processor=Text().prepare([], pretrained))
-    elif not options.published_head(task.published).names:
-        raise UsageError(
-            f"{printable(folder)} has a head for {name} that is not computed here; fine-tune it: "
-            f"ensuite train {name} DATA --model {printable(folder)}"
-        )
     model, new = load_model(options, task)
     if new and "head" not in new and Trait.SEQUENCE in task.needs:  # it is only for whole texts
         options = options.embedding_options()
@@ -103,7 +108,17 @@ def open_checkpoint(folder: Path, *, head: bool = True) -> Opened:
             f"{printable(folder)} lacks the weights of its {' and its '.join(new)}; fetch the "
             "checkpoint again, or fine-tune it."
         )
-    return Opened(name, task, Network(model.eval(), options, task.published))
+    return Opened(name, task, Network(model.eval(), options, task.published), unread)
+
+
+def unread_head(folder: Path, config: Mapping[str, Any], task: str) -> str:
+    """Return the sentence that the head of a checkpoint, for a task, is not computed here."""
+    where, kind = printable(folder), ", ".join(map(str, config["architectures"]))
+    return (
+        f"{where} has the head of {kind}, which is not computed here; train a new one: "
+        f"ensuite train {task} DATA --model {where}; or take its vectors: ensuite predict {where} "
+        "TEXT --embed"
+    )
 
 
 def load_model(options: BackboneOptions, task: Task[Any, Any, Any]) -> tuple[Model, list[str]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from ensuite import catalog, problem
-from ensuite.checkpoint import EMBED, TASK, is_checkpoint, open_checkpoint
+from ensuite.checkpoint import EMBED, TASK, is_checkpoint, is_published, open_checkpoint
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.baseline import Baseline
 from ensuite.core.errors import EnsuiteError, RunError, UsageError, nearest
@@ -25,6 +25,7 @@ from ensuite.core.runs import CONFIG, find_run
 from ensuite.core.seed import require_seed
 from ensuite.core.table import Table
 from ensuite.core.task import Task
+from ensuite.data.processors import Processor
 from ensuite.data.sound import check_typed
 from ensuite.decoding.sampling import Sampling
 from ensuite.network import Network
@@ -76,6 +77,8 @@ class Predictor(Generic[Prediction]):
         task: Prepared and calibrated.
         fitted: A network, a baseline or a prompted language model.
         folder: Where it was loaded from.
+        unread: Why it answers nothing though it embeds: a published checkpoint may have a head
+            that is not computed here. Else empty.
     """
 
     name: str
@@ -83,6 +86,7 @@ class Predictor(Generic[Prediction]):
     task: Task[Any, Any, Prediction]
     fitted: FittedModel
     folder: Path | None = None
+    unread: str = ""
 
     def __repr__(self) -> str:
         """Describe the predictor in three lines: what it does, how large it is, where it is."""
@@ -119,7 +123,13 @@ class Predictor(Generic[Prediction]):
         return self.predict_examples([self.task.ask(raw) for raw in inputs])
 
     def predict_examples(self, examples: Sequence[Any]) -> list[Prediction]:
-        """Return one prediction for each example, in order."""
+        """Return one prediction for each example, in order.
+
+        Raises:
+            UsageError: If it is a checkpoint whose head is not computed here.
+        """
+        if self.unread:
+            raise UsageError(self.unread)
         return self.fitted.predict(self.task, examples) if examples else []
 
     def read(
@@ -277,12 +287,18 @@ class Predictor(Generic[Prediction]):
 
     @cached_property
     def encoder(self) -> Self | None:
-        """A published checkpoint without its head; None for a run, or where it has no head."""
-        if self.folder is None or self.task_name == EMBED or not is_checkpoint(self.folder):
+        """A published checkpoint without its head; None where it is opened without one.
+
+        So is a run of a published family whose task reads no single texts, such as a pretrained
+        BERT. Other runs embed as they were trained to.
+        """
+        if self.folder is None or self.task_name == EMBED or not is_published(self.folder):
+            return None
+        if isinstance(self.task.processor, Processor) and not is_checkpoint(self.folder):
             return None
         device = str(next(self.model.parameters()).device)
-        _, task, network = open_checkpoint(self.folder, head=False)
-        return replace(self, task_name=EMBED, task=task, fitted=network.to(device))
+        opened = open_checkpoint(self.folder, head=False)
+        return replace(self, task_name=EMBED, task=opened.task, fitted=opened.network.to(device))
 
     def embedder(self) -> "Predictor[Any]":
         """Return a predictor of the same network whose answers are the vectors of inputs.
@@ -294,7 +310,9 @@ class Predictor(Generic[Prediction]):
         """
         if self.encoder is not None:
             return self.encoder
-        if self.task.processor is None:
+        if self.task_name == EMBED:
+            return replace(self, unread="")
+        if not isinstance(self.task.processor, Processor):
             raise UsageError(f"{self.name} was trained to {self.task_name}, which embeds nothing.")
         task: Any = Embed(processor=self.task.processor)
         return replace(self, task_name=EMBED, task=task, fitted=self.fitted.embedder)
@@ -455,8 +473,8 @@ class Predictor(Generic[Prediction]):
         """
         folder = find_run(Path(path))
         if is_checkpoint(folder):
-            name, task, network = open_checkpoint(folder)
-            return cls(str(path), name, task, network.to(device), folder)
+            name, task, network, unread = open_checkpoint(folder)
+            return cls(str(path), name, task, network.to(device), folder, unread)
         config, described = read_json(folder / CONFIG), read_json(folder / TASK)
         beside = (*folder.glob(TOKENIZERS), *folder.glob(TEMPLATES))
         files = {path.name: path.read_text(encoding="utf-8") for path in beside}

@@ -52,6 +52,14 @@ class Problem:
         """What one input is called."""
         return self.task.unit
 
+    def checked(self, task: Task[Any, Any, Any]) -> "Problem":
+        """Return the problem with the findings of a task that was prepared for one model.
+
+        A model may bring its own tokenizer, and a window or chunk of another length.
+        """
+        own = {finding.topic: finding for finding in task.check(self.parts)}
+        return replace(self, findings=tuple(own.get(each.topic, each) for each in self.findings))
+
     @property
     def ranks_by(self) -> str | None:
         """The metric to rank by; empty for the task's first, None where nothing ranks."""

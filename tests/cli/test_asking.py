@@ -86,6 +86,14 @@ def test_a_path_is_not_read_as_a_text(
     assert works(f"predict {run} reviews").out.endswith("reviews\n")
 
 
+def test_fields_are_of_one_example(run: str, refused: Refused, works: Command) -> None:
+    assert works(f"predict {run} text='a film'").out.endswith("  a film\n")
+    refused(f"predict {run} text=a txt=b", 2, "txt=b is none of the fields", "text, text_pair")
+    refused(f"predict {run} text=a text=b", 2, "A field is given twice")
+    assert works(f"predict {run} x=1 'a film'").out.endswith("a film\n")
+    refused(f"predict {run} @none.txt", 2, "none.txt cannot be read as text (No such file")
+
+
 def test_half_a_character_is_told(run: str, refused: Refused) -> None:
     refused(f"predict {run} '\udcff'", 1, "half of a surrogate pair")
 

@@ -180,8 +180,10 @@ def test_a_published_tagger_answers_as_it_is(case: str, tmp_path: Path) -> None:
 
 def test_a_tagger_with_another_head_is_refused(tmp_path: Path) -> None:
     publish("modernbert", "ForTokenClassification", tmp_path)
-    with pytest.raises(UsageError, match="a head for tag that is not computed here"):
-        ensuite.load(tmp_path)
+    run = ensuite.load(tmp_path)
+    with pytest.raises(UsageError, match="ForTokenClassification, which is not computed here"):
+        run.predict(["the film"])
+    assert run.embed("the film").shape[-1] == MODERN["hidden_size"]
 
 
 def test_a_published_regression_answers_as_it_is(tmp_path: Path) -> None:

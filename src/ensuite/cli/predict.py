@@ -92,13 +92,39 @@ def require_writable(out: str, file: str | None) -> None:
 
 def typed(predictor: "Predictor", inputs: Sequence[str]) -> list[Any]:
     """Read what was typed: texts, or the fields of one example; @FILE is the file's content."""
-    fields = dict(each.partition("=")[::2] for each in inputs)
-    if len(inputs) > 1 and set(fields) <= set(predictor.task.fields):
+    if fields := named(inputs, predictor.task.fields):
         return [{name: content(value) for name, value in fields.items()}]
     if predictor.task.unit != "image":
         for each in inputs:
             refuse_path(each)
     return [content(each) for each in inputs]
+
+
+def named(inputs: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """Return the fields of one example, typed as field=value; none where texts were typed.
+
+    Args:
+        inputs: What was typed. Where one names a known field, all are fields.
+        known: The fields of an example.
+
+    Raises:
+        UsageError: If a field is unknown, or given twice.
+
+    >>> named(["context=a b", "question=c=d?"], ["context", "question"])
+    {'context': 'a b', 'question': 'c=d?'}
+    >>> named(["x=1", "a film"], ["text"])
+    {}
+    """
+    parts = [each.partition("=") for each in inputs]
+    if not any(sign and name in known for name, sign, _ in parts):
+        return {}
+    for each, (name, sign, _) in zip(inputs, parts, strict=True):
+        if not sign or name not in known:
+            raise UsageError(f"{each} is none of the fields of an example: {', '.join(known)}.")
+    fields = {name: value for name, _, value in parts}
+    if len(fields) < len(parts):
+        raise UsageError("A field is given twice; one command answers the fields of one example.")
+    return fields
 
 
 def refuse_path(text: str) -> None:
@@ -131,7 +157,8 @@ def content(value: str) -> str:
     try:
         return Path(value[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{value}: {value[1:]} cannot be read as text ({error}).") from error
+        reason = getattr(error, "strerror", None) or error  # it would name the file once more
+        raise UsageError(f"{value}: {value[1:]} cannot be read as text ({reason}).") from error
 
 
 def read(

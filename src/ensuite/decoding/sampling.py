@@ -66,11 +66,19 @@ class Sampling:
         self._require_numbers()
         infinity = float("inf")
         rules = (
-            ("temperature", 0 <= self.temperature < infinity, "0 (greedy) or more"),
+            (
+                "temperature",
+                0 <= self.temperature < infinity,
+                "0 (greedy) or more, and less than infinity",
+            ),
             ("top_k", self.top_k is None or self.top_k >= 1, "1 or more, or none"),
             ("top_p", 0 < self.top_p <= 1, "more than 0, and 1 at most"),
             ("min_p", 0 <= self.min_p <= 1, "0 to 1"),
-            ("repetition_penalty", 0 < self.repetition_penalty < infinity, "more than 0"),
+            (
+                "repetition_penalty",
+                0 < self.repetition_penalty < infinity,
+                "more than 0 and less than infinity",
+            ),
             ("frequency_penalty", abs(self.frequency_penalty) < infinity, "a finite number"),
             ("max_new_tokens", self.max_new_tokens >= 1, "1 or more"),
             ("max_new_tokens", self.max_new_tokens <= MOST_TOKENS, f"{MOST_TOKENS:,} at most"),

@@ -428,10 +428,13 @@ class Generate(Task[Example, Chunk, Prediction]):
         texts = [[e.text for e in part] for part in parts.values()]
         tokens = sum(int(self.writing.encode(part).lengths.sum()) for part in texts)
         unit, chunks = self.writing.unit, len(self.items(parts["train"]))
-        reading = (
-            f"{chunks:,} of {self.chunk} {unit} to learn from, in lanes: the state is handed from "
-            "chunk to chunk and starts anew with a document, gradients stop where a chunk ends"
-        )
+        how = "in random order, each on its own"
+        if self.lanes:
+            how = (
+                "in lanes: the state is handed from chunk to chunk and starts anew with a "
+                "document, gradients stop where a chunk ends"
+            )
+        reading = f"{chunks:,} of {self.chunk} {unit} to learn from, {how}"
         return [
             Finding("text", f"{size:,} bytes, {tokens:,} {unit} of {self.writing.kinds:,} kinds"),
             Finding("chunks", reading),
