@@ -612,7 +612,9 @@ class Generate(Task[Example, Chunk, Prediction]):
         model, context = fitted.language_model, fitted.context
         written = []
         for seed, (source, truth) in enumerate(halves):
-            sampling = Sampling(max_new_tokens=LONGEST_HALF, temperature=TEMPERATURE, seed=seed)
+            sampling = Sampling(
+                max_new_tokens=LONGEST_HALF, temperature=TEMPERATURE, seed=seed, slide=True
+            )  # a text may be longer than the model reads at once
             pieces = self.write(model, [source], sampling, context)
             answer = "".join(piece for _, piece in pieces)[:LONGEST_HALF].rstrip()
             written.append(Written(source, truth, answer))
