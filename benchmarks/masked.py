@@ -1,12 +1,12 @@
-"""A BERT beside a GPT of equal size, at the same hidden characters.
+"""Encoders of the family of BERT beside a GPT of equal size, at the same hidden characters.
 
     python -m benchmarks.masked [BUDGET]
 
-Both have 4 layers of width 128 and learn tiny shakespeare (ENSUITE_DATA names the folder with it)
+All have 4 layers of width 128 and learn tiny shakespeare (ENSUITE_DATA names the folder with it)
 by characters for one budget, such as 60s of CPU time. Then 15 % of the characters of the validation
-part are hidden, in windows of 126. The BERT sees the rest of the window on both sides; the GPT sees
+part are hidden, in windows of 126. An encoder sees the rest of the window on both sides; the GPT sees
 the whole left side of each, in which nothing is hidden. Line breaks are read as spaces, so that
-both have the same tokens.
+all have the same tokens.
 """
 
 import sys
@@ -34,11 +34,17 @@ MUON = {"optimizer": "muon", "learning_rate": "8e-3", "batch_size": "32"}
 
 ADAM = {"optimizer": "adam", "learning_rate": "2e-3", "batch_size": "32"}
 
+BERT = "bert-mini:width=128,dropout=0,attention_dropout=0"
+
+MODERN = "modernbert:width=128,layers=4,heads=4,inner=336"
+
 CONTENDERS = (
     ("GPT, Muon", "generate", f"gpt:context={WINDOW}", MUON),
-    ("BERT, Muon", "fill", "bert-mini:width=128,dropout=0,attention_dropout=0", MUON),
+    ("BERT, Muon", "fill", BERT, MUON),
+    ("ModernBERT, Muon", "fill", MODERN, MUON),
     ("GPT, AdamW", "generate", f"gpt:context={WINDOW}", ADAM),
-    ("BERT, AdamW", "fill", "bert-mini:width=128,dropout=0,attention_dropout=0", ADAM),
+    ("BERT, AdamW", "fill", BERT, ADAM),
+    ("ModernBERT, AdamW", "fill", MODERN, ADAM),
 )
 """Name, task, model and recipe of each."""
 
@@ -85,7 +91,7 @@ def hide(windows: Sequence[str]) -> NDArray[np.bool_]:
 
 @torch.inference_mode()
 def filled(training: Training, windows: Sequence[str], hidden: NDArray[np.bool_]) -> list[bool]:
-    """Return whether the BERT tells each hidden character."""
+    """Return whether an encoder tells each hidden character."""
     task, right = training.task, list[bool]()
     ids = task.reading.encode(windows)
     items = [

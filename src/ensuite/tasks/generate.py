@@ -459,7 +459,7 @@ class Generate(Task[Example, Chunk, Prediction]):
         for seed, (source, truth) in enumerate(halves):
             sampling = Sampling(
                 max_new_tokens=LONGEST_HALF, temperature=TEMPERATURE, seed=seed, slide=True
-            )
+            )  # a text may be longer than the model reads at once
             pieces = generator.stream([source], sampling)
             answer = "".join(piece for _, piece in pieces)[:LONGEST_HALF].rstrip()
             written.append(Written(source, truth, answer))
