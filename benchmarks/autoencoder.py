@@ -89,7 +89,7 @@ class Size:
         epochs: Times that each row is trained on.
     """
 
-    rows: int = 12_000
+    rows: int = 8_000
     epochs: int = 5
 
 
@@ -258,4 +258,4 @@ def loop(job: Job, size: Size, parts: dict[str, Any], batches: Batches, *, fused
 
 
 if __name__ == "__main__":
-    print(publish("autoencoder", measure(), ceilings()))
+    print(publish("autoencoder", measure(effort=Effort(repeats=7)), ceilings()))
