@@ -197,8 +197,8 @@ def test_the_data_check_of_a_training_is_that_of_its_checkpoint(
             said.append(sentence)
 
     rows = [
-        {"context": "a film " * 20 + word, "question": "was it good", "answers": [word]}
-        for word in ("good", "bad", "fine") * 8
+        {"context": f"{n} " + "a film " * 20 + word, "question": "was it good", "answers": [word]}
+        for n, word in enumerate(("good", "bad", "fine") * 8)
     ]
     ensuite.train(
         "answer", rows, model=str(published), budget="1steps", out=tmp_path / "run",

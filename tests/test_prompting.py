@@ -1,6 +1,7 @@
 """A prompted language model: templates, shots, scores, and the run that it leaves."""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as some
 
 import ensuite
 from ensuite.candidates import Prompted
+from ensuite.cli.app import main
 from ensuite.core.errors import EnsuiteError, UsageError
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
@@ -73,7 +75,11 @@ def test_it_answers_with_what_the_language_model_finds_likely(
 
 
 def test_its_run_needs_neither_the_language_model_nor_the_template(
-    language: Path, problem: Problem, tmp_path: Path
+    language: Path,
+    problem: Problem,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     copy = shutil.copytree(language, tmp_path / "copy")
     predictor = fitted(opened(Path(copy), problem, ",shots=2"), problem)
@@ -86,6 +92,10 @@ def test_its_run_needs_neither_the_language_model_nor_the_template(
     assert again.model.beginning == predictor.model.beginning
     with pytest.raises(UsageError, match="has no states"):
         again.embed("so fine")
+    monkeypatch.setattr(sys, "argv", ["ensuite", "check", "saved"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "Nothing was checked" in capsys.readouterr().err
     with pytest.raises(UsageError, match="was trained to classify, not to go on with texts"):
         again.generate("so")
 
@@ -162,7 +172,7 @@ def test_it_competes(language: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        (":template=nowhere.txt", r"template=nowhere\.txt: it cannot be read"),
+        (":template=nowhere.txt", r"nowhere\.txt: it cannot be read \(No such file or directory\)"),
         (":template=template.txt,shots=many", "shots=many: give a number from 0 to 32"),
         (":template=template.txt,shots=33", "shots=33: give a number from 0 to 32"),
         (":template=template.txt,answer=yes", "answer=yes: choose one of likelihood, generate"),

@@ -488,7 +488,8 @@ class Predictor(Generic[Prediction]):
                 raise
             raise RunError(f"{folder} cannot be opened: {error}") from error
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise RunError(f"{folder} is not a whole run of this version ({error}).") from error
+            why = f"it lacks {error}" if isinstance(error, KeyError) else error
+            raise RunError(f"{folder} is not a whole run of this version ({why}).") from error
 
 
 def shorten(line: str, width: int = 100) -> str:

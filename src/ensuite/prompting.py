@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ensuite.core.errors import UsageError
+from ensuite.core.errors import UsageError, reason
 from ensuite.core.fitted import FittedModel
 from ensuite.core.options import to_json
 from ensuite.core.task import Task
@@ -62,7 +62,7 @@ class Template:
         try:
             return cls(path.read_text(encoding="utf-8").removesuffix("\n"), str(path))
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"template={path}: it cannot be read ({error}).") from error
+            raise UsageError(f"template={path}: it cannot be read ({reason(error)}).") from error
 
     @property
     def fields(self) -> list[str]:

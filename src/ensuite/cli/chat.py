@@ -8,7 +8,7 @@ import typer
 
 from ensuite.cli import early
 from ensuite.cli import options as words
-from ensuite.core.errors import EnsuiteError, UsageError
+from ensuite.core.errors import EnsuiteError, UsageError, reason
 from ensuite.core.printable import printable
 from ensuite.core.seed import LARGEST_SEED
 
@@ -70,7 +70,7 @@ def read_file(path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--template {path}: it cannot be read ({error}).") from error
+        raise UsageError(f"--template {path}: it cannot be read ({reason(error)}).") from error
 
 
 def with_template(predictor: "Predictor", template: str | None) -> "Predictor":

@@ -1,11 +1,13 @@
 """ensuite check: check that a saved run behaves consistently."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from ensuite.cli import early
 from ensuite.cli import options as words
+from ensuite.core.printable import printable
 
 
 def command(
@@ -35,5 +37,11 @@ def command(
     else:
         for verdict in verdicts:
             print(f"{verdict.law:28s} {'ok' if verdict.holds else 'FAILS':6s} {verdict.measure}")
+    if not verdicts:
+        print(
+            f"Nothing was checked: {printable(predictor.name)} has no checks on random inputs; "
+            f"give a file of inputs: ensuite check {printable(run)} FILE",
+            file=sys.stderr,
+        )
     if not all(verdict.holds for verdict in verdicts):
         raise typer.Exit(1)

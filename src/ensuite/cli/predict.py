@@ -9,7 +9,7 @@ import typer
 
 from ensuite.cli import early
 from ensuite.cli import options as words
-from ensuite.core.errors import DataError, UsageError
+from ensuite.core.errors import DataError, UsageError, reason
 from ensuite.core.printable import printable
 from ensuite.core.runs import require_apart
 
@@ -157,8 +157,9 @@ def content(value: str) -> str:
     try:
         return Path(value[1:]).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error  # it would name the file once more
-        raise UsageError(f"{value}: {value[1:]} cannot be read as text ({reason}).") from error
+        raise UsageError(
+            f"{value}: {value[1:]} cannot be read as text ({reason(error)})."
+        ) from error
 
 
 def read(

@@ -54,6 +54,15 @@ class RowLeakError(EnsuiteError):
     """A backbone gives other answers to a row when other rows are in its batch."""
 
 
+def reason(error: Exception) -> str:
+    """Return why something failed; the system would name the file once more, with a number.
+
+    >>> reason(FileNotFoundError(2, "No such file or directory", "a.txt")), reason(ValueError("x"))
+    ('No such file or directory', 'x')
+    """
+    return str(getattr(error, "strerror", None) or error)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return '; did you mean X?' for the closest known word, or nothing where none is close.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ensuite.core.errors import EnsuiteError, RunError
+from ensuite.core.errors import EnsuiteError, RunError, reason
 
 
 def write_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
@@ -31,9 +31,9 @@ def write_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        reason = error.strerror or str(error)
         raise EnsuiteError(
-            f"{path} could not be written ({reason}); free some space or choose another --out."
+            f"{path} could not be written ({reason(error)}); free some space, or choose another "
+            "--out."
         ) from error
     finally:
         with suppress(OSError):  # it is left over only where something went wrong
@@ -121,7 +121,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise RunError(f"{path.parent} has no {path.name}: it is not a whole run.") from None
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}); the run is damaged.") from error
+        raise RunError(f"{path} cannot be read ({reason(error)}); the run is damaged.") from error
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -140,7 +140,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise RunError(f"{path.parent} has no {path.name}: it is not a whole run.") from None
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise RunError(f"{path} cannot be read ({error}); the run is damaged.") from error
+        raise RunError(f"{path} cannot be read ({reason(error)}); the run is damaged.") from error
 
 
 @contextmanager

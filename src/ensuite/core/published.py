@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ensuite.core.errors import RunError, UsageError
+from ensuite.core.errors import RunError, UsageError, reason
 from ensuite.core.printable import printable
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -169,7 +169,9 @@ def read_file(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, no dict
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise RunError(f"{path} cannot be read ({error}); fetch the checkpoint again.") from error
+        raise RunError(
+            f"{path} cannot be read ({reason(error)}); fetch the checkpoint again."
+        ) from error
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -183,7 +185,9 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}); fetch the checkpoint again.") from None
+        raise RunError(
+            f"{path} cannot be read ({reason(error)}); fetch the checkpoint again."
+        ) from None
     if not isinstance(found, dict):
         raise RunError(f"{path} holds no JSON object; fetch the checkpoint again.")
     return found

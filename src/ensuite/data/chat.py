@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ensuite.core.errors import DataError, RunError, UsageError
+from ensuite.core.errors import DataError, RunError, UsageError, reason
 from ensuite.data.processors.checkpoint import CONFIG, read_config
 
 TEMPLATE = "chat_template.jinja"
@@ -52,7 +52,7 @@ def read_template(folder: Path) -> str:
         if path.is_file():
             return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path} cannot be read ({error}).") from error
+        raise RunError(f"{path} cannot be read ({reason(error)}).") from error
     found = read_config(folder).get("chat_template") or ""
     if isinstance(found, list):
         objects = [each for each in found if isinstance(each, Mapping)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ensuite.core.backbone import Pretrained
-from ensuite.core.errors import RunError
+from ensuite.core.errors import RunError, reason
 from ensuite.core.special import Special
 from ensuite.data.processors.tokenizer import Unit, load_tokenizer, unit_of, vocabulary_size
 
@@ -85,7 +85,9 @@ def read_object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}); fetch the checkpoint again.") from None
+        raise RunError(
+            f"{path} cannot be read ({reason(error)}); fetch the checkpoint again."
+        ) from None
     if not isinstance(found, dict):
         raise RunError(f"{path} holds no JSON object; fetch the checkpoint again.")
     return found

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from ensuite.core.errors import RunError, UsageError
+from ensuite.core.errors import RunError, UsageError, reason
 from ensuite.models.weights.config import Reader
 
 MODULES = "modules.json"
@@ -106,4 +106,6 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} cannot be read ({error}); fetch the checkpoint again.") from None
+        raise RunError(
+            f"{path} cannot be read ({reason(error)}); fetch the checkpoint again."
+        ) from None
