@@ -45,6 +45,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2-untied": ("gpt2", {**GPT2, "tie_word_embeddings": False, "n_inner": 40}),
     "llama": ("llama", {**LLAMA, "rope_theta": 500.0}),
     "llama-tied": ("llama", {**LLAMA, "tie_word_embeddings": True, "num_key_value_heads": 4}),
+    "llama-stretched": ("llama", {**LLAMA, "rope_parameters": {
+        "rope_type": "linear", "rope_theta": 500.0, "factor": 4.0}}),
+    "llama-3": ("llama", {**LLAMA, "head_dim": 12, "rope_parameters": {
+        "rope_type": "llama3", "rope_theta": 50.0, "factor": 8.0, "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0, "original_max_position_embeddings": 32}}),
     "llama-wide-heads": ("llama", {**LLAMA, "head_dim": 8}),
     "mistral": ("mistral", {**LLAMA, "sliding_window": 5}),
     "mistral-whole": ("mistral", {**LLAMA, "sliding_window": None}),

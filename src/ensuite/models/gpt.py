@@ -125,7 +125,8 @@ class GPT(Backbone):
         if self.places is not None:
             hidden = hidden + self.places(places)
         else:
-            angles = rotations(places, self.options.size, self.options.rotary_base)
+            options = self.options
+            angles = rotations(places, options.size, options.rotary_base, options.rotary_scaling)
             turn = (angles[0][:, None], angles[1][:, None])
         hidden, read = self.dropout(hidden), []
         for number, block in enumerate(self.blocks):

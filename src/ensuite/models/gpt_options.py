@@ -43,6 +43,8 @@ class GPTOptions(BackboneOptions):
         positions: learned: a learned vector for each position, added to the input; rotary: queries
             and keys are rotated by an angle that grows with the position.
         rotary_base: Base of the rotary wavelengths.
+        rotary_scaling: How a checkpoint stretches them, as :func:`ensuite.nn.position.stretched`
+            reads it: by a factor, or by a factor, two limits and the context of Llama 3.
         norm: layer: layer norm; rms: root mean square norm, which subtracts no mean.
         epsilon: Added to the variance in norms.
         qk_norm: Whether queries and keys are normalised, which bounds the attention scores.
@@ -96,6 +98,7 @@ class GPTOptions(BackboneOptions):
     window: int | None = None
     memory: bool = False
     dropout: float = 0.0
+    rotary_scaling: tuple[float, ...] = field(default=(), metadata={"learned": True})
     token_rows: int | None = field(default=None, metadata={"learned": True})
     folder: Path | None = field(default=None, metadata={"learned": True, "saved": False})
 

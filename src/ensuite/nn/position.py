@@ -1,6 +1,7 @@
 """Positional encodings: sinusoidal, learned, learned relative to the query, and rotary."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
@@ -86,7 +87,10 @@ class RelativePositions(nn.Module):
 
 
 def rotations(
-    places: Int[Tensor, "*batch time"], width: int, base: float = 10_000.0
+    places: Int[Tensor, "*batch time"],
+    width: int,
+    base: float = 10_000.0,
+    scaling: Sequence[float] = (),
 ) -> tuple[Float[Tensor, "*batch time half"], Float[Tensor, "*batch time half"]]:
     """Return the cosines and sines of the angles by which rotary positions turn each place.
 
@@ -94,13 +98,49 @@ def rotations(
         places: Indices of positions, from 0.
         width: Size of a query or key.
         base: Wavelengths go from 2π to almost 2π times this.
+        scaling: How they are stretched for longer texts than training had, see :func:`stretched`;
+            empty: they are not.
 
     Source:
         Su et al. (2021), https://arxiv.org/abs/2104.09864, section 3.2
     """
     powers = torch.arange(0, width - 1, 2, device=places.device, dtype=torch.float32) / width
-    angles = places[..., None] * base**-powers
+    frequencies = base**-powers
+    if scaling:
+        frequencies = stretched(frequencies, *scaling)
+    angles = places[..., None] * frequencies
     return angles.cos(), angles.sin()
+
+
+def stretched(
+    frequencies: Float[Tensor, " half"],
+    factor: float,
+    low: float = math.inf,
+    high: float = math.inf,
+    context: float = 1.0,
+) -> Float[Tensor, " half"]:
+    """Return rotary frequencies of wavelengths that are stretched by a factor.
+
+    Wavelengths of which ``context`` has ``low`` or fewer are stretched, those of which it has
+    ``high`` or more stay, and between them the share grows. By default all are stretched.
+
+    Args:
+        frequencies: Angles from one position to the next.
+        factor: By which wavelengths become longer.
+        low: Turns within the context up to which they do.
+        high: Turns within the context from which on they do not.
+        context: Positions that the model was trained with first.
+
+    Sources:
+        All: Chen et al. (2023), https://arxiv.org/abs/2306.15595, section 2.3
+        Some: Grattafiori et al. (2024), https://arxiv.org/abs/2407.21783, as published with Llama
+        3.1
+    """
+    if low == math.inf:
+        return frequencies / factor
+    turns = context * frequencies / (2 * math.pi)
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return frequencies * (kept + (1 - kept) / factor)
 
 
 def rotate(

@@ -117,8 +117,11 @@ def test_tensors_of_other_heads_are_left_alone() -> None:
 @pytest.mark.parametrize(
     ("kind", "changes", "sentence"),
     [
-        ("llama", {"rope_parameters": {"rope_type": "llama3", "factor": 8.0}}, "the rule llama3"),
-        ("llama", {"rope_parameters": None, "rope_scaling": {"type": "linear"}}, "rule linear"),
+        ("llama", {"rope_parameters": {"rope_type": "yarn", "factor": 8.0}}, "the rule yarn"),
+        ("llama", {"rope_parameters": None, "rope_scaling": {"type": "dynamic"}}, "rule dynamic"),
+        ("llama", {"rope_parameters": {"rope_type": "llama3", "factor": 8.0}}, "no low_freq_fac"),
+        ("llama", {"rope_parameters": {"rope_type": "linear", "factor": 0}}, "more than 0"),
+        ("llama", {"rope_parameters": [8.0]}, r"rope_parameters is \[8.0\]"),
         ("llama", {"attention_bias": True}, "attention_bias is True"),
         ("llama", {"hidden_act": "relu"}, "hidden_act is relu"),
         ("llama", {"hidden_size": None}, "has no hidden_size, a whole number;"),

@@ -1,6 +1,6 @@
 """Checkpoints of GPT-2, Llama, Mistral, Qwen2 and Qwen3."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from ensuite.models.gpt_options import GPTOptions
 
 CONFIG = "config.json"
+
+CONTEXT = "original_max_position_embeddings"
+"""The entry of a rule of scaling that says how long the texts of the first training were."""
+
+SCALINGS: Mapping[str, Sequence[str]] = {
+    "default": (),
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor", CONTEXT),
+}
+"""The numbers of each rule by which rotary wavelengths are stretched, in the order of
+:func:`ensuite.nn.position.stretched`."""
 
 WRITES = "text-generation"
 """How transformers calls the task of a language model."""
@@ -166,6 +177,7 @@ def read_llama(config: Reader, kind: str) -> dict[str, Any]:
         "activation": config.choice("hidden_act", {"silu": "swiglu"}, "silu"),
         "tied": config.flag("tie_word_embeddings", False),
         "rotary_base": rotary_base(config),
+        "rotary_scaling": rotary_scaling(config),
         "window": None if window is None else config.count("sliding_window"),
         "bias": "qkv" if kind == "qwen2" else "none",
         "qk_norm": kind == "qwen3",
@@ -173,20 +185,48 @@ def read_llama(config: Reader, kind: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def rotary_rule(config: Reader) -> Reader:
+    """Return what reads the rule of rotary positions, which stands in one of two places."""
+    newer = config.entries.get("rope_parameters")
+    return config.part("rope_parameters" if newer else "rope_scaling")
+
+
 def rotary_base(config: Reader) -> float:
-    """Return the base of the rotary wavelengths.
+    """Return the base of the rotary wavelengths."""
+    return rotary_rule(config).number("rope_theta", config.number("rope_theta", 10_000.0))
+
+
+def rotary_scaling(config: Reader) -> tuple[float, ...]:
+    """Return how the rotary wavelengths are stretched; empty if they are not.
 
     Raises:
-        UsageError: If they are scaled for longer texts than the model was trained on.
+        RunError: If a number of the rule is missing, or makes no sense.
+        UsageError: If the rule is not computed here.
     """
-    given = config.entries.get("rope_parameters") or config.entries.get("rope_scaling") or {}
-    kind = given.get("rope_type", given.get("type", "default"))
-    if kind != "default":
+    rule = rotary_rule(config)
+    kind = rule.text("rope_type", rule.text("type", "default"))
+    if kind not in SCALINGS:
         raise UsageError(
             f"{config.path}: its rotary positions are scaled by the rule {kind}, which is not "
-            "computed here."
+            f"computed here; known: {', '.join(SCALINGS)}."
         )
-    return float(given.get("rope_theta") or config.number("rope_theta", 10_000.0))
+    numbers = tuple(rule.number(name) for name in SCALINGS[kind])
+    if min(numbers, default=1) <= 0 or (len(numbers) > 1 and numbers[1] >= numbers[2]):
+        raise RunError(
+            f"{config.path}: {', '.join(SCALINGS[kind])} must be more than 0 and grow from low to "
+            "high; fetch the checkpoint again."
+        )
+    return numbers
+
+
+def write_rotary(options: "GPTOptions") -> dict[str, Any]:
+    """Return what ``config.json`` says of rotary positions."""
+    numbers = options.rotary_scaling
+    (kind,) = (kind for kind, names in SCALINGS.items() if len(names) == len(numbers))
+    named = dict(zip(SCALINGS[kind], numbers, strict=True))
+    if CONTEXT in named:
+        named[CONTEXT] = int(named[CONTEXT])
+    return {"rope_type": kind, "rope_theta": options.rotary_base, **named}
 
 
 def write_config(options: "GPTOptions") -> dict[str, Any]:
@@ -208,7 +248,7 @@ def write_config(options: "GPTOptions") -> dict[str, Any]:
         "head_dim": options.size, "intermediate_size": options.hidden, "hidden_act": "silu",
         "max_position_embeddings": options.context, "rms_norm_eps": options.epsilon,
         "rope_theta": options.rotary_base, "tie_word_embeddings": options.tied,
-        "rope_parameters": {"rope_type": "default", "rope_theta": options.rotary_base},
+        "rope_parameters": write_rotary(options),
     }  # fmt: skip
     return config | ({"sliding_window": options.window} if kind == "mistral" else {})
 
