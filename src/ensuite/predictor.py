@@ -347,6 +347,10 @@ class Predictor(Generic[Prediction]):
         if not isinstance(count, int) or count < 1:
             raise UsageError(f"count is {count!r}; give 1 or more.")
         generator, sampling = self._generator(options, [prompt]), Sampling(**options)
+        if count > 1 and sampling.beam is not None:
+            raise UsageError(
+                f"count is {count}; a beam search finds one text: leave one of them out."
+            )
         require_seed(sampling.seed + count - 1)
         seeds = range(sampling.seed, sampling.seed + count)
         return generator.complete([prompt] * count, sampling, seeds)

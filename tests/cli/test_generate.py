@@ -200,6 +200,7 @@ def test_several_texts_have_the_seeds_that_follow(short: Path) -> None:
         ({"temprature": 1}, "no option temprature; did you mean temperature?"),
         ({"count": 0}, "count is 0; give 1 or more"),
         ({"count": 2.0}, "count is 2.0; give 1 or more"),
+        ({"count": 2, "beam": 2}, "a beam search finds one text"),
         ({"seed": -1}, "The seed -1 is out of range"),
         ({"seed": 2**32 - 1, "count": 2}, "out of range"),
     ],

@@ -76,6 +76,10 @@ def command(
 
     if count < 1:
         raise UsageError(f"--count {count}: give 1 or more.")
+    if count > 1 and beam is not None:
+        raise UsageError(
+            f"--count {count}: a beam search finds one text; leave out one of the two."
+        )
     require_seed(seed + count - 1)
     if log_probabilities and (not json or beam is not None):
         raise UsageError("--log-probabilities goes with --json, and not with --beam.")
