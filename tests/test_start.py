@@ -311,6 +311,16 @@ def test_the_model_must_be_that_of_the_run(language: Path, problem: Problem) -> 
         open_spec("lstm:init_from=nowhere", problem)
 
 
+def test_a_preset_is_the_backbone_that_it_is_of(problem: Problem) -> None:
+    preset = "bert-tiny:width=8,longest=64"
+    ensuite.train("classify", ROWS, model=preset, out="tiny", budget="1steps")
+    assert Start.open("tiny").backbone == "bert"
+    for name in ("bert", "bert-tiny"):
+        assert trained(f"{name}:init_from=tiny", problem).options == Start.open("tiny").options
+    with pytest.raises(UsageError, match="is a run of bert, not of gru"):
+        open_spec("gru:init_from=tiny", problem)
+
+
 def test_a_run_of_the_same_task_competes_as_it_is(problem: Problem) -> None:
     ensuite.train("classify", ROWS, model="gru:width=4", out="same", budget="1steps")
     assert open_spec("same", problem).kind == "saved"

@@ -131,7 +131,7 @@ def model_options(spec: str, task: str = "") -> tuple[str, BackboneOptions]:
     run = given.pop(INIT_FROM, None)
     if run is not None:
         start = Start.open(run)
-        if start.backbone != name:
+        if start.backbone not in (name, catalog.backbones.name_of(standard)):  # bert of bert-tiny
             raise UsageError(f"{spec}: {other_backbone(name, start)}")
         standard = start.options
     options = set_options(standard, given, f"the model {name}")

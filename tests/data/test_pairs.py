@@ -1,6 +1,7 @@
 """Pairs of texts: half follow each other, half are of two documents, none is too long."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -38,7 +39,8 @@ def test_a_drawn_pair_is_what_it_says(lengths: list[list[int]], seed: int) -> No
     first, second = pair.first[:, 0], pair.second[:, 0]
     assert (first < 1000).all()
     if pair.answer == FOLLOWS:
-        assert np.concatenate([first, second]).tolist() == pieces[0][:, 0].tolist()
+        both = np.concatenate([first, second])
+        assert both.tolist() == pieces[0][: len(both), 0].tolist()
     else:
         assert pair.answer == OTHER
         assert (second >= 1000).all()
@@ -49,7 +51,20 @@ def test_half_of_the_drawn_pairs_follow() -> None:
     pool = Pool([text(0, [3, 3]), text(1, [3, 3])], np.arange(2))
     random = np.random.default_rng(0)
     answers = [pairs.draw(pool.pieces[0], 0, pool, 20, random).answer for _ in range(400)]
-    assert 160 < sum(answers) < 240
+    assert 160 < answers.count(OTHER) < 240
+    assert 160 < answers.count(FOLLOWS) < 240
+
+
+def test_the_length_of_a_pair_does_not_tell_its_answer() -> None:
+    pieces = [text(0, [4] * 6), text(1, [1, 2]), text(2, [9, 3, 7]), text(3, [24])]
+    pool, random = Pool(pieces, np.arange(4)), np.random.default_rng(0)
+    lengths: dict[int, list[int]] = {FOLLOWS: [], OTHER: []}
+    for _ in range(12_000):
+        pair = pairs.draw(pieces[0], 0, pool, 24, random)
+        assert pair.second is not None
+        lengths[pair.answer].append(len(pair.first) + len(pair.second))
+    assert np.mean(lengths[FOLLOWS]) == pytest.approx(np.mean(lengths[OTHER]), abs=0.4)
+    assert np.std(lengths[FOLLOWS]) == pytest.approx(np.std(lengths[OTHER]), abs=0.4)
 
 
 @given(SENTENCES, SENTENCES, some.integers(6, 40), some.integers(0, 999))
@@ -69,6 +84,8 @@ def test_the_evaluation_asks_of_a_true_and_a_false_pair(
         assert len(pair.second) > 0
         assert len(pair.first) + len(pair.second) <= room
     assert true.second is not None
+    assert false.second is not None
+    assert len(true.second) == len(false.second)
     assert true.second[0, 0] == true.first[-1, 0] + 1
 
 

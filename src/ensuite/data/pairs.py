@@ -67,6 +67,9 @@ def borders(text: Text) -> NDArray[np.int64]:
 def draw(window: Text, document: int, pool: Pool, room: int, random: np.random.Generator) -> Pair:
     """Divide a window between two of its sentences; half of the time take another second text.
 
+    The text that follows and one of another document are drawn for either answer and cut to the
+    length of the shorter, so that the length of a pair does not tell which of the two it is.
+
     Args:
         window: Consecutive sentences of a document, at most ``room`` tokens.
         document: Its number.
@@ -78,20 +81,32 @@ def draw(window: Text, document: int, pool: Pool, room: int, random: np.random.G
     if not len(places):
         return Pair(window, None, IGNORE)
     place = int(random.choice(places))
-    other = pool.other(document, random) if random.random() < 0.5 else None
+    other = pool.other(document, random)
     if other is None:
-        return Pair(window[:place], window[place:], FOLLOWS)
-    return Pair(window[:place], beginning(other, room - place, random), OTHER)
+        return Pair(window, None, IGNORE)
+    first = window[:place]
+    true, false = alike(window[place:], later(other, random), room - place)
+    if random.random() < 0.5:
+        return Pair(first, true, FOLLOWS)
+    return Pair(first, false, OTHER)
 
 
-def beginning(text: Text, room: int, random: np.random.Generator) -> Text:
-    """Return a text from one of its sentences on, at most ``room`` tokens of it."""
-    start = int(random.choice([0, *borders(text).tolist()]))
-    return text[start : start + room]
+def later(text: Text, random: np.random.Generator) -> Text:
+    """Return a text from one of its sentences on, but for the first if it has another."""
+    places = borders(text)
+    return text[int(random.choice(places)) :] if len(places) else text
+
+
+def alike(one: Text, other: Text, room: int) -> tuple[Text, Text]:
+    """Return the beginnings of two texts that have the same length, at most ``room`` tokens."""
+    size = min(len(one), len(other), room)
+    return one[:size], other[:size]
 
 
 def both(text: Text, other: Text, room: int, random: np.random.Generator) -> list[Pair]:
-    """Return a true and a false pair with one first text; none where a text has one sentence.
+    """Return a true and a false pair with one first text and of one length.
+
+    There are none where the text has one sentence.
 
     Args:
         text: Of one document.
@@ -106,9 +121,8 @@ def both(text: Text, other: Text, room: int, random: np.random.Generator) -> lis
     sentences = np.append(0, places)
     start = int(sentences[sentences >= place - half].min())
     first = text[start:place] if start < place else text[place - half : place]
-    left = room - len(first)
-    second = beginning(other, left, random)
-    return [Pair(first, text[place : place + left], FOLLOWS), Pair(first, second, OTHER)]
+    true, false = alike(text[place:], later(other, random), room - len(first))
+    return [Pair(first, true, FOLLOWS), Pair(first, false, OTHER)]
 
 
 def around(first: Text, second: Text, room: int) -> tuple[Text, Text]:
