@@ -4,8 +4,8 @@
 
 All have 4 layers of width 128 and learn tiny shakespeare (ENSUITE_DATA names the folder with it)
 by characters for one budget, such as 60s of CPU time. Then 15 % of the characters of the validation
-part are hidden, in windows of 126. An encoder sees the rest of the window on both sides, the GPT
-the whole left side of each, in which nothing is hidden. Line breaks are read as spaces, so that
+part are hidden, in windows of 126. An encoder sees the rest of the window on both sides; the GPT
+sees the whole left side, in which nothing is hidden. Line breaks are read as spaces, so that
 all have the same tokens.
 """
 

@@ -29,7 +29,6 @@ MODELS: Mapping[str, str] = {
     "rotary, window of 16": "window=16",
     "rotary, window of 16, memory": "window=16,memory=true",
     "linear attention": "attention=linear",
-    "linear attention, memory": "attention=linear,memory=true",
 }
 """The options of each, after ``gpt:context=64``."""
 

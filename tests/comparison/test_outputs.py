@@ -24,6 +24,24 @@ def test_a_report_shows_how_a_language_model_goes_on(tmp_path: Path) -> None:
     assert page.count('class="source"') == 6
 
 
+def test_a_text_longer_than_the_model_reads_is_gone_on_with(tmp_path: Path) -> None:
+    """A long line ended a whole comparison when its report was written."""
+    story = tmp_path / "story.txt"
+    lines = [f"The {n % 7} children ran along the bank of river {n}." for n in range(40)]
+    story.write_text("\n".join(lines), encoding="utf-8")
+    predictor = ensuite.train(
+        "generate", story, model="gpt:width=16,heads=2,layers=1,context=16", budget="1steps",
+        settings={"unit": "characters"}, out=tmp_path / "run",
+    )  # fmt: skip
+    assert predictor.fitted.context == 16
+    (written,) = predictor.task.write_examples(
+        predictor.fitted, predictor.read(story, asking=True)[:1]
+    )
+    assert len(written.source) > 16
+    assert 16 < len(written.answer) <= LONGEST_HALF
+    assert (tmp_path / "run/report.html").is_file()
+
+
 @given(st.text(max_size=400))
 def test_two_halves_are_the_text(text: str) -> None:
     source, truth = halve(text)

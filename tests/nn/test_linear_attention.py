@@ -72,8 +72,8 @@ def test_a_state_goes_on(ends: tuple[int, ...]) -> None:
     whole, last = linear_attention(*tensors, plain(2, 9), state)
     parts = []
     for start, stop in zip((0, *ends), (*ends, 9), strict=True):
-        spans = plain(2, stop - start)._replace(seen=torch.zeros(2, dtype=torch.long))
-        part, state = linear_attention(*(t[:, :, start:stop] for t in tensors), spans, state)
+        now = (each[:, :, start:stop] for each in tensors)
+        part, state = linear_attention(*now, plain(2, stop - start), state)
         parts.append(part)
     torch.testing.assert_close(torch.cat(parts, 2), whole, **CLOSE)
     torch.testing.assert_close(tuple(state), tuple(last), **CLOSE)
@@ -81,11 +81,9 @@ def test_a_state_goes_on(ends: tuple[int, ...]) -> None:
 
 @in_blocks
 def test_the_state_of_a_document_that_is_over_is_not_seen() -> None:
-    tensors = draw()
-    other = LinearState(*(torch.rand_like(part) for part in nothing()))
-    documents, real = torch.full((2, 9), 3), torch.ones(2, 9, dtype=torch.bool)
-    last = torch.tensor([3, 1])  # the second row begins another document
-    found, state = linear_attention(*tensors, find_spans(documents, real, last), other)
+    tensors, other = draw(), LinearState(*(torch.rand_like(part) for part in nothing()))
+    spans = plain(2, 9)._replace(seen=torch.tensor([0, -1]))
+    found, state = linear_attention(*tensors, spans, other)
     alone, left = linear_attention(*tensors, plain(2, 9), nothing())
     torch.testing.assert_close(found[1], alone[1], **CLOSE)
     torch.testing.assert_close(state.keys[1], left.keys[1], **CLOSE)
@@ -94,10 +92,10 @@ def test_the_state_of_a_document_that_is_over_is_not_seen() -> None:
 
 
 @in_blocks
-def test_a_row_of_padding_keeps_its_state() -> None:
+def test_padding_keeps_the_state() -> None:
     other = LinearState(*(torch.rand_like(part) for part in nothing()))
     real = torch.zeros(2, 9, dtype=torch.bool)
-    spans = find_spans(torch.zeros(2, 9, dtype=torch.long), real, torch.tensor([3, 0]))
+    spans = find_spans(torch.zeros(2, 9, dtype=torch.long), real)
     found, state = linear_attention(*draw(), spans, other)
     assert found.isfinite().all()
     torch.testing.assert_close(tuple(state), tuple(other), **CLOSE)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from ensuite.core.batch import Batch, Carry, States
 from ensuite.models.gpt import GPT, GPTOptions, Projections, Turn
 from ensuite.nn.causal import restart
-from ensuite.nn.documents import edges
 from ensuite.nn.linear_attention import (
     LinearState,
     Spans,
@@ -62,25 +61,12 @@ class LinearGPT(GPT):
         tokens = batch.inputs[self.field]
         real = torch.ones_like(tokens, dtype=torch.bool) if batch.mask is None else batch.mask
         documents = torch.zeros_like(tokens) if batch.documents is None else batch.documents
-        seen = batch.carry if self.options.memory else None
-        spans = find_spans(documents, real, None if seen is None else seen["document"])
-        places = (real.cumsum(1) - 1).clamp(min=0)
-        if seen is None:
-            places = restart(places, spans.labels)
-        else:
-            places = places + seen["read"][:, None]
-        start = self.begin(batch) if seen is None else seen
-        hidden, after = self.run(tokens, places, spans, self.states(start))
+        spans = find_spans(documents, real)
         columns = torch.arange(tokens.shape[1], device=tokens.device)
         lasts = (real * columns).amax(1)
-        summary = hidden[torch.arange(len(hidden), device=hidden.device), lasts]
-        if not self.options.memory:
-            return States(summary, hidden)
-        over = edges(documents, real)[1]
-        if seen is not None:
-            over = torch.where(real.any(1), over, seen["document"])
-        read = start["read"] + real.sum(1)
-        return States(summary, hidden, carry={"read": read, "document": over, **named(after)})
+        places = restart((real.cumsum(1) - 1).clamp(min=0), spans.labels)
+        hidden, _ = self.run(tokens, places, spans, self.states(self.begin(batch)))
+        return States(hidden[torch.arange(len(hidden), device=hidden.device), lasts], hidden)
 
     # One position at a time
 

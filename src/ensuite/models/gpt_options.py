@@ -56,9 +56,8 @@ class GPTOptions(BackboneOptions):
             same size at any length.
         window: How many positions, its own included, a position attends to in each layer (sliding
             window attention). None: all earlier ones.
-        memory: Whether a chunk hands what it remembers to the next one: the last keys and values of
-            a window, as in Transformer-XL, or the state of linear attention. It needs rotary
-            positions.
+        memory: Whether the last keys and values of a chunk are handed to the next one, as in
+            Transformer-XL; needs a window and rotary positions.
         dropout: Dropout rate of the inputs, of each sublayer's output and of the attention weights,
             which linear attention does not compute.
         token_rows: Rows of the token embedding, where a checkpoint has more than its tokenizer has
@@ -117,13 +116,12 @@ class GPTOptions(BackboneOptions):
             raise ValueError(
                 "dropout must be from 0 to less than 1, epsilon and rotary_base more than 0"
             )
-        linear = self.attention == "linear"
-        if linear and self.window is not None:
+        if self.attention == "linear" and self.window is not None:
             raise ValueError(
                 "attention=linear has no window: its state holds all earlier positions"
             )
-        if self.memory and (self.positions != "rotary" or not (linear or self.window)):
-            raise ValueError("memory needs positions=rotary, and a window or attention=linear")
+        if self.memory and (self.window is None or self.positions != "rotary"):
+            raise ValueError("memory needs a window, and positions=rotary")
 
     @property
     def size(self) -> int:

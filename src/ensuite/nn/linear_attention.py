@@ -7,8 +7,6 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ensuite.nn.documents import edges
-
 BLOCK = 64
 """Positions that are read together, as a matrix of queries and keys."""
 
@@ -39,7 +37,7 @@ class Spans(NamedTuple):
     Attributes:
         labels: Number of the document of each position, counted within its row from 0.
         real: False at padding.
-        seen: Label of the document that the state before belongs to; -1 where it is over.
+        seen: Label of the document that the state before belongs to.
     """
 
     labels: Int[Tensor, "batch time"]
@@ -52,25 +50,18 @@ class Spans(NamedTuple):
         return Spans(self.labels[:, start:stop], self.real[:, start:stop], seen)
 
 
-def find_spans(
-    documents: Int[Tensor, "batch time"],
-    real: Bool[Tensor, "batch time"],
-    last: Int[Tensor, " batch"] | None = None,
-) -> Spans:
-    """Return where the documents of a batch lie.
+def find_spans(documents: Int[Tensor, "batch time"], real: Bool[Tensor, "batch time"]) -> Spans:
+    """Return where the documents of a batch lie that is read from its beginning.
 
     Args:
         documents: Number of the document of each position.
         real: False at padding, which may stand on either side of a row.
-        last: Document that the state of each row belongs to; None: there is no state.
     """
     starts = torch.zeros_like(real)
     starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
     starts &= real & (real.cumsum(1) > 1)  # the first real position starts no second document
-    goes_on = ~real.any(1)
-    if last is not None:
-        goes_on |= edges(documents, real)[0] == last
-    return Spans(starts.cumsum(1), real, goes_on.long() - 1)
+    labels = starts.cumsum(1)
+    return Spans(labels, real, torch.zeros_like(labels[:, 0]))
 
 
 def features(
