@@ -102,7 +102,7 @@ def padding_changes_nothing(model: Model, batch: Batch) -> Verdict:
     """Pad on either side and compare the values of every row."""
     law = "padding changes nothing"
     if batch.mask is None:
-        return Verdict(law, True, "its inputs have no time: nothing is padded")
+        return Verdict(law, True, "inputs without a time dimension are never padded")
     expected, largest = values(model, batch), Difference()
     for pads in PADS:
         for before, after in ((pads, 0), (0, pads)):

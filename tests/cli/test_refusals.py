@@ -269,7 +269,7 @@ def test_a_folder_that_is_taken_is_told(
     refused(f"{TRAIN} --out run --resume --seed 1", 1, "another seed")
     refused(f"{TRAIN} --out run --resume --budget 2steps", 1, "another budget")
     reviews.write_text(reviews.read_text(encoding="utf-8").replace("film", "book"))
-    refused(f"{TRAIN} --out run --resume", 1, "reviews.csv has changed")
+    refused(f"{TRAIN} --out run --resume", 1, "other rows", "than reviews.csv gives now")
 
 
 def test_a_comparison_is_written_to_no_folder_of_something_else(

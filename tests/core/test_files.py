@@ -38,6 +38,17 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch,
     assert [*tmp_path.iterdir()] == [path]
 
 
+def test_space_is_asked_for_only_where_the_disk_is_full(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for fails, asked in ((full, True), (refuse, False)):
+        monkeypatch.setattr(os, "fsync", fails)
+        with pytest.raises(EnsuiteError, match="choose another --out") as error:
+            write_json(tmp_path / "model.json", {})
+        assert ("free some space" in str(error.value)) == asked
+
+
 def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt

@@ -99,10 +99,11 @@ def test_one_part_can_be_drawn_from_the_training_rows() -> None:
 @pytest.mark.parametrize(
     ("rows", "options", "sentence"),
     [
-        (2, {}, "2 rows are too few .* 3 parts need at least as many different rows"),
-        (9, {"keys": ["a"] * 9}, "different rows"),
+        (2, {}, "2 rows are too few to split: the 3 parts need 3 different rows or more. Give"),
+        (1, {}, "1 row is too few"),
+        (9, {"keys": ["a"] * 9}, "9 rows are too few to split, of which only 1 is different"),
         (9, {"keys": ["a"] * 5 + ["b"] * 4, "how": "group"}, "groups"),
-        (4, {"labels": list("abcd")}, "one of each class"),
+        (4, {"labels": list("abcd")}, "beside the 4 that training needs to have one row of each"),
         (3, {"keys": [1, "b", 2], "how": "time"}, r"several kinds \(int, str\)"),
         (3, {"keys": ["1", "", "2"], "how": "time"}, "no time"),
         (3, {"keys": [1.0, float("nan"), 2.0], "how": "time"}, "no time"),

@@ -50,6 +50,10 @@ def test_all_names_that_tasks_look_for_make_a_header() -> None:
         (["lorry,camion", "house,maison"], {}, False),
         (["english,french", "a big house,une grande maison", "the sea,la mer"], {}, True),
         (["height,weight", "1,2", "3,4"], {}, True),
+        (["when,height", "2024-01-31,1", "2024-02-01,", "2024-02-02,3"], {}, True),
+        (["when,share", "31/01/2024 10:00,5.1%", "01/02/2024 10:00,4%"], {}, True),
+        (["open,paid", "true,€5", "false,€12.5"], {}, True),
+        (["2024-01-31,1", "2024-02-01,2"], {}, False),
         (["tweet,when,who", "a b c d e,1,z"], {}, True),  # named by the user, or told
         (["tweet,when,who", "a b c d e,1,z"], {"text": "0"}, False),
         (["tweet", "a b c d e"], {}, True),

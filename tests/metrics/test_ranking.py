@@ -67,7 +67,7 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("ours", [roc_auc, average_precision])
-@pytest.mark.parametrize("truths", [[], [0, 0], [-1, -1], [np.nan, np.nan]])
+@pytest.mark.parametrize("truths", [[], [0, 0], [1, 1], [1, -1], [-1, -1], [np.nan, np.nan]])
 def test_nothing_to_rank_is_not_a_number(ours, truths):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

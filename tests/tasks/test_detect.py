@@ -80,6 +80,12 @@ def test_a_column_of_measurements_is_no_label() -> None:
     assert problem.task.ranks_by is None
 
 
+def test_the_data_check_says_which_column_is_the_label() -> None:
+    table = readers.read(cells(normal_rows(4)) | {"label": [0, 0, 1, 0]})
+    Detect().read(table, {})
+    assert table.read_as["label"] == ["label"]
+
+
 def test_anomalies_are_scored_and_never_trained_on() -> None:
     problem = opened()
     for part in ("train", "valid", "calibration"):

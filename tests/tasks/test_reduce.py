@@ -50,6 +50,12 @@ def test_labels_are_optional_and_no_input() -> None:
     assert [e.label for e in read(rows())[1]] == [None] * 12
 
 
+def test_the_data_check_says_which_column_is_the_label() -> None:
+    table = readers.read(rows(label=["x", ""] * 6))
+    Reduce().read(table, {})
+    assert table.read_as["label"] == ["label"]
+
+
 def test_y_is_a_label_beside_x_alone() -> None:
     _, examples = read({"X": NUMBERS, "y": ["u", "v"] * 6})
     assert examples[1].label == "v"

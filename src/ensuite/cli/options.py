@@ -126,8 +126,8 @@ def data_options(
 def metric_line(name: str, value: float) -> str:
     """Format a metric and its value, with at least four decimals.
 
-    >>> [metric_line("accuracy", 0.5), metric_line("mae", 0.00031234)]
-    ['accuracy           0.5000', 'mae                0.000312']
+    >>> [metric_line("accuracy", 0.5), metric_line("mae", 0.00031234), metric_line("mae", 2e-13)]
+    ['accuracy           0.5000', 'mae                0.000312', 'mae                2e-13']
     """
     from ensuite.report import words
     from ensuite.report.values import finite

@@ -35,8 +35,8 @@ def claim(folder: Path, mine: Mapping[str, Any], problem: Problem, resume: bool)
     theirs = read_identity(folder)
     if theirs.get("data") != mine["data"]:
         raise RunError(
-            f"{folder} was trained on other data or task options: {problem.data} has changed. "
-            "Train anew, or give the old file."
+            f"{folder} was trained on other rows or task options than {problem.data} gives now; "
+            "give the file and the options of that run, or choose another --out."
         )
     if different := [key for key in mine if theirs.get(key) != mine[key]]:
         raise RunError(

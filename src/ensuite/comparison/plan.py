@@ -156,8 +156,9 @@ class Record:
         require_format(known, folder)
         if known.get("fingerprint") != self.subject["fingerprint"]:
             raise RunError(
-                f"{folder} compares on other data or options: {self.subject['data']} has changed, "
-                "or they have. Choose another --out."
+                f"{folder} compares on other rows or task options than {self.subject['data']} "
+                "gives now; give the file and the options of that comparison, or choose another "
+                "--out."
             )
         for key in ("total", "folds"):
             if known.get(key) != self.subject[key]:

@@ -1,5 +1,6 @@
 """Write files atomically, and read them back; a failure is one sentence."""
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,6 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from ensuite.core.errors import EnsuiteError, RunError, reason
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Errors of a disk without free space."""
 
 
 def write_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
@@ -31,9 +35,9 @@ def write_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
+        space = "free some space or " if error.errno in FULL else ""
         raise EnsuiteError(
-            f"{path} could not be written ({reason(error)}); free some space, or choose another "
-            "--out."
+            f"{path} could not be written ({reason(error)}); {space}choose another --out."
         ) from error
     finally:
         with suppress(OSError):  # it is left over only where something went wrong

@@ -317,6 +317,32 @@ def first_of_each_label(
     return np.array(sorted(set(first.values())), dtype=np.intp)
 
 
+def say_too_few(rows: int, units: int, kept: int, parts: int, how: str) -> str:
+    """Say why rows cannot be divided into so many parts, and what to give.
+
+    Args:
+        rows: Number of rows.
+        units: Number of different rows, times or groups, each of which goes to one part.
+        kept: How many of them training keeps, the first of each class.
+        parts: Number of parts.
+        how: As :func:`split_rows` has it.
+
+    >>> say_too_few(1, 1, 0, 3, "random").partition(":")[0]
+    '1 row is too few to split'
+    """
+    noun = {"random": "different row", "time": "different time", "group": "group"}[how]
+    said = "1 row is" if rows == 1 else f"{rows:,} rows are"
+    only = f", of which only {units:,} {'is' if units == 1 else 'are'} different"
+    said = f"{said} too few to split{only if how == 'random' and units < rows else ''}"
+    classes = ""
+    if kept:
+        classes = f" beside the {kept:,} that training needs to have one row of each class"
+    return (
+        f"{said}: the {parts} parts need {parts} {noun}s or more{classes}. Give more rows, or a "
+        "file for each part (--valid FILE, --test FILE)."
+    )
+
+
 def assign_parts(
     queue: Indices, sizes: Indices, rows: int, fractions: tuple[float, float, float], how: str
 ) -> Indices:
@@ -327,11 +353,7 @@ def assign_parts(
     """
     wanted = [part for part in (2, 1, 0) if fractions[part] > 0]
     if len(queue) < len(wanted):
-        noun = {"random": "different rows", "time": "different times", "group": "groups"}[how]
-        raise DataError(
-            f"{rows} rows are too few to split: {len(wanted)} parts need at least as many {noun}, "
-            "beside one of each class for training. Give more, or a file for each part."
-        )
+        raise DataError(say_too_few(rows, len(sizes), len(sizes) - len(queue), len(wanted), how))
     middles = np.cumsum(sizes[queue]) - sizes[queue] / 2
     parts = np.full(len(sizes), wanted[-1], dtype=np.intp)
     start, bound = 0, 0.0

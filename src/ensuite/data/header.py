@@ -23,6 +23,11 @@ USUAL = frozenset(
 
 NUMBERED = re.compile(r"_?\d+$")
 
+TRUTHS = frozenset(("true", "false"))
+
+SIGNS = re.compile(r"\W*\d[\d\WTZ]*")
+"""Digits and signs; T and Z stand in time stamps."""
+
 LOOKED_AT = 100
 """Rows that show what a column holds."""
 
@@ -101,8 +106,15 @@ def looks_like_row(table: Table, *, asking: bool) -> bool:
 
 
 def is_above_numbers(name: str, cells: Sequence[Any]) -> bool:
-    """Say whether a word stands above a column of numbers."""
-    return not is_number(name) and all(is_number(cell) for cell in cells)
+    """Say whether a word stands above a column of numbers, dates or the like; some may be empty.
+
+    >>> is_above_numbers("time", ["2024-01-31 12:00", ""]), is_above_numbers("share", ["5.2 %"])
+    (True, True)
+    >>> is_above_numbers("2023-12-31", ["2024-01-31"]), is_above_numbers("cat", ["chat 2", ""])
+    (False, False)
+    """
+    filled = [cell for cell in cells if cell.strip()]
+    return not is_value(name) and bool(filled or not cells) and all(map(is_value, filled))
 
 
 def is_shorter(name: str, cells: Sequence[Any]) -> bool:
@@ -114,6 +126,16 @@ def is_shorter(name: str, cells: Sequence[Any]) -> bool:
 def counted(cell: str) -> int:
     """Return the number of words."""
     return len(cell.split())
+
+
+def is_value(cell: str) -> bool:
+    """Say whether a cell is no word: a number, with or without a sign beside it, a date, true.
+
+    >>> [is_value(cell) for cell in ("-1e3", "€12,50", "31/01/2024 12:00", "True", "V1", "")]
+    [True, True, True, True, False, False]
+    """
+    whole = cell.strip()
+    return is_number(whole) or whole.casefold() in TRUTHS or bool(SIGNS.fullmatch(whole))
 
 
 def is_number(cell: str) -> bool:

@@ -13,6 +13,9 @@ Numbers = NDArray[np.float64]
 TIMELESS = int(np.iinfo(np.int64).min)
 """Start of a series without time stamps in a panel that has them: numbers given without a file."""
 
+ROUNDING = 1e-12
+"""Deviation, relative to the mean, that is a rounding error: the numbers never change."""
+
 
 @dataclass(frozen=True, eq=False)
 class Series:
@@ -44,6 +47,18 @@ class Series:
         """Return a series of values alone, (steps, columns)."""
         nothing = np.zeros((len(values), 0))
         return cls(name, start, values, nothing, nothing, np.zeros(0))
+
+
+def is_rounding(deviation: Numbers, mean: Numbers) -> NDArray[np.bool_]:
+    """Return which columns never change: their deviation, (columns,), is that of rounding errors.
+
+    Numbers may be of any size, since a deviation is compared with the mean alone.
+
+    >>> is_rounding(np.array([1e-17, 1e-13, 0.0]), np.array([0.1, 0.0, 0.0])).tolist()
+    [True, False, True]
+    """
+    found: NDArray[np.bool_] = deviation <= ROUNDING * np.abs(mean)
+    return found
 
 
 def is_steady(values: Numbers) -> bool:

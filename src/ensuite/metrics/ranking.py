@@ -96,10 +96,14 @@ def _area(positives: Numbers, negatives: Numbers) -> Numbers:
 
 
 def _precision(positives: Numbers, negatives: Numbers) -> Numbers:
-    """Average the precision over the positives, which are as many as each group adds."""
+    """Average the precision over the positives, which are as many as each group adds.
+
+    It is not known without a negative: any order would have a precision of 1.
+    """
     precision = np.nan_to_num(ratio(positives, positives + negatives))
     added = np.diff(positives, prepend=0)
-    return ratio((added * precision).sum(-1), _last(positives))
+    average = ratio((added * precision).sum(-1), _last(positives))
+    return np.where(_last(negatives) > 0, average, np.nan)
 
 
 def _last(counts: Numbers) -> Numbers:

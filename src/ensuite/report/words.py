@@ -9,6 +9,9 @@ from ensuite.core.display import Display
 NONE = "-"
 """Written for a figure that does not apply."""
 
+MOST_DECIMALS = 9
+"""Decimals beyond which a score is written as a power of ten."""
+
 
 def brief(value: float) -> str:
     """Write a number with two digits, or all digits before the point.
@@ -130,18 +133,21 @@ def decimals(scores: Iterable[float | None]) -> int:
     """
     sizes = sorted(abs(score) for score in scores if score) or [1.0]
     exponent = math.floor(math.log10(sizes[len(sizes) // 2]))
-    return min(9, max(0, (3 if exponent >= 0 else 2) - exponent))
+    return min(MOST_DECIMALS, max(0, (3 if exponent >= 0 else 2) - exponent))
 
 
 def score(value: float | None, places: int) -> str:
-    """Write a score with a number of decimals; a very large one as a power of ten.
+    """Write a score with a number of decimals; a very large or small one as a power of ten.
 
-    >>> [score(None, 3), score(0.8164, 3), score(3.2e41, 3)]
-    ['-', '0.816', '3e+41']
+    A small score in a column of larger ones is rounded as they are.
+
+    >>> [score(None, 3), score(0.8164, 3), score(3.214e41, 3), score(4.2e-12, 9), score(4e-12, 3)]
+    ['-', '0.816', '3.21e+41', '4.2e-12', '0.000']
     """
     if value is None:
         return NONE
-    return f"{value:.{places}f}" if abs(value) < 1e8 else f"{value:.0e}"
+    small = places == MOST_DECIMALS and 0 < abs(value) < 10.0 ** (2 - places)
+    return f"{value:.3g}" if small or abs(value) >= 1e8 else f"{value:.{places}f}"
 
 
 def gap(value: float, display: Display) -> str:

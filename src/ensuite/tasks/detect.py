@@ -74,6 +74,8 @@ class Detect(Detector):
         labelled, anomalous = self.read_labels(table, given, asking=asking)
         but = {labelled.label_column, *given.get("label", "").split(","), given.get("time", "")}
         task, raws = labelled.read_inputs(table, given, but)
+        if labelled.label_column in table.columns:
+            table.note("label", labelled.label_column)
         return task, [Example(*pair) for pair in zip(raws, anomalous, strict=True)]
 
     def read_labels(

@@ -134,9 +134,7 @@ def say_one_kind(truths: Marks) -> list[str]:
     """Say why some metrics are not known, where the labels are all the same."""
     known = truths[truths >= 0]
     if not len(known):
-        return [
-            "No row has a label: scores and alarms are told, and how good they are is not known."
-        ]
+        return ["No row has a label, so it is not known which alarms are right."]
     if len(np.unique(known)) == 2:
         return []
     kinds = ("normal", "anomalies") if not known[0] else ("anomalies", "normal rows")

@@ -131,6 +131,7 @@ class Reduce(Reconstruction[Example, Prediction]):
         task, raws = self.read_inputs(table, given, but=[label] if label else [])
         if label is None:
             return task, [Example(raw) for raw in raws]
+        table.note("label", label)
         names = [name_of(cell, table.where(row)) for row, cell in enumerate(table.columns[label])]
         return task, [Example(*pair) for pair in zip(raws, names, strict=True)]
 

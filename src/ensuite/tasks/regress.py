@@ -18,15 +18,13 @@ from ensuite.core.score import Score
 from ensuite.core.table import Table
 from ensuite.data import columns, inputs
 from ensuite.data.processors import Text
+from ensuite.data.series import is_rounding
 from ensuite.metrics import regression as metrics
 from ensuite.nn.heads import SummaryHead
 from ensuite.nn.losses import absolute_error, squared_error
 from ensuite.tasks.windowed import Windowed
 
 TARGET_NAMES = ("target", "targets", "y", "value", "score", "rating", "label")
-
-STEADY = 1e-12
-"""Relative deviation at and below which a target counts as constant."""
 
 MOST_TOLD = 8
 """Most targets that have metrics of their own, and a line in the data check."""
@@ -297,7 +295,7 @@ def _measure(truths: Numbers, names: Sequence[str]) -> tuple[Numbers, Numbers]:
         raise DataError(f"No training row has a number for the target {names[counts.argmin()]}.")
     mean = np.where(known, truths, 0).sum(0) / counts
     deviation = np.sqrt(np.where(known, (truths - mean) ** 2, 0).sum(0) / counts)
-    steady = deviation <= STEADY * np.abs(mean)
+    steady = is_rounding(deviation, mean)
     if steady.all():
         raise DataError(
             f"The training rows all have the target {written(mean[0])}: there is nothing to learn."

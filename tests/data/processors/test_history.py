@@ -100,6 +100,18 @@ def test_a_series_that_never_changes_is_divided_by_one() -> None:
     assert (history.mean, history.deviation) == (((7.0,),), ((1.0,),))
 
 
+@pytest.mark.parametrize("normalise", ["last", "window", "none"])
+@pytest.mark.parametrize("unit", [1e-28, 1e-12, 1e28])
+def test_the_unit_of_a_series_changes_nothing(unit: float, normalise: Any) -> None:
+    steps = np.random.default_rng(0).normal(3, 2, (20, 1))
+    read = []
+    for each in (steps, steps * unit):
+        found = windows(series(steps=each))
+        history = prepared(found, normalise=normalise)
+        read.append(history.collate(history.rows(found))[0].numpy())
+    np.testing.assert_allclose(*read, rtol=1e-4, atol=1e-6)
+
+
 def test_scales_of_new_series() -> None:
     learned = windows(series("a"))
     history = prepared(learned)

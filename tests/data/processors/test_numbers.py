@@ -1,5 +1,7 @@
 """Series and rows to scaled tensors; scales come from training alone."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,19 @@ def test_training_columns_have_mean_0_and_deviation_1(rows: list[tuple[float, fl
         assert column.mean() == pytest.approx(0, abs=1e-3)
         if given_.std() > 1e-3:
             assert column.std() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("scale", ["standard", "minmax"])
+@pytest.mark.parametrize("unit", [1e-60, 1e-28, 1e-12, 1e-6, 1e9])
+def test_the_unit_of_a_column_changes_nothing(unit: float, scale: Any) -> None:
+    rows = np.random.default_rng(0).normal(3, 2, (20, 2))
+    rows[:, 1] = 7.1  # it never changes
+
+    def scaled(raws: Any) -> Any:
+        return Columns(scale=scale).prepare(list(raws)).normalise(raws)
+
+    np.testing.assert_allclose(scaled(rows * unit)[:, 0], scaled(rows)[:, 0], rtol=1e-4)
+    assert Columns(scale=scale).prepare(list(rows * unit)).deviation[1] == 1
 
 
 def test_series_of_any_length_share_their_scale() -> None:

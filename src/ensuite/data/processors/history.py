@@ -13,14 +13,11 @@ from torch import Tensor
 from ensuite.core.batch import Inputs, Values
 from ensuite.core.stacked import Selectable
 from ensuite.data.flat import Flat, known_features
-from ensuite.data.series import Series
+from ensuite.data.series import Series, is_rounding
 from ensuite.data.windows import Windows
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
-
-STEADY = 1e-12
-"""Relative deviation at and below which a series counts as constant."""
 
 ROWS_AT_ONCE = 4096
 """Rows whose windows are averaged together; more need more memory, not less time."""
@@ -270,7 +267,7 @@ def measure(values: Array, otherwise: float | Array = 1.0) -> tuple[Array, Array
     counts = known.sum(0).clip(1)
     mean = np.where(known, values, 0).sum(0) / counts
     deviation = np.sqrt(np.where(known, (values - mean) ** 2, 0).sum(0) / counts)
-    return mean, np.where(deviation <= STEADY * (1 + np.abs(mean)), otherwise, deviation)
+    return mean, np.where(is_rounding(deviation, mean), otherwise, deviation)
 
 
 def _measure_features(used: Sequence[tuple[Series, int]]) -> tuple[tuple[float, float], ...]:

@@ -14,13 +14,11 @@ from ensuite.core.batch import Batch, Inputs, Row, Values
 from ensuite.core.errors import DataError
 from ensuite.core.presentation import Finding
 from ensuite.data.processors.processor import Processor, Window
+from ensuite.data.series import is_rounding
 
 Numbers = NDArray[Any]
 
 LEARNED = {"learned": True}
-
-STEADY = 1e-12
-"""Deviation, relative to the size of the numbers, that is rounding: the column never changes."""
 
 FAR = 100.0
 """Deviations that a mean may be from 0 for float32 to hold the differences from it well enough."""
@@ -62,7 +60,7 @@ class Scaled(Processor):
             if len(known[0]) == np.shape(raws[0])[-1]:  # else the weights do not fit either
                 return replace(self, mean=known[0], deviation=known[1])
         mean, deviation = SCALES[self.scale](raws)
-        deviation[deviation < STEADY * np.maximum(1, np.abs(mean))] = 1.0
+        deviation[is_rounding(deviation, mean)] = 1.0
         return replace(self, mean=tuple(mean.tolist()), deviation=tuple(deviation.tolist()))
 
     def windows(self, raws: Sequence[Numbers]) -> list[list[Window]]:
