@@ -109,7 +109,7 @@ def test_the_unit_of_a_series_changes_nothing(unit: float, normalise: Any) -> No
         found = windows(series(steps=each))
         history = prepared(found, normalise=normalise)
         read.append(history.collate(history.rows(found))[0].numpy())
-    np.testing.assert_allclose(*read, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(read[0], read[1], rtol=1e-4, atol=1e-6)
 
 
 def test_scales_of_new_series() -> None:
