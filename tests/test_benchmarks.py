@@ -17,8 +17,10 @@ from benchmarks import (
     forecast,
     language_model,
     layers,
+    masked,
     opening,
     peers,
+    positions,
     pretrain,
     protocol,
     scaling,
@@ -384,6 +386,24 @@ def test_a_prompted_model_is_measured_by_what_it_finds_likely_and_by_what_it_wri
     assert found[0] == ("good", 0, 1.0, 1.0, 1.0)
     assert found[1][:2] == ("good", 2)
     assert (found[2].written, found[2].formed) == (0.0, 0.0)
+
+
+def test_the_loss_is_measured_up_to_where_a_model_reads():
+    text = pretrain.invent(1500)
+    models = {"learned": "positions=learned", "window": "window=16"}
+    found = positions.measure(text, text[:600], 1, models)
+    assert [loss is None for loss in found["learned"]] == [False] * 3 + [True] * 2
+    assert all(3 < loss < 6 for loss in found["window"])
+
+
+def test_the_same_characters_are_hidden_from_all(monkeypatch):
+    chosen = [each for each in masked.CONTENDERS if each[0] in ("GPT, Muon", "BERT, Muon")]
+    monkeypatch.setattr(masked, "CONTENDERS", chosen)
+    text = "the cat sat on the mat and went on to the dog " * 60
+    found = masked.measure(text, text[:700], "1steps")
+    assert [each.name for each in found] == ["GPT, Muon", "BERT, Muon"]
+    assert all(0 <= each.accuracy <= 1 for each in found)
+    assert not masked.hide(masked.cut(text))[:, 0].any()
 
 
 TINY_ROWS = dense.Size(features=6, width=4, batch=2, rows=8)
