@@ -86,7 +86,9 @@ def autoencode(
         made = layers.Dense(width, activation="relu")(made)
     model = keras.Model(given, layers.Dense(numbers, activation="sigmoid")(made))
     model.compile(
-        optimizer="adam", loss="binary_crossentropy", loss_weights=float(numbers) if variational else None
+        optimizer="adam",
+        loss="binary_crossentropy",
+        loss_weights=float(numbers) if variational else None,
     )
     return lambda: model.fit(
         train,
