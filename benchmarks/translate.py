@@ -195,7 +195,7 @@ def writing(training: Training, size: Size, effort: Effort | None) -> list[Row]:
     expected = [answer.text for answer in predict(task, model, asked, items=items)]
     peers = []
     for name, order in (("torch, in order", in_order), ("torch, by length", by_length)):
-        found = task.writing.decode(peer.answer(items, order, limit))
+        found = task.writing.decode_batch(peer.answer(items, order, limit))
         same = sum(map(str.__eq__, found, expected)) / len(expected)
         assert same > 0.99, f"only {same:.0%} of the answers are the same"  # ties may differ
         peers.append(timed(name, lambda order=order: peer.answer(items, order, limit)))  # type: ignore[misc]

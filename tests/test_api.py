@@ -171,7 +171,7 @@ def test_resume_goes_on_only_with_the_same() -> None:
     before = Path("run/model.safetensors").stat().st_mtime_ns
     ensuite.train("classify", ROWS, model="lstm", out="run", resume=True, **FAST)
     assert Path("run/model.safetensors").stat().st_mtime_ns == before
-    with pytest.raises(RunError, match="trained on other data"):
+    with pytest.raises(RunError, match="trained on other rows"):
         ensuite.train("classify", ROWS[:-2], model="lstm", out="run", resume=True, **FAST)
     with pytest.raises(RunError, match="trained with another candidate"):
         ensuite.train("classify", ROWS, model="gru", out="run", resume=True, **FAST)

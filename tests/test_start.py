@@ -317,7 +317,7 @@ def test_a_preset_is_the_backbone_that_it_is_of(problem: Problem) -> None:
     assert Start.open("tiny").backbone == "bert"
     for name in ("bert", "bert-tiny"):
         assert trained(f"{name}:init_from=tiny", problem).options == Start.open("tiny").options
-    with pytest.raises(UsageError, match="is a run of bert, not of gru"):
+    with pytest.raises(UsageError, match="is a run of bert, whose weights gru does not have"):
         open_spec("gru:init_from=tiny", problem)
 
 

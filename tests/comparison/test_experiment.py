@@ -132,7 +132,7 @@ def test_the_best_seed_of_the_winner_is_chosen_without_the_test_rows(
 def test_a_folder_is_of_one_problem_and_one_process(problem: Problem, tmp_path: Path) -> None:
     run(problem, tmp_path, Callback(), seeds=1)
     other = open_problem("classify", ROWS[:-1])
-    with pytest.raises(RunError, match="other data or options"):
+    with pytest.raises(RunError, match="compares on other rows or task options"):
         run(other, tmp_path, Callback(), seeds=1)
     with hold(tmp_path), pytest.raises(RunError, match="is being trained by process"):
         run(problem, tmp_path, Callback(), seeds=1)

@@ -121,7 +121,7 @@ def test_the_token_that_starts_a_text_ends_it(tmp_path: Path) -> None:
     writing = Writing().prepare([], Pretrained(tmp_path / "out"))
     assert writing.start == writing.end == 1
     assert writing.edges == (1,)
-    assert 1 not in writing.barred
+    assert 1 not in writing.suppressed
     assert read_json(tmp_path / "out/config.json")["eos_token_id"] == 1
 
 
