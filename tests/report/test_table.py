@@ -134,6 +134,7 @@ def test_the_page_has_the_metrics_first_and_loses_no_column():
             "the machine was busy: 0.1 of 1 epoch",
         ),
         ({"busy": True, "epochs": None}, "the machine was busy"),
+        ({"busy": True, "epochs": 27.0, "promised_epochs": 22.0}, "the machine was busy"),
         ({"epochs": 0.3}, "0.3 epochs"),
         ({"epochs": 0.9999}, "0.99 epochs"),
         ({"still_rising": True}, "still rising"),

@@ -104,7 +104,8 @@ def _under_an_epoch(row: Row) -> bool:
 
 
 def _share_of_epochs(row: Row) -> str:
-    if row.epochs is None or row.promised_epochs is None:
+    """Say how many of its promised epochs a row trained for; empty where it had them all."""
+    if row.epochs is None or row.promised_epochs is None or row.epochs >= row.promised_epochs:
         return ""
     promised = words.brief(row.promised_epochs)
     return f"{words.epochs(row.epochs)} of {promised} {'epoch' if promised == '1' else 'epochs'}"
