@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -38,12 +37,12 @@ from torch.utils.data import DataLoader, TensorDataset
 import ensuite
 from benchmarks.peers import Keras, PyOD
 from benchmarks.protocol import Contender, Effort, Found, Missing, ceilings, compare, publish, timed
+from benchmarks.train import repeated
 from ensuite.api import open_sorted
 from ensuite.problem import Problem, divide_source
 from ensuite.specs import choose
 from ensuite.training.budget import Budget
 from ensuite.training.device import choose_device
-from ensuite.training.loop import fit
 
 FEATURES = 784
 
@@ -157,19 +156,7 @@ def whole(job: Job, size: Size, parts: dict[str, Any]) -> Contender:
 def updates(job: Job, size: Size, parts: dict[str, Any]) -> Contender:
     """Return the contender for the updates and evaluations alone."""
     problem, candidate = opened(job, parts)
-    budget = Budget(size.epochs, "epochs", patience=None)
-
-    def run(calls: int) -> float:
-        taken = 0.0
-        for _ in range(calls):
-            fresh = candidate.begin(problem, budget, seed=0)
-            began = perf_counter()
-            for _ in fit(fresh):
-                pass
-            taken += perf_counter() - began
-        return taken
-
-    return Contender("ensuite", run)
+    return repeated(candidate, problem, Budget(size.epochs, "epochs", patience=None))
 
 
 def opened(job: Job, parts: dict[str, Any]) -> tuple[Problem, Any]:

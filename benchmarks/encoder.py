@@ -22,6 +22,7 @@ loop of torch (fused AdamW, clipping) around the model of transformers, with eve
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import cycle
@@ -183,9 +184,7 @@ def answering(size: Size, folder: Path, texts: list[str]) -> list[Contender | Mi
     how = {"batches as they come": False, "batches by length": True}
     peers: list[Contender | Missing] = [timed("pipeline", lambda: one(texts, truncation=True))]
     for name, by_length in how.items():
-        peers.append(
-            timed(name, lambda b=by_length: theirs.answer(texts, size.batch, by_length=b))  # type: ignore[misc]
-        )
+        peers.append(timed(name, partial(theirs.answer, texts, size.batch, by_length=by_length)))
     return [*peers, onnx_runtime(theirs, size, texts)]
 
 

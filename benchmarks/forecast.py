@@ -27,6 +27,7 @@ import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -246,7 +247,7 @@ def asking(training: Training, size: Size, other: Peer, effort: Effort | None) -
         ("torch, one tensor", peer.all),
     ):
         np.testing.assert_allclose(work(values), expected, rtol=1e-3)
-        peers.append(timed(name, lambda work=work: work(values)))  # type: ignore[misc]
+        peers.append(timed(name, partial(work, values)))
     mine = timed("ensuite", lambda: predict(task, model, asked))
     return compare({f"{size.asked:,} series in one call": mine}, peers, effort, amount=size.asked)
 

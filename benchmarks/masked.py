@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.pretrain import shakespeare
+from benchmarks.pretrain import require_shakespeare
 from ensuite.candidates import Trained
 from ensuite.core.batch import Batch
 from ensuite.core.options import set_options
@@ -135,8 +135,5 @@ def measure(train_text: str, test_text: str, budget: str) -> list[Found]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    texts = shakespeare()
-    if texts is None:
-        sys.exit("set ENSUITE_DATA to the folder that has tinyshakespeare/input.txt.gz")
     print("| | parameters | characters read | accuracy |\n|---|--:|--:|--:|")
-    measure(*texts, budget=(sys.argv[1:] or ["60s"])[0])
+    measure(*require_shakespeare(), budget=(sys.argv[1:] or ["60s"])[0])

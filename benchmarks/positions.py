@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.pretrain import begin, open_text, run, shakespeare
+from benchmarks.pretrain import begin, open_text, require_shakespeare, run
 from ensuite.core.batch import Batch
 from ensuite.core.errors import DataError
 from ensuite.training.loop import fit
@@ -82,10 +82,7 @@ def measure(
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    texts = shakespeare()
-    if texts is None:
-        sys.exit("set ENSUITE_DATA to the folder that has tinyshakespeare/input.txt.gz")
     spans = [f"{start + 1} to {stop}" for start, stop in SPANS]
     print(f"| nats a character at positions | {' | '.join(spans)} | CPU seconds |")
     print("|---|" + "--:|" * (len(SPANS) + 1))
-    measure(*texts, updates=int((sys.argv[1:] or ["170"])[0]))
+    measure(*require_shakespeare(), updates=int((sys.argv[1:] or ["170"])[0]))

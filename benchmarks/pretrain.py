@@ -20,6 +20,7 @@ Sources:
 
 import gzip
 import os
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from math import cos, pi
@@ -278,6 +279,13 @@ def shakespeare() -> tuple[str, str] | None:
     text = gzip.decompress(path.read_bytes()).decode()
     split = int(0.9 * len(text))
     return text[:split], text[split:]
+
+
+def require_shakespeare() -> tuple[str, str]:
+    """Return both parts of the text, or end the program with a sentence where it is not there."""
+    return shakespeare() or sys.exit(
+        "set ENSUITE_DATA to the folder that has tinyshakespeare/input.txt.gz"
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from scipy.optimize import least_squares
 
-from benchmarks.pretrain import our_loss, shakespeare
+from benchmarks.pretrain import our_loss, require_shakespeare
 from ensuite.candidates import Trained
 from ensuite.problem import open_problem
 from ensuite.specs import model_options
@@ -170,10 +170,7 @@ def measure(
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    texts = shakespeare()
-    if texts is None:
-        sys.exit("set ENSUITE_DATA to the folder that has tinyshakespeare/input.txt.gz")
-    found = measure(*texts)
+    found = measure(*require_shakespeare())
     fitted = fit_law(found)
     print(fitted)
     for each in found[-len(WIDTHS) :]:

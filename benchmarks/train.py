@@ -44,7 +44,7 @@ from benchmarks.protocol import (
     timed,
 )
 from ensuite.candidates import Trained
-from ensuite.problem import open_problem
+from ensuite.problem import Problem, open_problem
 from ensuite.specs import model_options
 from ensuite.training.budget import Budget
 from ensuite.training.loop import fit
@@ -129,7 +129,11 @@ def updates(cell: str, parts: Parts) -> Contender:
     name = model_name(cell)
     options = model_options(name)[1]
     candidate = Trained(name, name, options, options.recipe())
-    budget = Budget(EPOCHS, "epochs", patience=None)
+    return repeated(candidate, problem, Budget(EPOCHS, "epochs", patience=None))
+
+
+def repeated(candidate: Trained, problem: Problem, budget: Budget) -> Contender:
+    """Return the contender for the updates and evaluations of a candidate alone."""
 
     def run(calls: int) -> float:
         taken = 0.0

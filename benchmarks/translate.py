@@ -18,6 +18,7 @@ measured. Dropout is 0, so that all compute the same.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -198,7 +199,7 @@ def writing(training: Training, size: Size, effort: Effort | None) -> list[Row]:
         found = task.writing.decode_batch(peer.answer(items, order, limit))
         same = sum(map(str.__eq__, found, expected)) / len(expected)
         assert same > 0.99, f"only {same:.0%} of the answers are the same"  # ties may differ
-        peers.append(timed(name, lambda order=order: peer.answer(items, order, limit)))  # type: ignore[misc]
+        peers.append(timed(name, partial(peer.answer, items, order, limit)))
     mine = timed("ensuite", lambda: predict(task, model, asked, items=items))
     return compare({f"{size.asked} greedy answers": mine}, peers, effort, amount=size.asked)
 

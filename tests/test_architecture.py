@@ -13,7 +13,7 @@ BASE = {"core"}
 WORK = {"nn", "data", "decoding", "metrics"}
 BELOW = BASE | WORK | {"models", "tasks", "baselines", "training", "catalog"}
 ANSWER = BELOW | {"network", "checkpoint", "frozen", "prompting", "problem", "predictor", "start"}
-ANSWER |= {"misfit", "candidates", "specs", "laws"}
+ANSWER |= {"loaders", "misfit", "candidates", "specs", "laws"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "core": BASE,
@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "network": BELOW,
     "checkpoint": BELOW | {"network"},
     "prompting": BELOW,
-    "predictor": BELOW | {"network", "prompting", "problem", "checkpoint"},
+    "loaders": BELOW | {"network", "prompting"},
+    "predictor": BELOW | {"loaders", "problem", "checkpoint"},
     "frozen": BELOW | {"network", "checkpoint"},
     "start": BELOW | {"network", "checkpoint", "predictor"},
     "misfit": BASE | {"catalog", "problem"},

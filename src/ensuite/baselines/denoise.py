@@ -13,11 +13,8 @@ from ensuite.tasks.denoise import Denoise, Example, Piece, Prediction
 
 Numbers = NDArray[Any]
 
-SIZES = (3, 5, 7)
-"""Pixels of the side of a median filter, or steps of a series, that are tried."""
-
-AT_ONCE = 1024
-"""Examples that are in memory together."""
+AT_ONCE, MOST = 1024, 2**20
+"""Examples that are in memory together; numbers of the examples that a strength is chosen on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,19 +42,16 @@ class Identity(Baseline):
 
 
 @dataclass(frozen=True, eq=False)
-class MedianFilter(Baseline):
-    """The median of the numbers around each, of the size with the lowest error of a few.
+class Filter(Baseline):
+    """A filter of images and series: of a few strengths, the one with the lowest error.
 
     Args:
-        size: Pixels of the side of the square around a pixel, or steps around a step.
-
-    Source:
-        Tukey (1977), Exploratory Data Analysis, chapter 7
+        strength: How much the filter smooths.
     """
 
-    size: int
+    strength: float
 
-    name: ClassVar[str] = "median filter"
+    choices: ClassVar[Sequence[float]]
 
     @classmethod
     def fits(cls, task: Denoise) -> bool:
@@ -67,26 +61,40 @@ class MedianFilter(Baseline):
     def fit(
         cls, task: Denoise, train: Sequence[Example], valid: Sequence[Example], seed: int
     ) -> Self:
-        some = list(valid or train)[:AT_ONCE]
+        known = list(valid or train)
+        (first,) = arrays_of(task, task.items(known[:1], asking=True))
+        some = known[: max(1, min(AT_ONCE, MOST // max(1, first.size)))]
 
-        def error(size: int) -> float:
-            return task.score(cls(size).predict(task, some), some)["mse"].value
+        def error(strength: float) -> float:
+            return task.score(cls(strength).predict(task, some), some)["mse"].value
 
-        return cls(min(SIZES, key=error))
+        return cls(min(cls.choices, key=error))
+
+    @property
+    def parameters(self) -> int:
+        return 1
+
+
+@dataclass(frozen=True, eq=False)
+class MedianFilter(Filter):
+    """The median of the numbers around each, in a square of so many pixels or so many steps.
+
+    Source:
+        Tukey (1977), Exploratory Data Analysis, chapter 7
+    """
+
+    name: ClassVar[str] = "median filter"
+    choices: ClassVar[Sequence[float]] = (3, 5, 7)
 
     def predict(self, task: Denoise, examples: Sequence[Example]) -> list[Prediction]:
         from scipy.ndimage import median_filter  # here, since importing it takes a while
 
         # Rows and columns of a picture, or the steps of a series; channels and columns each alone.
-        noisy = task.noisy(examples)
+        noisy, size = task.noisy(examples), int(self.strength)
         return [
-            Prediction(median_filter(each, (*[self.size] * (each.ndim - 1), 1), mode="nearest"))
+            Prediction(median_filter(each, (*[size] * (each.ndim - 1), 1), mode="nearest"))
             for each in noisy
         ]
-
-    @property
-    def parameters(self) -> int:
-        return 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

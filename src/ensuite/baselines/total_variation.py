@@ -3,63 +3,35 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ensuite.baselines.denoise import AT_ONCE, MOST, Filter
 from ensuite.baselines.principal import arrays_of
-from ensuite.core.baseline import Baseline
 from ensuite.tasks.denoise import Denoise, Example, Prediction
 
 Numbers = NDArray[Any]
 
-WEIGHTS = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8)
-"""Weights of the variation that are tried."""
-
 ITERATIONS = 40
 """Steps of the accelerated gradient method; more change a result by less than noise does."""
 
-AT_ONCE, MOST = 1024, 2**20
-"""Examples that are read together; numbers that are cleaned together, and of the examples that a
-weight is chosen on."""
-
 
 @dataclass(frozen=True, eq=False)
-class TotalVariation(Baseline):
+class TotalVariation(Filter):
     """The input with the least total variation near the noisy one, which keeps sharp edges.
 
-    It minimises ``½ ‖u - noisy‖² + weight · Σ |∇u|``, with the weight of the lowest error of a few.
-    Channels of images and columns of series are cleaned each alone.
-
-    Args:
-        weight: Of the variation.
+    It minimises ``½ ‖u - noisy‖² + strength · Σ |∇u|``. Channels of images and columns of series
+    are cleaned each alone.
 
     Sources:
         Rudin, Osher & Fatemi (1992), https://doi.org/10.1016/0167-2789(92)90242-F
         The algorithm: Beck & Teboulle (2009), https://doi.org/10.1109/TIP.2009.2028250, section IV
     """
 
-    weight: float
-
     name: ClassVar[str] = "total variation"
-
-    @classmethod
-    def fits(cls, task: Denoise) -> bool:
-        return task.processor.kind in ("image", "series")
-
-    @classmethod
-    def fit(
-        cls, task: Denoise, train: Sequence[Example], valid: Sequence[Example], seed: int
-    ) -> Self:
-        known = valid or train
-        (first,) = arrays_of(task, task.items(known[:1], asking=True))
-        some = list(known)[: max(1, min(AT_ONCE, MOST // max(1, first.size)))]
-
-        def error(weight: float) -> float:
-            return task.score(cls(weight).predict(task, some), some)["mse"].value
-
-        return cls(min(WEIGHTS, key=error))
+    choices: ClassVar[Sequence[float]] = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8)
 
     def predict(self, task: Denoise, examples: Sequence[Example]) -> list[Prediction]:
         items, found = task.items(examples, asking=True), list[Prediction]()
@@ -79,12 +51,8 @@ class TotalVariation(Baseline):
         last = np.moveaxis(arrays, 1, -1) if pictures else arrays
         many = max(1, MOST // max(1, arrays[0].size))
         parts = [last[start : start + many] for start in range(0, len(last), many)]
-        cleaned = np.concatenate([smooth(part.astype(np.float32), self.weight) for part in parts])
+        cleaned = np.concatenate([smooth(part.astype(np.float32), self.strength) for part in parts])
         return np.moveaxis(cleaned, -1, 1) if pictures else cleaned
-
-    @property
-    def parameters(self) -> int:
-        return 1
 
 
 def smooth(noisy: Numbers, weight: float, iterations: int = ITERATIONS) -> Numbers:

@@ -38,7 +38,7 @@ class FittedModel(ABC):
     def save(self, folder: Path) -> dict[str, Any]:
         """Write the tensors into a run folder, and return the rest as ``config.json`` holds it.
 
-        :func:`ensuite.predictor.load_fitted` reads both again.
+        :func:`ensuite.loaders.load_fitted` reads both again.
         """
 
     def published_config(self) -> Mapping[str, Any]:

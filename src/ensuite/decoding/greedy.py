@@ -43,12 +43,8 @@ def greedy(
             break
         if left <= SHRINK * len(rows):
             stay = going.nonzero()[:, 0]
-            carry, words, rows, going = (
-                select_rows(carry, stay),
-                words[stay],
-                rows[stay],
-                going[stay],
-            )
+            carry = select_rows(carry, stay)
+            words, rows, going = words[stay], rows[stay], going[stay]
     lengths = (written == end).int().argmax(1).where((written == end).any(1), longest)
     triples = zip(written.tolist(), lengths.tolist(), scores.tolist(), strict=True)
     return [DecodedSequence(tokens[:length], score) for tokens, length, score in triples]
