@@ -57,6 +57,8 @@ class Problem:
 
         A model may bring its own tokenizer, and a window or chunk of another length.
         """
+        if task is self.task:
+            return self
         own = {finding.topic: finding for finding in task.check(self.parts)}
         return replace(self, findings=tuple(own.get(each.topic, each) for each in self.findings))
 
