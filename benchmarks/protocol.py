@@ -277,6 +277,7 @@ def describe(about: Mapping[str, Any]) -> str:
     """Return the lines above a table: command, machine, versions, limits."""
     facts = about["machine"]
     where = f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads"
+    where = f"{facts['accelerator']}. {where}" if "accelerator" in facts else where
     known = ", ".join(f"{key} {value}" for key, value in about["versions"].items())
     most = ", ".join(f"{key} {value:.0f}" for key, value in about["ceilings"].items())
     return (
@@ -286,10 +287,11 @@ def describe(about: Mapping[str, Any]) -> str:
 
 
 def table(rows: Sequence[Row], limits: Mapping[str, float]) -> str:
-    """Return the rows as a Markdown table."""
-    most = limits.get("fp32 GEMM GFLOP/s", math.nan)
+    """Return the rows as a Markdown table; operations are told as a share of the first limit."""
+    limit, most = next(iter(limits.items()), ("", math.nan))
     lines = [
-        "| job | peer | ours | peer's | ratio (95 %) | ours a second | of fp32 GEMM "
+        "| job | peer | ours | peer's | ratio (95 %) | ours a second "
+        f"| of {limit.removesuffix(' GFLOP/s')} "
         "| first call: ours | peer's |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]

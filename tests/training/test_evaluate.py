@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy import sparse
 
+from ensuite.core.batch import Values
 from ensuite.core.errors import DataError
 from ensuite.core.score import Score
 from ensuite.training.evaluate import predict, rows_at_once, standard_error
@@ -41,11 +42,22 @@ def test_predictions_stand_in_the_order_of_the_examples_whatever_the_batches():
     torch.testing.assert_close(ask(Line(), asked, items=items), expected)
 
 
+class Steps(Longest):
+    """Reads series, each with the length that an item tells."""
+
+    inputs = {"values": Values(1)}
+
+
 @pytest.mark.parametrize(
     ("longest", "rows"), [(1, 512), (16, 512), (32, 256), (128, 64), (5000, 64), (0, 512)]
 )
-def test_short_rows_are_answered_many_at_once_and_long_ones_never_fewer(longest, rows):
-    assert rows_at_once(Longest(), [(0, 0), (0, longest)]) == rows
+def test_short_series_are_answered_many_at_once_and_long_ones_never_fewer(longest, rows):
+    assert rows_at_once(Steps(), [(0, 0), (0, longest)]) == rows
+
+
+@pytest.mark.parametrize(("numbers", "rows"), [(1, 512), (784, 512), (4096, 128), (50_000, 64)])
+def test_rows_of_many_numbers_are_answered_fewer_at_once(numbers, rows):
+    assert rows_at_once(Longest(), [(0, 0), (0, numbers)]) == rows
 
 
 def test_nothing_asked_is_nothing_answered():

@@ -102,11 +102,12 @@ def test_patience_waits_for_three_times_what_is_evaluated():
 
 
 class Clocks:
-    """Clocks on which an update takes these seconds, of the wall and of the CPU."""
+    """Clocks on which an update of one thread takes these seconds, of the wall and of the CPU."""
 
     def __init__(self, monkeypatch, wall, cpu):
         self.wall, self.cpu, self.reads = wall, cpu, 0
         monkeypatch.setattr(Moment, "now", self.now)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
 
     def now(self):
         self.reads += 1

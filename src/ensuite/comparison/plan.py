@@ -261,7 +261,8 @@ def measure_cost(
     training.model.train()
     spent, tokens = _time_updates(training, clock)
     began = clock()
-    predict(training.task, training.model, training.valid, items=training.valid_items)
+    task = training.task.while_training()
+    predict(task, training.model, training.valid, items=training.valid_items)
     evaluation = clock() - began
     test = evaluation * len(problem.parts["test"]) / max(1, len(training.valid))
     return Cost(

@@ -68,12 +68,20 @@ def stack(rows: Sequence[Row]) -> Sequence[Row]:
     if any(np.asarray(each[0]).nbytes * len(rows) > MOST_BYTES for each in columns):
         return rows
     try:
-        fields = dict(zip(make._fields, map(np.array, columns), strict=True))
+        fields = dict(zip(make._fields, map(_one_array, columns), strict=True))
     except ValueError:  # fields of several shapes
         return rows
     if any(field.dtype == object for field in fields.values()):
         return rows
     return Stacked(make, fields)
+
+
+def _one_array(values: Sequence[Any]) -> NDArray[Any]:
+    """Return values of one shape as an array; arrays are copied at the speed of memory."""
+    shape, arrays = np.shape(values[0]), all(isinstance(each, np.ndarray) for each in values)
+    if arrays and shape and all(each.shape == shape for each in values):
+        return np.concatenate(values).reshape(len(values), *shape)
+    return np.array(values)
 
 
 def take(rows: Sequence[Row], numbers: Sequence[int]) -> Sequence[Row]:

@@ -346,6 +346,10 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
         """
         return examples
 
+    def while_training(self) -> Self:
+        """Return the task that evaluates while training: itself, or one whose answers cost less."""
+        return self
+
     def calibrate(self, predictions: Sequence[Prediction], held_out: Sequence[Example]) -> Self:
         """Learn thresholds and the like from the predictions of one model for held-out examples.
 

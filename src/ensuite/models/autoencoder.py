@@ -212,10 +212,11 @@ def through(
     layers: nn.ModuleList, vector: Float[Tensor, "batch inputs"], activation: Callable[..., Tensor]
 ) -> Float[Tensor, "batch outputs"]:
     """Apply layers with an activation function between them, but not after the last."""
-    for layer in layers[:-1]:
-        vector = activation(layer(vector))
-    outputs: Tensor = layers[-1](vector)
-    return outputs
+    first, *others = layers  # to slice a list of modules builds another one
+    vector = first(vector)
+    for layer in others:
+        vector = layer(activation(vector))
+    return vector
 
 
 def spread(

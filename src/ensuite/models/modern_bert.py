@@ -208,14 +208,13 @@ class ModernBert(Backbone):
             mask = torch.ones_like(tokens, dtype=torch.bool)
         packing = Packing.of(mask)
         places = torch.arange(packing.longest, device=tokens.device)
-        near = ((places[:, None] - places).abs() <= self.options.reach)[None]
         size = self.width // self.options.heads
         angles = [rotations(places, size, base) for base in
                   (self.options.global_base, self.options.local_base)]  # fmt: skip
         hidden = self.dropout(self.embedded(self.tokens(packing.pack(tokens))))
         for number, block in enumerate(self.blocks):
             local = number % self.options.global_every > 0
-            hidden = block(hidden, packing, near if local else None, angles[local])
+            hidden = block(hidden, packing, self.options.reach if local else None, angles[local])
         sequence = packing.unpack(self.norm(hidden))
         summary = pool(sequence, mask, "first" if self.options.pooling == "cls" else "mean")
         if self.pooler is not None:
@@ -249,7 +248,7 @@ class Block(nn.Module):
         self,
         hidden: Float[Tensor, "position width"],
         packing: Packing,
-        near: Tensor | None,
+        reach: int | None,
         angles: tuple[Tensor, Tensor],
     ) -> Float[Tensor, "position width"]:
         """Return the states of the next layer."""
@@ -257,7 +256,7 @@ class Block(nn.Module):
             self.project(self.attended(hidden)),
             packing,
             self.options.heads,
-            allowed=near,
+            reach=reach,
             angles=angles,
             dropout=self.options.attention_dropout if self.training else 0.0,
         )

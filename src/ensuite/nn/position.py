@@ -144,10 +144,10 @@ def stretched(
 
 
 def rotate(
-    vectors: Float[Tensor, "batch head time size"],
-    cosines: Float[Tensor, "#batch 1 time half"],
-    sines: Float[Tensor, "#batch 1 time half"],
-) -> Float[Tensor, "batch head time size"]:
+    vectors: Float[Tensor, "*place size"],
+    cosines: Float[Tensor, "*#place half"],
+    sines: Float[Tensor, "*#place half"],
+) -> Float[Tensor, "*place size"]:
     """Turn each pair of features (i, i + half) of queries or keys by its angle.
 
     The product of a query and a key then depends on the distance of their places alone. The last

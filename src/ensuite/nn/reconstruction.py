@@ -63,17 +63,29 @@ def reconstruction_errors(
         log_variance: Of the Gaussian around ``values``; for squared errors alone.
     """
     values = values.to(torch.promote_types(values.dtype, torch.float32))
-    known = ~targets.isnan()
-    if mask is not None:
-        known = known & mask.reshape(*mask.shape, *[1] * (targets.dim() - mask.dim()))
-    targets = targets.nan_to_num()
+    known = _known(targets, mask)
+    targets = targets if known is None else targets.nan_to_num()
     if criterion == "binary":
         errors = F.binary_cross_entropy_with_logits(values, targets.to(values), reduction="none")
     else:
         errors = (values - targets).square()
         if log_variance is not None:
             errors = 0.5 * (errors * (-log_variance).exp() + log_variance)
-    return errors.masked_fill(~known, 0.0).flatten(1).sum(1)
+    if known is not None:
+        errors = errors.masked_fill(~known, 0.0)
+    return errors.flatten(1).sum(1)
+
+
+def _known(
+    targets: Float[Tensor, "batch ..."], mask: Bool[Tensor, "batch time"] | None
+) -> Bool[Tensor, "batch ..."] | None:
+    """Return which numbers count; None where all do, which a sum tells in a tenth of the time."""
+    if mask is None and targets.device.type == "cpu" and not targets.sum().isnan():
+        return None
+    known = ~targets.isnan()
+    if mask is not None:
+        known = known & mask.reshape(*mask.shape, *[1] * (targets.dim() - mask.dim()))
+    return known
 
 
 def log_likelihood(
@@ -93,11 +105,10 @@ def log_likelihood(
         return -reconstruction_errors(values, targets, mask, criterion=criterion)
     if log_variance is None:
         log_variance = values.new_tensor(log(0.5))
-    known = ~targets.isnan()
-    if mask is not None:
-        known = known & mask.reshape(*mask.shape, *[1] * (targets.dim() - mask.dim()))
+    known = _known(targets, mask)
+    count = targets[0].numel() if known is None else known.flatten(1).sum(1)
     errors = reconstruction_errors(values, targets, mask, log_variance=log_variance)
-    return -errors - 0.5 * log(2 * pi) * known.flatten(1).sum(1)
+    return -errors - 0.5 * log(2 * pi) * count
 
 
 def decoded_numbers(

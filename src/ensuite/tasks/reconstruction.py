@@ -219,15 +219,18 @@ class Reconstruction(Task[Example, Item, Prediction], ABC):
 
     def pieces(self, outputs: Outputs, batch: Batch) -> list[Piece]:
         """Return the code and the reconstruction of each row, without padding."""
+        arrays = self.arrays(outputs, batch)
+        if batch.mask is None:
+            return [Piece(*row) for row in zip(*arrays, strict=True)]
+        rows = zip(*arrays, batch.mask.cpu().numpy(), strict=True)
+        return [Piece(code, value[at], target[at]) for code, value, target, at in rows]
+
+    def arrays(self, outputs: Outputs, batch: Batch) -> tuple[Numbers, Numbers, Numbers]:
+        """Return codes, reconstructions and what was to be reconstructed, (batch, ...) each."""
         assert outputs.states.code is not None, "the head has decoded it"
         codes = outputs.states.code.double().cpu().numpy()
         values = self.numbers(outputs.values).cpu().numpy()
-        targets = batch.targets[self.field_name].cpu().numpy()
-        if batch.mask is None:
-            return [Piece(*row) for row in zip(codes, values, targets, strict=True)]
-        real = batch.mask.cpu().numpy()
-        rows = zip(codes, values, targets, real, strict=True)
-        return [Piece(code, value[at], target[at]) for code, value, target, at in rows]
+        return codes, values, batch.targets[self.field_name].cpu().numpy()
 
     def numbers(self, values: Tensor) -> Tensor:
         """Return what was decoded as numbers of the field: of log-odds the probabilities."""

@@ -92,13 +92,6 @@ class Prediction:
     __hash__ = None  # type: ignore[assignment]  # arrays have none
 
 
-class Coded(NamedTuple):
-    """What a model computes for one row."""
-
-    piece: Piece
-    evidence: Evidence | None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Reduce(Reconstruction[Example, Prediction]):
     """Encode rows, images or series in a few numbers, and reconstruct them.
@@ -187,11 +180,16 @@ class Reduce(Reconstruction[Example, Prediction]):
 
     # Model
 
-    def predict(self, model: Model, batch: Batch) -> list[Coded]:
+    def predict(self, model: Model, batch: Batch) -> list[Prediction]:
         outputs: Outputs = model(batch)
-        pieces = self.pieces(outputs, batch)
         bounds = self.bounds(model.backbone, outputs, batch)
-        return [Coded(*each) for each in zip(pieces, bounds, strict=True)]
+        codes, values, targets = self.arrays(outputs, batch)
+        if batch.mask is not None:
+            rows = zip(self.pieces(outputs, batch), bounds, strict=True)
+            return [self.prediction(*row) for row in rows]
+        errors = np.square(values - targets, dtype=np.float64).reshape(len(values), -1).mean(1)
+        found = zip(codes, self.restore(values), errors.tolist(), bounds, strict=True)
+        return [Prediction(*row) for row in found]
 
     def bounds(
         self, backbone: Backbone, outputs: Outputs, batch: Batch
@@ -211,9 +209,9 @@ class Reduce(Reconstruction[Example, Prediction]):
         return torch.randn(self.samples, size, generator=torch.Generator().manual_seed(0))
 
     def merge(
-        self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Coded]
+        self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Prediction]
     ) -> list[Prediction]:
-        return [self.prediction(each.piece, each.evidence) for each in pieces]
+        return list(pieces)
 
     def conclude(
         self, examples: Sequence[Example], items: Sequence[Item], pieces: Sequence[Piece]
@@ -241,6 +239,9 @@ class Reduce(Reconstruction[Example, Prediction]):
             scores["active_units"] = active_units(codes)
         scores["near_zero"] = near_zero_share(codes)
         return scores
+
+    def while_training(self) -> Self:
+        return replace(self, samples=1)  # a decoded code costs as much as an update
 
     def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
         return examples[:MOST_VALIDATED]

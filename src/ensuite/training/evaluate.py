@@ -16,6 +16,9 @@ PREDICT_ROWS, MOST_ROWS, MOST_POSITIONS = 64, 512, 64 * 128
 """Rows in a batch without gradients, and the most it may have where its rows are so short that it
 needs no more memory. No prediction depends on it."""
 
+MOST_NUMBERS = 2**19
+"""Numbers in such a batch of rows of numbers, which have no positions."""
+
 GROUPS = 50
 """Groups of examples that are left out in turn, for the standard error of a score: it is known to a
 tenth of itself."""
@@ -64,15 +67,20 @@ def count_positions(task: Task[Any, Any, Any], items: Sequence[Any]) -> int:
 
     That of rows of numbers and of images, which have no time, is the row.
     """
+    return len(items) if is_timeless(task) else int(task.lengths(items).sum())
+
+
+def is_timeless(task: Task[Any, Any, Any]) -> bool:
+    """Say whether what a backbone reads is rows of numbers and images alone."""
     kinds = read_by(task.inputs, "backbone").values()
-    timeless = all(isinstance(kind, Row | Image) for kind in kinds)
-    return len(items) if timeless else int(task.lengths(items).sum())
+    return all(isinstance(kind, Row | Image) for kind in kinds)
 
 
 def rows_at_once(task: Task[Any, Any, Any], items: Sequence[Any]) -> int:
     """Return the number of rows in a batch, by the length of the longest item."""
     longest = int(task.lengths(items).max(initial=1))
-    return max(PREDICT_ROWS, min(MOST_ROWS, MOST_POSITIONS // max(1, longest)))
+    most = MOST_NUMBERS if is_timeless(task) else MOST_POSITIONS
+    return max(PREDICT_ROWS, min(MOST_ROWS, most // max(1, longest)))
 
 
 def standard_error(score: Score) -> float | None:

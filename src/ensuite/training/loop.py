@@ -2,7 +2,7 @@
 
 :func:`fit` performs the updates; the code that iterates over it decides what happens between two of
 them: print, plot, save, or stop by leaving the ``for`` loop. At every yield ``training`` can be
-saved, and training resumed from there continues to the same bits.
+saved, and training resumed from there continues, on a CPU to the same bits.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ class Update(NamedTuple):
 
 def update(training: Training) -> Update:
     """Perform one update, and charge it to the budget."""
-    with deterministic():
+    with deterministic(training.device):
         began = Moment.now()
         loss = add_gradients(training)
         norm = clip_gradients(training.optimizer, training.recipe)

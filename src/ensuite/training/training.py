@@ -343,8 +343,9 @@ class Training:
 
     def evaluate(self) -> dict[str, float]:
         """Score the validation examples, and keep the weights if they are the best so far."""
-        predictions = predict(self.task, self.model, self.valid, items=self.valid_items)
-        scores = self.task.score(predictions, self.valid)
+        task = self.task.while_training()
+        predictions = predict(task, self.model, self.valid, items=self.valid_items)
+        scores = task.score(predictions, self.valid)
         selects = self.metric or self.task.selects
         if self.task.selects == LOSS and selects in scores and math.isnan(scores[selects].value):
             selects = LOSS  # the metric that ranks is not known of the validation part

@@ -79,23 +79,38 @@ class Scaled(Processor):
         return [[array] for array in arrays]
 
     @cached_property
+    def _exact_moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and deviation, (columns,) each."""
+        return np.array(self.mean), np.array(self.deviation)
+
+    @cached_property
     def _moments(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Mean and deviation, (columns,) each, in the precision that scaling needs."""
-        mean, deviation = np.array(self.mean), np.array(self.deviation)
+        mean, deviation = self._exact_moments
         # Times and other large numbers lose their digits in float32 before the mean is taken off.
         fine = (np.abs(mean) <= FAR * deviation) & (deviation > NARROW[0]) & (deviation < NARROW[1])
         kind = np.float32 if fine.all() else np.float64
         with np.errstate(over="ignore"):  # numbers that are scaled by it are refused
             return mean.astype(kind), deviation.astype(kind)
 
+    @cached_property
+    def _keeps(self) -> bool:
+        """Whether scaling changes no number."""
+        mean, deviation = self._exact_moments
+        return not mean.any() and bool((deviation == 1).all())
+
     def normalise(self, window: Window) -> Window:
         """Return scaled numbers, (..., columns), as float32."""
         mean, deviation = self._moments
         with np.errstate(over="ignore", invalid="ignore"):  # refused below
-            scaled = np.subtract(window, mean, dtype=mean.dtype, casting="unsafe")
-            np.divide(scaled, deviation, out=scaled)
+            if self._keeps:
+                scaled = np.asarray(window)
+            else:
+                scaled = np.subtract(window, mean, dtype=mean.dtype, casting="unsafe")
+                np.divide(scaled, deviation, out=scaled)
             narrow: Window = scaled.astype(np.float32, copy=False)
-        if not np.isfinite(narrow).all():
+            fine = np.isfinite(narrow.sum()) or np.isfinite(narrow).all()  # the sum takes less time
+        if not fine:
             raise DataError(
                 "An input has a number that is NaN, infinite, or far larger than any the model was "
                 "trained on; correct it."
@@ -104,7 +119,8 @@ class Scaled(Processor):
 
     def restore(self, values: Window) -> Window:
         """Return scaled numbers, (..., columns), in the units of the input."""
-        restored: Window = values * np.array(self.deviation) + np.array(self.mean)
+        mean, deviation = self._exact_moments
+        restored: Window = values * deviation + mean
         return restored
 
     def show(self, raw: Numbers) -> str:
@@ -180,7 +196,7 @@ def moments(raws: Sequence[Numbers]) -> tuple[NDArray[np.float64], NDArray[np.fl
         Chan, Golub & LeVeque (1983), https://doi.org/10.1080/00031305.1983.10483115, equation 2.1
     """
     rows, mean, squares = 0, np.zeros(1), np.zeros(1)
-    for block in blocks(raws):
+    for block in blocks(raws, np.float64):
         own, count = block.mean(0), len(block)
         away = own - mean
         squares = squares + count * block.var(0) + away**2 * (rows * count / (rows + count))
@@ -208,8 +224,15 @@ SCALES = {"standard": moments, "minmax": extremes, "none": unscaled}
 """What is subtracted from each column, and what it is divided by, for each way of scaling."""
 
 
-def blocks(raws: Sequence[Numbers]) -> Iterator[NDArray[np.float64]]:
-    """Yield the rows of all inputs, (rows, columns), so many at a time as memory easily holds."""
+def blocks(
+    raws: Sequence[Numbers], dtype: type[np.float64] | None = None
+) -> Iterator[NDArray[Any]]:
+    """Yield the rows of all inputs, (rows, columns), so many at a time as memory easily holds.
+
+    Args:
+        raws: The inputs.
+        dtype: What numbers are converted to; None: they stay as they are.
+    """
     waiting: list[Numbers] = []
     size = 0
     for raw in raws:
@@ -219,7 +242,7 @@ def blocks(raws: Sequence[Numbers]) -> Iterator[NDArray[np.float64]]:
             waiting.append(rows[start : start + step])
             size += waiting[-1].size
             if size >= BLOCK:
-                yield np.concatenate(waiting, dtype=np.float64)
+                yield np.concatenate(waiting, dtype=dtype)
                 waiting, size = [], 0
     if waiting:
-        yield np.concatenate(waiting, dtype=np.float64)
+        yield np.concatenate(waiting, dtype=dtype)

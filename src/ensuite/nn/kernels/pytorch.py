@@ -141,7 +141,9 @@ def _call(
     weights: Weights,
 ) -> tuple[Float[Tensor, "time batch width"], State]:
     """Run one layer in one direction over all positions."""
-    start = [part[None].to(inputs) for part in state]
+    start = [part[None].to(inputs).contiguous() for part in state]
+    if inputs.is_cuda:
+        weights = _in_one_chunk(weights)
     outputs, *last = kernel.function(
         inputs,
         start if len(start) > 1 else start[0],
@@ -154,6 +156,13 @@ def _call(
         False,  # batch first
     )
     return outputs, type(state)(*(part[0] for part in last))
+
+
+def _in_one_chunk(weights: Weights) -> Weights:
+    """Return weights as views of one tensor; of others cuDNN warns each time it copies them."""
+    chunk = torch.cat([each.flatten() for each in weights])
+    parts = torch.split(chunk, [each.numel() for each in weights])
+    return Weights(*(part.view_as(each) for part, each in zip(parts, weights, strict=True)))
 
 
 def _to_start(
