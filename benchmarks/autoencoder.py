@@ -84,13 +84,13 @@ class Size:
     """How much is trained on.
 
     Args:
-        rows: Of the training part, as many as MNIST has; the validation and the test part have a
+        rows: Of the training part; the validation and the test part have a
             tenth of that.
         epochs: Times that each row is trained on.
     """
 
-    rows: int = 60_000
-    epochs: int = 2
+    rows: int = 20_000
+    epochs: int = 3
 
 
 def measure(size: Size | None = None, effort: Effort | None = None) -> Found:

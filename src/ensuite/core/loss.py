@@ -54,17 +54,14 @@ class Loss:
         return Loss({name: Part(divided[name], part.weight) for name, part in self.parts.items()})
 
     def backward(self, counts: Mapping[str, int]) -> None:
-        """Add the gradients of the value of the loss divided by ``counts``.
-
-        Weights and counts scale the gradients at which the backward pass starts, so that the graph
-        needs no further operations for them.
-        """
-        parts = {name: part for name, part in self.parts.items() if part.total.requires_grad}
-        starts = [
-            torch.full_like(part.total, part.weight / _count(name, counts))
-            for name, part in parts.items()
-        ]
-        torch.autograd.backward([part.total for part in parts.values()], starts)
+        """Add the gradients of the value of the loss divided by ``counts``."""
+        # A backward pass that starts at given gradients imports sympy first, for half a second.
+        first, *others = (
+            part.total * (part.weight / _count(name, counts))
+            for name, part in self.parts.items()
+            if part.total.requires_grad
+        )
+        torch.autograd.backward(sum(others, start=first))
 
     def __add__(self, other: "Loss") -> "Loss":
         """Add part by part; a part may be absent in one of the two."""

@@ -233,6 +233,12 @@ def blocks(
         raws: The inputs.
         dtype: What numbers are converted to; None: they stay as they are.
     """
+    if np.ndim(raws[0]) == 1:
+        step = max(1, BLOCK // max(1, len(raws[0])))
+        for start in range(0, len(raws), step):
+            some = raws[start : start + step]
+            yield np.concatenate(some, dtype=dtype).reshape(len(some), -1)
+        return
     waiting: list[Numbers] = []
     size = 0
     for raw in raws:
