@@ -19,6 +19,18 @@ Indices = NDArray[np.intp]
 Example = TypeVar("Example")
 
 
+def spread(examples: Sequence[Example], most: int) -> Sequence[Example]:
+    """Return so many of the examples at most, at equal distances: a file may be sorted.
+
+    >>> spread("abcdefgh", 3), spread("ab", 3)
+    (['a', 'e', 'h'], 'ab')
+    """
+    if len(examples) <= most:
+        return examples
+    places = np.linspace(0, len(examples) - 1, most).round().astype(int)
+    return [examples[place] for place in places.tolist()]
+
+
 # Examples by their keys
 
 

@@ -21,6 +21,7 @@ from ensuite.core.model import Model
 from ensuite.core.presentation import Finding, Ledger
 from ensuite.core.published import TOKENIZER_CONFIG, PublishedTask
 from ensuite.core.score import Score, ratio_of_two
+from ensuite.core.split import spread
 from ensuite.core.table import Table
 from ensuite.core.task import Task, group
 from ensuite.data import columns, pairs
@@ -315,8 +316,8 @@ class Fill(Task[Example, Item, Prediction]):
         return [number // length for number in range(len(examples))]
 
     def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
-        sizes = np.cumsum([len(example.text) for example in examples])
-        return examples[: 1 + int(np.searchsorted(sizes, VALIDATION_CHARACTERS))]
+        size = sum(len(example.text) for example in examples)
+        return spread(examples, math.ceil(len(examples) * VALIDATION_CHARACTERS / max(1, size)))
 
     # Presentation
 

@@ -15,6 +15,7 @@ from ensuite.core.errors import DataError, UsageError
 from ensuite.core.model import Model
 from ensuite.core.presentation import Figure
 from ensuite.core.score import Score
+from ensuite.core.split import spread
 from ensuite.core.stacked import column
 from ensuite.core.table import Table
 from ensuite.data import inputs
@@ -244,7 +245,7 @@ class Reduce(Reconstruction[Example, Prediction]):
         return replace(self, samples=1)  # a decoded code costs as much as an update
 
     def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
-        return examples[:MOST_VALIDATED]
+        return spread(examples, MOST_VALIDATED)
 
     # Presentation
 
