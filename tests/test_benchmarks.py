@@ -15,6 +15,7 @@ from benchmarks import (
     encoder,
     few_shot,
     forecast,
+    gpu,
     language_model,
     layers,
     masked,
@@ -441,6 +442,17 @@ def test_an_encoder_is_measured(tmp_path):
     assert peers["pipeline"].ratio > 0
     assert peers["padded by length"].amount == 4
     assert "encoder" in protocol.README.read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("ignore")  # of transformers, and of autocast without a GPU
+def test_the_benchmark_of_a_gpu_runs_on_a_cpu_too(monkeypatch):
+    encoder.transformers() if encoder.find_spec("transformers") else pytest.skip("no transformers")
+    if not torch.cuda.is_available():
+        monkeypatch.setattr(gpu, "GPU", torch.device("cpu"))
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    found = gpu.measure(TINY_ENCODER._replace(batch=8), QUICK)
+    assert [row.amount for row in found.rows] == [1, 1, 1, 1, 8, 8]
+    assert all(row.ratio > 0 for row in found.rows)
 
 
 @pytest.mark.filterwarnings("ignore")  # of transformers
