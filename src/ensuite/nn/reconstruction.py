@@ -79,7 +79,7 @@ def reconstruction_errors(
 def _known(
     targets: Float[Tensor, "batch ..."], mask: Bool[Tensor, "batch time"] | None
 ) -> Bool[Tensor, "batch ..."] | None:
-    """Return which numbers count; None where all do, which a sum tells in a tenth of the time."""
+    """Return which numbers count; None where all do, which a sum tells in less time."""
     if mask is None and targets.device.type == "cpu" and not targets.sum().isnan():
         return None
     known = ~targets.isnan()

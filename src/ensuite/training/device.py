@@ -44,8 +44,8 @@ def precision(name: str, device: torch.device) -> AbstractContextManager[None]:
 def deterministic(device: torch.device) -> Iterator[None]:
     """Use deterministic algorithms on a CPU; restore the setting afterwards.
 
-    On a GPU they are several times slower, and attention and recurrent layers have none there, so
-    results differ in their last digits from run to run anyway.
+    Not on a GPU: attention and recurrent layers have none there, so results differ in their last
+    digits from run to run anyway.
     """
     if device.type != "cpu":
         yield
