@@ -32,7 +32,7 @@ from ensuite.core.runs import find_run
 from ensuite.core.synonyms import length_hint
 from ensuite.core.task import rank
 from ensuite.data.walk import is_folder
-from ensuite.misfit import fitting, refuse_misfit
+from ensuite.misfit import fitting, refuse_misfit, why_not
 from ensuite.problem import Problem
 from ensuite.start import (
     Start,
@@ -247,9 +247,10 @@ def open_trained(
     options = set_options(options, settings.model, f"the model {name}")
     recipe = set_options(options.recipe(), settings.recipe, "the recipe")
     candidate = Trained(name, name, options, recipe, start, device, checkpoint)
-    # The tokenizer that it starts with decides which fields the task has.
+    # What a model reads, and the tokenizer it starts with, may change which fields the task has.
     started = checkpoint is not None or start is not None
-    task = candidate.prepare(problem) if started else problem.task
+    as_it_is = not started and why_not(problem.task, options.traits, options.reads) is None
+    task = problem.task if as_it_is else candidate.prepare(problem)
     refuse_misfit(name, options, problem, task)
     return candidate
 

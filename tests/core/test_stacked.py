@@ -54,3 +54,15 @@ def test_some_rows_are_taken_and_a_field_is_read(rows):
     assert equal(some, [rows[2], rows[0]])
     assert list(column(some, "label")) == [0, 0]
     assert [len(window) for window in column(some, "window")] == [len(rows[2].window), 3]
+
+
+def test_rows_of_a_large_mapped_file_are_not_copied(tmp_path, monkeypatch):
+    file = np.lib.format.open_memmap(tmp_path / "rows.npy", "w+", np.float32, (8, 2))
+    file[:] = np.arange(16).reshape(8, 2)
+    rows = [Item(number, row, 0) for number, row in enumerate(np.asarray(file))]
+    assert isinstance(stack(rows), Stacked)
+    monkeypatch.setattr(stacked, "MOST_MAPPED", 32)
+    kept = stack(rows)
+    assert isinstance(kept, list)
+    assert stacked.is_mapped(kept[0].window)
+    assert equal(take(kept, [5, 2]), [rows[5], rows[2]])

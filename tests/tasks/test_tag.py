@@ -20,9 +20,11 @@ from ensuite.core.presentation import Ledger
 from ensuite.data import readers
 from ensuite.data.processors import Words
 from ensuite.problem import open_problem
-from ensuite.specs import model_options
+from ensuite.specs import Settings, choose, model_options
 from ensuite.tasks.tag import Example, Prediction, Tag, join
+from ensuite.training.budget import Budget
 from ensuite.training.evaluate import predict
+from ensuite.training.loop import fit
 
 NAMES = [
     Example(("Marie", "Curie", "saw", "Paris", "."), ("B-PER", "I-PER", "O", "B-LOC", "O")),
@@ -167,6 +169,16 @@ def test_windows_are_joined_where_each_word_is_far_from_an_edge(
         ]
         assert spans[number][0] <= word < spans[number][1]
         assert margins[number] >= max(margins) - 1  # of two as far, or nearly, either will do
+
+
+@pytest.mark.parametrize(("name", "reads"), [("lstm", True), ("transformer", False)])
+def test_a_model_that_reads_no_characters_is_given_none(name: str, reads: bool) -> None:
+    rows = [{"tokens": ["New", "York", "is", f"{n}"], "tags": ["B-LOC", "I-LOC", "O", "O"]}
+            for n in range(20)]  # fmt: skip
+    (candidate,) = choose([name], open_problem("tag", rows), Settings(), torch.device("cpu"))
+    training = candidate.begin(open_problem("tag", rows), Budget(1, "steps", None), seed=0)
+    assert ("characters" in training.task.inputs) == reads
+    assert len(list(fit(training))) == 1
 
 
 def test_the_laws_hold_where_there_are_as_many_sentences_as_tags() -> None:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 Row = TypeVar("Row")
 
-MOST_BYTES = 2**30
-"""Largest field that is copied into one array."""
+MOST_BYTES, MOST_MAPPED = 2**30, 2**27
+"""Largest field that is copied into one array; of rows of a file that is mapped into memory."""
 
 
 class Selectable(Sequence[Row]):
@@ -65,8 +65,10 @@ def stack(rows: Sequence[Row]) -> Sequence[Row]:
         return rows
     make: Any = type(rows[0])
     columns = list(zip(*cast("Sequence[tuple[Any, ...]]", rows), strict=True))
-    if any(np.asarray(each[0]).nbytes * len(rows) > MOST_BYTES for each in columns):
-        return rows
+    for each in columns:
+        most = MOST_MAPPED if is_mapped(each[0]) else MOST_BYTES
+        if np.asarray(each[0]).nbytes * len(rows) > most:
+            return rows
     try:
         fields = dict(zip(make._fields, map(_one_array, columns), strict=True))
     except ValueError:  # fields of several shapes
@@ -74,6 +76,15 @@ def stack(rows: Sequence[Row]) -> Sequence[Row]:
     if any(field.dtype == object for field in fields.values()):
         return rows
     return Stacked(make, fields)
+
+
+def is_mapped(value: Any) -> bool:
+    """Say whether an array shows a part of a file that is mapped into memory."""
+    while isinstance(value, np.ndarray):
+        if isinstance(value, np.memmap):
+            return True
+        value = value.base
+    return False
 
 
 def _one_array(values: Sequence[Any]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
-from ensuite.core.batch import IGNORE, Batch, Outputs, States
+from ensuite.core.batch import IGNORE, Batch, Characters, Outputs, States
 from ensuite.core.display import Display
 from ensuite.core.errors import DataError
 from ensuite.core.keys import Keys
@@ -168,7 +168,10 @@ class Tag(Task[Example, Item, Prediction]):
             only = f'the single tag "{labels.names[0]}"' if labels.names else "no tag"
             raise DataError(f"The training rows have {only}: at least two are needed to choose.")
         entities = metrics.is_bio(labels.names)
-        chosen = replace(self, processor=choose_processor(self.processor, pretrained))
+        processor = choose_processor(self.processor, pretrained)
+        if options is not None and isinstance(processor, Words) and not reads_letters(options):
+            processor = replace(processor, letters=False)
+        chosen = replace(self, processor=processor)
         return replace(
             super(Tag, chosen).prepare(examples, options, pretrained),
             crf=entities if self.crf is None else self.crf,
@@ -411,6 +414,11 @@ def join(windows: Sequence[tuple[int, NDArray[Any]]]) -> NDArray[Any]:
             for (start, values), (low, high) in zip(windows, bounds, strict=True)
         ]
     )
+
+
+def reads_letters(options: BackboneOptions) -> bool:
+    """Say whether a backbone reads the characters of each word beside the word."""
+    return Characters.kind in options.reads
 
 
 def choose_processor(words: Words | Pieces, pretrained: Pretrained | None) -> Words | Pieces:
