@@ -84,8 +84,7 @@ class Size:
     """How much is trained on.
 
     Args:
-        rows: Of the training part; the validation and the test part have a
-            tenth of that.
+        rows: Of the training part; the validation and the test part have a tenth of that.
         epochs: Times that each row is trained on.
     """
 

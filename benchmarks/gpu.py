@@ -3,9 +3,9 @@
     python -m benchmarks.gpu
 
 An encoder of the size of BERT-base reads 64 or 512 texts of 3 to 200 words, most of them few, in
-bfloat16.
-Ours never computes padding: each layer reads the real positions alone, and attention is one call of
-a kernel for rows of different lengths, or, with dropout of the attention weights, one with a mask.
+bfloat16. Ours never computes padding: each layer reads the real positions alone, and attention is
+one call of a kernel for rows of different lengths, or, with dropout of the attention weights, one
+with a mask.
 The peers are the loops of `benchmarks.encoder` (fused AdamW, clipping, scaled dot-product
 attention), with all texts tokenized and padded beforehand.
 
@@ -13,6 +13,7 @@ What a second amounts to is counted in matrix products of real tokens, as a shar
 bfloat16 product of the same run.
 """
 
+import random
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +21,6 @@ from itertools import cycle
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
 import torch
 
 from benchmarks.encoder import Size, Theirs, invent, make_run
@@ -98,7 +98,7 @@ def updates(
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     starts = range(0, len(texts) - size.batch + 1, size.batch)
     batches = [theirs.encode(texts[first : first + size.batch], padding) for first in starts]
-    np.random.default_rng(0).shuffle(batches)  # type: ignore[arg-type]
+    random.Random(0).shuffle(batches)
     for encoded in cycle(batches):
         batch = {name: tensor.to(GPU, non_blocking=True) for name, tensor in encoded.items()}
         labels = torch.arange(size.batch, device=GPU) % 2

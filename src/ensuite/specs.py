@@ -249,9 +249,8 @@ def open_trained(
     candidate = Trained(name, name, options, recipe, start, device, checkpoint)
     # What a model reads, and the tokenizer it starts with, may change which fields the task has.
     started = checkpoint is not None or start is not None
-    as_it_is = not started and why_not(problem.task, options.traits, options.reads) is None
-    task = problem.task if as_it_is else candidate.prepare(problem)
-    refuse_misfit(name, options, problem, task)
+    if started or why_not(problem.task, options.traits, options.reads):
+        refuse_misfit(name, options, problem, candidate.prepare(problem))
     return candidate
 
 

@@ -44,8 +44,8 @@ def precision(name: str, device: torch.device) -> AbstractContextManager[None]:
 def deterministic(device: torch.device) -> Iterator[None]:
     """Use deterministic algorithms on a CPU; restore the setting afterwards.
 
-    Not on a GPU: attention and recurrent layers have none there, so results differ in their last
-    digits from run to run anyway.
+    Not on a GPU: this setting leaves the backward pass of attention as it is there, so results
+    differ in their last digits from run to run anyway.
     """
     if device.type != "cpu":
         yield
