@@ -39,6 +39,7 @@ def fitting_by_name(task: Task[Any, Any, Any]) -> list[str]:
 def why_not(task: Task[Any, Any, Any], traits: Set[str], reads: Set[str]) -> str | None:
     """Return the reason why a backbone cannot do the task on its inputs; None if it can."""
     kinds = {kind.kind for kind in read_by(task.inputs, "backbone").values()}
+    kinds -= task.optional - reads
     return misfit(task.needs, kinds, traits, reads, writes=DECODER in task.inputs)
 
 

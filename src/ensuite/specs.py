@@ -32,7 +32,7 @@ from ensuite.core.runs import find_run
 from ensuite.core.synonyms import length_hint
 from ensuite.core.task import rank
 from ensuite.data.walk import is_folder
-from ensuite.misfit import fitting, refuse_misfit, why_not
+from ensuite.misfit import fitting, refuse_misfit
 from ensuite.problem import Problem
 from ensuite.start import (
     Start,
@@ -247,10 +247,10 @@ def open_trained(
     options = set_options(options, settings.model, f"the model {name}")
     recipe = set_options(options.recipe(), settings.recipe, "the recipe")
     candidate = Trained(name, name, options, recipe, start, device, checkpoint)
-    # What a model reads, and the tokenizer it starts with, may change which fields the task has.
+    # The tokenizer that it starts with decides which fields the task has.
     started = checkpoint is not None or start is not None
-    if started or why_not(problem.task, options.traits, options.reads):
-        refuse_misfit(name, options, problem, candidate.prepare(problem))
+    task = candidate.prepare(problem) if started else problem.task
+    refuse_misfit(name, options, problem, task)
     return candidate
 
 

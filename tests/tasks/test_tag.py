@@ -19,6 +19,7 @@ from ensuite.core.model import Model
 from ensuite.core.presentation import Ledger
 from ensuite.data import readers
 from ensuite.data.processors import Words
+from ensuite.misfit import fitting
 from ensuite.problem import open_problem
 from ensuite.specs import Settings, choose, model_options
 from ensuite.tasks.tag import Example, Prediction, Tag, join
@@ -175,6 +176,7 @@ def test_windows_are_joined_where_each_word_is_far_from_an_edge(
 def test_a_model_that_reads_no_characters_is_given_none(name: str, reads: bool) -> None:
     rows = [{"tokens": ["New", "York", "is", f"{n}"], "tags": ["B-LOC", "I-LOC", "O", "O"]}
             for n in range(20)]  # fmt: skip
+    assert {"lstm", "transformer", "bert"} <= set(fitting(open_problem("tag", rows).task))
     (candidate,) = choose([name], open_problem("tag", rows), Settings(), torch.device("cpu"))
     training = candidate.begin(open_problem("tag", rows), Budget(1, "steps", None), seed=0)
     assert ("characters" in training.task.inputs) == reads

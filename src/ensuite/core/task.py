@@ -46,6 +46,8 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
 
     Attributes:
         needs: The traits that a backbone must offer.
+        optional: The kinds of input that ``prepare`` leaves out for a backbone that does not read
+            them.
         roles: The roles that a column can be given (``--column ROLE=NAME``), beside ``group`` and
             ``time``, which split, and ``ignore``. A task that names one of these two reads the
             column as well.
@@ -58,6 +60,7 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
     """
 
     needs: ClassVar[frozenset[Trait]] = frozenset()
+    optional: ClassVar[frozenset[str]] = frozenset()
     roles: ClassVar[tuple[str, ...]] = ()
     usual_names: ClassVar[Mapping[str, Sequence[str]]] = {}
     fields: ClassVar[tuple[str, ...]] = ()

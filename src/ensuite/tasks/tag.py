@@ -114,6 +114,7 @@ class Tag(Task[Example, Item, Prediction]):
     entities: bool = field(default=False, metadata={"learned": True})
 
     needs: ClassVar[frozenset[Trait]] = frozenset({Trait.SEQUENCE})
+    optional: ClassVar[frozenset[str]] = frozenset({Characters.kind})
     roles: ClassVar[tuple[str, ...]] = ("tokens", "tags")
     usual_names: ClassVar[Mapping[str, Sequence[str]]] = {"tokens": TOKEN_NAMES, "tags": TAG_NAMES}
 
@@ -169,7 +170,8 @@ class Tag(Task[Example, Item, Prediction]):
             raise DataError(f"The training rows have {only}: at least two are needed to choose.")
         entities = metrics.is_bio(labels.names)
         processor = choose_processor(self.processor, pretrained)
-        if options is not None and isinstance(processor, Words) and not reads_letters(options):
+        reads = None if options is None else options.reads
+        if reads is not None and Characters.kind not in reads and isinstance(processor, Words):
             processor = replace(processor, letters=False)
         chosen = replace(self, processor=processor)
         return replace(
@@ -414,11 +416,6 @@ def join(windows: Sequence[tuple[int, NDArray[Any]]]) -> NDArray[Any]:
             for (start, values), (low, high) in zip(windows, bounds, strict=True)
         ]
     )
-
-
-def reads_letters(options: BackboneOptions) -> bool:
-    """Say whether a backbone reads the characters of each word beside the word."""
-    return Characters.kind in options.reads
 
 
 def choose_processor(words: Words | Pieces, pretrained: Pretrained | None) -> Words | Pieces:
