@@ -32,6 +32,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.language_model import train_only
 from benchmarks.protocol import Effort, Found, ceilings, compare, publish, timed
 from ensuite.candidates import Trained
 from ensuite.core.options import set_options
@@ -40,7 +41,6 @@ from ensuite.core.stacked import take
 from ensuite.problem import Problem, open_problem
 from ensuite.specs import model_options
 from ensuite.training.budget import Budget
-from ensuite.training.loop import fit
 from ensuite.training.training import Training
 
 ROWS, BLOCK = 12, 64
@@ -195,9 +195,7 @@ def begin(problem: Problem, spec: str, recipe: Recipe | None, updates: float) ->
     name, options = model_options(spec)
     recipe = recipe or set_options(options.recipe(), RACE, "the recipe")
     budget = Budget(updates, "steps", patience=None)
-    training = Trained(name, name, options, recipe).begin(problem, budget, seed=0)
-    training.evaluate_if_due = dict  # type: ignore[method-assign,assignment]  # the peer does not evaluate
-    return training
+    return Trained(name, name, options, recipe).begin(problem, budget, seed=0)
 
 
 def open_text(train: str, test: str) -> Problem:
@@ -220,7 +218,7 @@ def measure(effort: Effort | None = None) -> Found:
     """Measure one update at nanoGPT's shape; return the row of the table."""
     model, stream = Plain(Sizes()), torch.randint(65, (20_000,))
     theirs = plain(model, stream, updates=10**9)
-    ours = fit(begin(open_text(invent(), invent(200)), SAME, PLAIN, 1e12))
+    ours = train_only(begin(open_text(invent(), invent(200)), SAME, PLAIN, 1e12))
     job = "GPT of nanoGPT's shape for a CPU, an update"
     flops = 6.0 * ROWS * BLOCK * (sum(p.numel() for p in model.blocks.parameters()) + 65 * 128)
     peers = [timed("nanoGPT loop", stepper(theirs))]
@@ -258,7 +256,7 @@ def race(train: str, test: str, updates: int = UPDATES, ours: int = RACE_UPDATES
         ("gpt as it is", OURS, None, ours),
     ):
         training = begin(problem, spec, recipe, steps)
-        seconds = run(fit(training))
+        seconds = run(train_only(training))
         ran.append(Ran(name, steps, seconds, our_loss(training, problem.parts["test"])))
     return ran
 
