@@ -50,6 +50,17 @@ def test_nothing_asked_nothing_answered(lstm: Predictor, baseline: Predictor) ->
     assert lstm.predict([]) == baseline.predict([]) == []
 
 
+def test_a_mapping_and_an_iterator_are_inputs(lstm: Predictor) -> None:
+    (alone,) = lstm.predict("a good film")
+    assert lstm.predict({"text": "a good film", "id": "7"}) == [alone]
+    assert lstm.predict(text for text in ["a good film"]) == [alone]
+
+
+def test_embedding_leaves_the_model_in_evaluation_mode(lstm: Predictor) -> None:
+    lstm.embedder().predict(["a good film"])
+    assert not any(module.training for module in lstm.model.modules())
+
+
 def test_evaluate_counts_right_answers(baseline: Predictor) -> None:
     scores = baseline.evaluate(
         [{"text": "good", "label": "good"}, {"text": "good", "label": "bad"}]

@@ -96,7 +96,7 @@ def test_its_run_needs_neither_the_language_model_nor_the_template(
     with pytest.raises(SystemExit):
         main()
     assert "Nothing was checked" in capsys.readouterr().err
-    with pytest.raises(UsageError, match="was trained to classify, not to go on with texts"):
+    with pytest.raises(UsageError, match="was trained to classify, not to continue texts"):
         again.generate("so")
 
 

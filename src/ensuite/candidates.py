@@ -354,14 +354,14 @@ class Saved:
     seeded: bool = False
 
     @classmethod
-    def open(cls, path: str, problem: Problem) -> Self:
+    def open(cls, path: str, problem: Problem, device: str = "cpu") -> Self:
         """Load a run, or a comparison's winner, that can answer the problem's test rows.
 
         Raises:
             RunError: If it is no whole run.
             UsageError: If it was trained on another kind of input, or on other labels.
         """
-        predictor = Predictor.load(path)
+        predictor = Predictor.load(path, device=device)
         if predictor.task.unit != problem.unit:
             raise UsageError(
                 f"{path} was trained to {problem.name} by {predictor.task.unit}, not by "

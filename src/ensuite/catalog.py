@@ -18,7 +18,7 @@ _GPT2 = {
 def _gpt(caption: str, paper: str, year: int, **preset: Any) -> Row:
     """Return the row of a published size of GPT; a comparison takes it only where it is named."""
     return Row(
-        target="ensuite.models.gpt:GPTOptions",
+        target="ensuite.models.gpt_options:GPTOptions",
         preset={**_GPT2, **preset},
         caption=caption,
         traits=_DECODER,
@@ -184,7 +184,7 @@ BACKBONES: dict[str, Row] = {
     "gpt3-13b": _gpt3("13 billion", 5140, 40, 40, 128),
     "gpt3-175b": _gpt3("175 billion", 12288, 96, 96, 128),
     "transformer-xl": Row(
-        target="ensuite.models.gpt:GPTOptions",
+        target="ensuite.models.gpt_options:GPTOptions",
         preset={"window": 128, "memory": True},
         caption="a GPT that hands its last keys and values from chunk to chunk",
         traits=_CAUSAL,
@@ -195,7 +195,7 @@ BACKBONES: dict[str, Row] = {
     ),
     # After its sizes: a saved run is called by the first row whose preset it has.
     "gpt": Row(
-        target="ensuite.models.gpt:GPTOptions",
+        target="ensuite.models.gpt_options:GPTOptions",
         caption="causal decoder: self-attention to the left, with the refinements since GPT-2",
         traits=_DECODER,
         reads=("tokens",),
@@ -320,7 +320,7 @@ TASKS: dict[str, Row] = {
     ),
     "generate": Row(
         target="ensuite.tasks.generate:Generate",
-        caption="causal language modelling: go on with a text, tell how likely one is",
+        caption="causal language modelling: continue a text, and compute how likely a text is",
         traits=("sequence", "causal", "steps"),
         reads=("tokens",),
         architectures=("LMHeadModel", "ForCausalLM"),
@@ -329,7 +329,7 @@ TASKS: dict[str, Row] = {
     ),
     "fill": Row(
         target="ensuite.tasks.fill:Fill",
-        caption="masked language modelling: tell the words that are hidden in a text",
+        caption="masked language modelling: predict the words that are hidden in a text",
         traits=("sequence", "two-sided"),
         reads=("tokens",),
         baselines=("ensuite.baselines.fill:Unigram",),
@@ -375,7 +375,7 @@ TASKS: dict[str, Row] = {
     ),
     "caption": Row(
         target="ensuite.tasks.caption:Caption",
-        caption="image to sequence: say in words what a picture shows",
+        caption="image to sequence: describe an image in words",
         traits=("decodes", "steps"),
         reads=("image",),
         baselines=("ensuite.baselines.caption:MostFrequentCaption",),

@@ -12,6 +12,7 @@ from ensuite.core.errors import EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_json
 from ensuite.core.model import Model
 from ensuite.core.printable import printable
+from ensuite.core.published import below
 from ensuite.core.runs import CONFIG
 from ensuite.core.task import Task
 from ensuite.data.processors import Text
@@ -222,8 +223,3 @@ def listed(names: list[str]) -> str:
     """Return names in order, and how many more there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(sorted(names)[:NAMED]) + more
-
-
-def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names have a prefix, without it."""
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}

@@ -62,7 +62,7 @@ def solve_frozen(
     model = Model.build(options, task)
     load_weights(model, options)
     model.to(device).eval()
-    embed, reader = Embed(processor=task.processor), Model(model.backbone, Summary())
+    embed, reader = Embed(processor=task.processor), Model(model.backbone, Summary()).eval()
     train, valid = (method.labelled(task, part) for part in parts)
     features = np.array(predict(embed, reader, task.raws(train)))
     mean, deviation = features.mean(0), features.std(0)

@@ -118,7 +118,7 @@ class Network(FittedModel):
 
     @property
     def embedder(self) -> "Network":
-        return Network(Model(self.model.backbone, Summary()), self.options)
+        return Network(Model(self.model.backbone, Summary()).eval(), self.options)
 
     def embed(self, task: Task[Any, Any, Any], example: Any, *, pool: bool) -> Tensor:
         if not pool and Trait.SEQUENCE not in self.options.traits:

@@ -1,6 +1,6 @@
 """A fitted model and its task: predict, evaluate, save, load."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -111,10 +111,10 @@ class Predictor(Generic[Prediction]):
         """Options of the network's backbone; None where there is none."""
         return self.fitted.backbone_options
 
-    def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
+    def predict(self, inputs: Iterable[Any]) -> list[Prediction]:
         """Predict for raw inputs (texts, arrays, mappings of fields) or examples, in order."""
-        if isinstance(inputs, str):  # one text is a list of one, not of its letters
-            inputs = [inputs]
+        # One text is not a list of its letters, nor a mapping of its names.
+        inputs = [inputs] if isinstance(inputs, str | Mapping) else list(inputs)
         for raw in inputs:
             check_typed(raw)
         return self.predict_examples([self.task.ask(raw) for raw in inputs])
@@ -421,18 +421,20 @@ class Predictor(Generic[Prediction]):
         """
         if not isinstance(self.task, Generate):
             raise UsageError(
-                f"{self.name} was trained to {self.task_name}, not to go on with texts; "
+                f"{self.name} was trained to {self.task_name}, not to continue texts; "
                 "`ensuite train generate` makes a model that does."
             )
         return self.task
 
     @property
     def parameters(self) -> int:
-        """How many numbers were learned."""
+        """The number of learned parameters."""
         return self.fitted.parameters
 
     def to_int8(self) -> Self:
-        """Return the predictor with its weights rounded to int8, which decodes faster on a CPU.
+        """Round the weights to int8 in place, and return the predictor.
+
+        It decodes faster on a CPU, and can no longer be saved.
 
         Raises:
             UsageError: If its model has no int8 weights, or numba is not installed.

@@ -215,7 +215,7 @@ def open_spec(
             f"{spec}: {folder} is a run of {problem.name} and competes as it is, without options; "
             f"to train on from its weights, write NAME:{INIT_FROM}={folder}."
         )
-    return Saved.open(name, problem)
+    return Saved.open(name, problem, str(device))
 
 
 def open_trained(

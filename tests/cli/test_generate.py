@@ -223,7 +223,7 @@ def test_a_run_of_another_task_is_refused(
     write_reviews(tmp_path)
     fast = "--budget 1steps --set width=4 --set embedding=4"
     works(f"train classify reviews.csv --model rnn {fast} --out labels")
-    refused("generate labels the", 2, "rnn was trained to classify, not to go on with texts")
+    refused("generate labels the", 2, "rnn was trained to classify, not to continue texts")
 
 
 def test_python_gives_the_same_text_whole_or_in_pieces(compared: Path) -> None:

@@ -59,6 +59,27 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path, monkeypatch):
     assert [*tmp_path.iterdir()] == []
 
 
+def test_a_link_stays_one_and_permissions_stay(tmp_path):
+    file, link = tmp_path / "model", tmp_path / "link"
+    write_bytes(file, b"old")
+    file.chmod(0o600)
+    link.symlink_to("model")
+    write_bytes(link, b"new")
+    assert link.is_symlink()
+    assert file.read_bytes() == b"new"
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_bytes(pipe, b"read as it is written")
+    assert os.read(reader, 100) == b"read as it is written"
+    os.close(reader)
+    assert [*tmp_path.iterdir()] == [pipe]
+
+
 def test_a_file_in_the_place_of_a_folder_is_a_sentence(tmp_path):
     write_bytes(tmp_path / "run", b"")
     with pytest.raises(EnsuiteError, match=r"could not be written .*choose another --out"):

@@ -91,6 +91,13 @@ def test_a_class_of_ones_own_is_found_once_it_is_registered(offers):
     assert list(rows) == ["lstm", "gru"]
 
 
+def test_options_that_no_preset_has_are_found_by_the_class_of_a_row(offers):
+    rows, other = offers("ROWS"), Own()
+    other.cell = "rnn"
+    name = rows.name_of(other)
+    assert offers("ROWS").resolve(name) is Own  # a registry of another process
+
+
 @pytest.mark.parametrize("name", ["subprocess:Popen", "os:system", "bag", "", "lstm:x"])
 def test_nothing_is_imported_that_no_row_names(offers, name):
     with pytest.raises(UsageError, match=f'the backbone "{name}" is not installed here'):

@@ -216,6 +216,14 @@ def test_dates_that_divide_nothing_are_told(typed: str, error: type, sentence: s
         spread([Keys(day, time=day) for day in days], Split.parse(typed))
 
 
+def test_groups_of_many_rows_are_linked_in_little_time() -> None:
+    keys = [Keys(n, group=n // 3_000) for n in range(30_000)]  # quadratic, it would take minutes
+    parts = spread(keys, Split(kind="group", values=list(range(30_000))))
+    assert {name: len(part) for name, part in parts.items()} == {
+        "train": 24_000, "valid": 3_000, "test": 3_000,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("time", [None, 3, "soon"])
 def test_dates_are_refused_by_examples_that_have_none(time: Any) -> None:
     with pytest.raises(UsageError, match="needs a date for each example"):

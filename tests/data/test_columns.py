@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ensuite.core.errors import DataError
 from ensuite.core.table import Table
-from ensuite.data.columns import find, is_numeric, numbers, numeric_columns, require
+from ensuite.data.columns import find, is_numeric, numbers, require
 from ensuite.data.sound import LARGEST
 
 
@@ -112,8 +112,3 @@ def test_arrays_keep_their_shape() -> None:
     found = numbers(table(X=images), "X")
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found, images)
-
-
-def test_numeric_columns_in_their_order() -> None:
-    data = table(a=["1", ""], label=["0", "1"], text=["x", "1"], b=[1.5, None], none=["", ""])
-    assert numeric_columns(data, ["label"]) == ["a", "b"]

@@ -465,6 +465,13 @@ def _change_last(tensor: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", list(backbones))
+def test_a_run_is_saved_by_the_name_of_a_row(name: str) -> None:
+    """By the name of its class it could not be opened in another process."""
+    row = backbones[name]
+    assert backbones.name_of(row.load()(**row.preset)) in backbones
+
+
+@pytest.mark.parametrize("name", list(backbones))
 def test_the_catalog_says_what_the_options_say(name: str) -> None:
     row = backbones[name]
     options = row.load()(**row.preset)

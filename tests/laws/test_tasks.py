@@ -272,6 +272,10 @@ def without_truth(example: Any) -> Any:
     return example._replace(**{example._fields[-1]: None})
 
 
+class OnCpu(torch.Tensor):
+    """What ``cpu`` returns, and what is computed from it."""
+
+
 def test_every_task_has_a_case() -> None:
     assert {name for name, _, _ in CASES.values()} == set(tasks)
 
@@ -308,6 +312,22 @@ class TestLaws:
             for answers in (together, alone)
         ]
         assert alike(*rows)
+
+    def test_float64_is_asked_for_on_the_cpu_alone(
+        self, case: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A Mac's GPU (mps) has no float64."""
+        task, examples = make(case)
+        task = task.prepare(examples)
+        model, double = build(task), torch.Tensor.double
+
+        def refuse(values: torch.Tensor) -> torch.Tensor:
+            assert isinstance(values, OnCpu), "float64 was asked for on the device"
+            return double(values)
+
+        monkeypatch.setattr(torch.Tensor, "cpu", lambda values: values.as_subclass(OnCpu))
+        monkeypatch.setattr(torch.Tensor, "double", refuse)
+        assert len(predict(task, model, examples)) == len(examples)
 
     def test_a_length_counts_the_positions_that_are_read(self, case: str) -> None:
         task, examples = make(case)

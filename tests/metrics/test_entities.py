@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ensuite.metrics.entities import (
-    Counts,
     Entity,
-    count_by_kind,
     count_orphans,
     entities,
     entity_f1,
@@ -146,11 +144,6 @@ def test_scores_of_a_known_case():
     assert entity_precision(predicted, true).value == 2 / 4
     assert entity_recall(predicted, true).value == 2 / 4
     assert entity_f1(predicted, true).value == 2 / 4
-    assert count_by_kind(predicted, true) == {
-        "LOC": Counts(right=1, predicted=2, true=2),
-        "PER": Counts(right=1, predicted=1, true=1),
-        "ORG": Counts(right=0, predicted=1, true=1),
-    }
 
 
 def test_half_an_entity_is_none():

@@ -67,13 +67,6 @@ def test_the_cheapest_threshold_follows_the_costs() -> None:
     assert cheap.value == 99
 
 
-def test_any_threshold_tells_its_false_alarms() -> None:
-    held_out = HeldOut.of(np.arange(99))
-    assert held_out.rate_above(-1).rate == 1
-    assert held_out.rate_above(93.5).rate == pytest.approx(0.06)
-    assert held_out.rate_above(93.5).value == 93.5
-
-
 def test_scores_far_above_the_rest_are_counted() -> None:
     random = np.random.default_rng(0)
     normal = random.chisquare(5, size=1000)

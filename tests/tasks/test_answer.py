@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -52,13 +53,14 @@ def test_answers_are_written_in_many_ways() -> None:
     ways: list[Any] = [
         "324 m",
         ["324 m"],
+        np.array(["324 m"]),
         [{"text": "324 m", "answer_start": span.start}],
         {"text": ["324 m"], "answer_start": [span.start]},
         {"text": "324 m", "answer_start": span.start},
     ]
     rows = [{"context": TOWER, "question": "?", "answers": way} for way in ways]
     assert [example.answers for example in read(rows)] == [(span,)] * len(ways)
-    for way in ("", [], None, {"text": [], "answer_start": []}):
+    for way in ("", [], None, np.array([], dtype=str), {"text": [], "answer_start": []}):
         assert read([{"context": TOWER, "question": "?", "answers": way}])[0].answers == ()
 
 
@@ -236,6 +238,8 @@ def test_a_threshold_is_chosen_on_held_out_questions() -> None:
     assert decided[2].probability == pytest.approx(0.5 * math.exp(-2.0))
     assert calibrated.describe(decided[2])[0] == NO_ANSWER == made.truth(examples[2])
     assert calibrated.score(decided, examples)["f1"].value == 1.0
+    unread = [Prediction("", odds=-math.inf), *predictions]  # a context without a token
+    assert made.calibrate(unread, [examples[2], *examples]) == calibrated
     answerable = replace(made, unanswerable=False)
     assert answerable.calibrate(predictions, examples) == answerable
     assert answerable.decide(predictions[2]) == predictions[2]

@@ -75,6 +75,10 @@ def test_balanced_classes_weigh_the_same_in_the_loss() -> None:
     batch = Batch(inputs={}, mask=None, targets={"label": targets}, counts={"label": 10})
     loss = task.loss(Outputs(logits, States(logits)), batch).parts["label"]
     assert float(loss.total) == pytest.approx(np.log(2) * sum(shares), rel=1e-5)
+    halved = Outputs(logits.bfloat16(), States(logits))
+    assert (
+        task.loss(halved, batch).parts["label"].total == loss.total
+    )  # the weights are not rounded
     with pytest.raises(UsageError, match="one label each"):
         Classify(class_weight="balanced", several=True).prepare(PAIRS)
 

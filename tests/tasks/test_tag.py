@@ -100,7 +100,10 @@ def test_what_is_typed_becomes_an_example() -> None:
     task = Tag().prepare(NAMES)
     assert task.ask("Rome, Paris.") == Example(("Rome", ",", "Paris", "."))
     assert task.ask(["Rome", ","]) == task.ask({"tokens": ("Rome", ",")}) == Example(("Rome", ","))
+    assert task.ask({"tags": ["O", "O"], "words": ["Rome", ","]}) == Example(("Rome", ","))
     assert task.ask(NAMES[0]) is NAMES[0]
+    with pytest.raises(DataError, match="no words to tag"):
+        task.ask({"tags": ["O", "O"]})
     assert read({"text": ["It rains."]}, task, asking=True) == [Example(("It", "rains", "."))]
 
 

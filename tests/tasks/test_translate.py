@@ -77,7 +77,7 @@ def test_a_missing_column_is_told() -> None:
         read({"id": ["x"], "source": ["one"], "more": ["y"]})
 
 
-@pytest.mark.parametrize("raw", ["", " \n", {"source": ""}, 3])
+@pytest.mark.parametrize("raw", ["", " \n", {"source": ""}, {"text": "x"}, 3])
 def test_nothing_cannot_be_asked_about(raw: Any) -> None:
     with pytest.raises(DataError, match="There is nothing to write from"):
         TASK.ask(raw)

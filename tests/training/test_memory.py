@@ -7,6 +7,7 @@ import torch
 
 from ensuite.core.batch import Batch
 from ensuite.core.errors import OutOfMemoryError
+from ensuite.training.evaluate import predict, validation_loss
 from ensuite.training.loop import fit
 from ensuite.training.memory import is_out_of_memory, join, split
 from stress import test_lanes as lanes
@@ -29,6 +30,20 @@ class Small(InOrder):
         return outputs
 
 
+class Cramped(Small):
+    """Such a machine, which also predicts."""
+
+    def __init__(self):
+        super().__init__()
+        self.tried = []
+
+    def predict(self, model, batch):
+        self.tried.append(len(batch))
+        if len(batch) > self.fits:
+            raise self.error
+        return super().predict(model, batch)
+
+
 def weights(training):
     return {name: t.clone() for name, t in training.model.state_dict().items()}
 
@@ -47,6 +62,23 @@ def test_smaller_pieces_give_the_same_updates(error, without, monkeypatch):
     assert small.state.spent.tokens == whole.state.spent.tokens == 57
     assert ["8 rows at once: batches are now computed 4 rows" in each for each in said] == [1, 0]
     assert "4 rows at once: batches are now computed 2 rows" in said[1]
+
+
+def test_evaluation_goes_on_in_smaller_batches():
+    asked, machine, model = examples(9), Cramped(), start().model.train()
+    torch.testing.assert_close(predict(machine, model, asked), predict(Line(), model, asked))
+    assert machine.tried == [9, 4, 2, 2, 2, 2, 1]
+    assert model.training
+    losses = [validation_loss(task, model, asked).statistics.sum(0) for task in (Small(), Line())]
+    assert losses[0] == pytest.approx(losses[1])
+
+
+def test_an_error_in_evaluation_leaves_the_model_in_training(monkeypatch):
+    model = start().model.train()
+    monkeypatch.setattr(Cramped, "fits", 0)
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        predict(Cramped(), model, examples(9))
+    assert model.training
 
 
 def test_accumulated_batches_are_all_cut():

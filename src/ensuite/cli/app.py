@@ -33,6 +33,7 @@ app = typer.Typer(
         "Train the candidate models for a task under one budget, report which one to use, and use "
         "it. To start: ensuite compare classify reviews.csv"
     ),
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -13,7 +13,10 @@ def command(
     task: words.TaskName,
     data: words.Data,
     models: Annotated[
-        str | None, typer.Option(help="Candidates, comma-separated: rnn,lstm,gru.")
+        str | None,
+        typer.Option(
+            help="Candidates, comma-separated: rnn,lstm,gru (default: the small ones that fit)."
+        ),
     ] = None,
     model: Annotated[
         list[str] | None,

@@ -58,7 +58,10 @@ def command(
         str | None, typer.Option(metavar="FILE", help="Write JSON that follows this JSON schema.")
     ] = None,
     slide: Annotated[
-        bool, typer.Option("--slide", help="Go on past the context, and forget what is before it.")
+        bool,
+        typer.Option(
+            "--slide", help="Continue beyond the model's context by dropping the oldest tokens."
+        ),
     ] = False,
     log_probabilities: Annotated[
         bool,

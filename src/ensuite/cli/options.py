@@ -41,7 +41,11 @@ Total = Annotated[
     ),
 ]
 Folds = Annotated[
-    int | None, typer.Option("--folds", help="Cross-validate: one run a fold instead of seeds.")
+    int | None,
+    typer.Option(
+        "--folds",
+        help="Number of folds: cross-validate, with one run per fold instead of per seed.",
+    ),
 ]
 Threads = Annotated[
     int | None, typer.Option("--threads", help="CPU threads of a training (default: measured).")
@@ -107,7 +111,7 @@ def wants_int8(words: list[str] | None) -> bool:
     given = pairs(words, "--set")
     known = {"true": True, "false": False}
     if given.keys() - {"int8"} or not known.keys() >= set(given.values()):
-        raise UsageError(f"--set {(words or [''])[0]}: this command knows int8=true alone.")
+        raise UsageError(f"--set {(words or [''])[0]}: this command accepts only int8=true.")
     return known[given.get("int8", "false")]
 
 

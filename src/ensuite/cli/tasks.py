@@ -57,9 +57,7 @@ def command(
         },
     )
     print("\nColumns, and the names by which they are found: --column ROLE=NAME")
-    print_facts(
-        "", "", {f"  {role}": ", ".join(names) or "named" for role, names in columns.items()}
-    )
+    print_facts("", "", {f"  {role}": ", ".join(names) or role for role, names in columns.items()})
     for kind, few in options.items():
         where = f" where an input is of the kind {kind}" if kind else ""
         print_options(f"Options of the task{where}: --set KEY=VALUE", few)

@@ -92,7 +92,7 @@ class Backbone(nn.Module, ABC):
 
     @property
     def replaceable(self) -> tuple[str, ...]:
-        """Names of the linear layers and embeddings that others of the same shape may stand for."""
+        """Names of the linear layers and embeddings that ``to_int8`` may replace."""
         return ()
 
     def depth(self, name: str) -> int:

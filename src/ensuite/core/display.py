@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Display:
-    """How a metric is printed. Whether more of it is better is said by the score itself.
+    """How a metric is printed. Whether higher is better is a field of the score.
 
     Args:
         name: The name in tables and sentences; empty for the key, with spaces for underscores.

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from math import prod
 from pathlib import Path
+from shutil import copymode
+from threading import get_ident
 from typing import Any
 
 from torch import Tensor
@@ -16,23 +18,34 @@ from ensuite.core.errors import EnsuiteError, RunError, reason
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors of a disk without free space."""
 
+DEVICES = Path("/dev")
+"""Folder of files such as ``stdout``, which stay even if they lead to a usual file."""
+
 
 def write_chunks(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Replace a file by the chunks, one after the other.
 
-    After a crash the file holds the old content or the new. One chunk is in memory at a time.
+    After a crash the file holds the old content or the new. One chunk is in memory at a time. A
+    link stays a link, and a file keeps its permissions. A pipe or a device is written to.
 
     Raises:
         EnsuiteError: If it cannot be written; the old file is left as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    device = path.exists() and (not path.is_file() or path.parent == DEVICES)
+    path = path.resolve() if path.is_symlink() and not device else path
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if device:
+            with path.open("wb") as file:
+                file.writelines(chunks)
+            return
         with temporary.open("wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
+            file.writelines(chunks)
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            copymode(path, temporary)
         temporary.replace(path)
     except OSError as error:
         space = "free some space or " if error.errno in FULL else ""

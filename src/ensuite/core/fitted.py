@@ -32,7 +32,7 @@ class FittedModel(ABC):
     @property
     @abstractmethod
     def parameters(self) -> int:
-        """How many numbers were learned."""
+        """The number of learned parameters."""
 
     @abstractmethod
     def save(self, folder: Path) -> dict[str, Any]:
@@ -52,7 +52,7 @@ class FittedModel(ABC):
     # What only some models offer
 
     def to_int8(self) -> Self:
-        """Round the weights to int8 numbers, and return the model, which cannot be saved any more.
+        """Round the weights to int8 in place, and return the model, which can no longer be saved.
 
         Raises:
             UsageError: If the model has none that can be.
@@ -76,8 +76,8 @@ class FittedModel(ABC):
 
     @property
     def language_model(self) -> Any:
-        """What goes on with texts, as :class:`ensuite.decoding.interfaces.Steps` describes it."""
-        raise UsageError(f"A {self.kind} model cannot go on with texts.")
+        """The language model that continues texts: :class:`~ensuite.decoding.interfaces.Steps`."""
+        raise UsageError(f"A {self.kind} model cannot continue texts.")
 
     def decode(self, task: Any, codes: NDArray[Any], batch: Batch) -> NDArray[Any]:
         """Return what codes are decoded to, in numbers and in the shape of the inputs.

@@ -109,6 +109,11 @@ def rename(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str,
     return {renamed(name): tensor for name, tensor in tensors.items()}
 
 
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names have a prefix, without it."""
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Return the tensors of a checkpoint, of one safetensors file or of several.
 

@@ -162,6 +162,9 @@ class Registry(Mapping[str, Row]):
             return self.rows[name].load()
         if name in self._registered:
             return self._registered[name]
+        for row in self.rows.values():
+            if row.target == name:  # a run of a class that had no row yet
+                return row.load()
         advice = f"install the package that offers it as an entry point of {self.group}"
         if ":" in name:
             where = f"ensuite.catalog.{self.group.rpartition('.')[2]}"

@@ -77,7 +77,7 @@ def pool(scores: Sequence[Score]) -> Score:
     alike = len(set(widths)) == 1 and all(score.function == first.function for score in scores)
     if dense and alike:
         statistics = np.concatenate([score.statistics for score in scores])
-        return Score(statistics, first.function, first.higher_is_better)
+        return Score(statistics, first.function, first.higher_is_better, first.display)
     from scipy import sparse  # here, since few need it and it takes a while to import
 
     functions, ends = [score.function for score in scores], np.cumsum(widths)[:-1]
@@ -88,7 +88,7 @@ def pool(scores: Sequence[Score]) -> Score:
         return values
 
     statistics = sparse.block_diag([score.statistics for score in scores], format="csr")
-    return Score(sparse.csr_array(statistics), average, first.higher_is_better)
+    return Score(sparse.csr_array(statistics), average, first.higher_is_better, first.display)
 
 
 def ratio_of_two(sums: Numbers) -> Numbers:

@@ -20,7 +20,7 @@ Example = TypeVar("Example")
 
 
 def spread(examples: Sequence[Example], most: int) -> Sequence[Example]:
-    """Return so many of the examples at most, at equal distances: a file may be sorted.
+    """Return at most so many of the examples, evenly spaced, since a file may be sorted.
 
     >>> spread("abcdefgh", 3), spread("ab", 3)
     (['a', 'e', 'h'], 'ab')
@@ -132,7 +132,7 @@ def _connected(values: Sequence[Any], groups: Sequence[Hashable | None]) -> list
 
     def root(name: Hashable) -> Hashable:
         while (above := parents.setdefault(name, name)) != name:
-            name = above
+            parents[name] = name = parents.setdefault(above, above)  # halves the path
         return name
 
     for value, group in zip(values, groups, strict=True):

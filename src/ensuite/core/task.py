@@ -56,7 +56,7 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
         calibration_share: Share of the training examples that is kept apart for ``calibrate``; 0:
             it uses the validation examples.
         keeps_head: Whether a run of the task that training starts from (``--init-from``) gives its
-            head as well as its backbone: pretraining that goes on with other texts.
+            head as well as its backbone, to continue pretraining on other texts.
     """
 
     needs: ClassVar[frozenset[Trait]] = frozenset()

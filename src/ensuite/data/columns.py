@@ -1,7 +1,7 @@
 """Find the columns a task asks for, and turn them into numbers."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -228,8 +228,3 @@ def only(given: Mapping[str, str], roles: Sequence[str]) -> None:
                 f"--column {role}={given[role]}: nothing is called {role} here"
                 f"{nearest(role, roles) or '.'} There is: {', '.join(roles)}."
             )
-
-
-def numeric_columns(table: Table, but: Collection[str]) -> list[str]:
-    """Return the columns of numbers, in their order, without some."""
-    return [column for column in table.columns if column not in but and is_numeric(table, column)]

@@ -292,8 +292,12 @@ def ask(raw: Any, processor: Processor) -> Any:
         names = processor.names if isinstance(processor, Scaled) else ()
         if missing := [name for name in names if name not in raw]:
             raise DataError(f"The input has no {', '.join(missing)}; give every column of a row.")
-        values = [raw[name] for name in names] if names else list(raw.values())
-        raw = values[0] if len(values) == 1 and not names else tuple(values)
+        found = [next((n for n in usual if n in raw), None) for usual in (TEXT_NAMES, PAIR_NAMES)]
+        if processor.kind == "text" and found[0]:  # other keys are not read
+            names = tuple(name for name in found if name)
+        values = [raw[name] for name in names or raw]
+        single = len(values) == 1 and not isinstance(processor, Scaled)
+        raw = values[0] if single else tuple(values)
     if isinstance(processor, Scaled):
         return to_numbers(raw, processor)
     parts = raw if isinstance(raw, tuple) else (raw,)

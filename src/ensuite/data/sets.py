@@ -123,7 +123,7 @@ SETS = {
         BuiltIn(
             "anbn",
             "classify",
-            "as many a as b? Trained to 50 of each, asked to 500, where one a is a b or a b an a",
+            "strings of a and b: as many a as b? Up to 50 of each to learn from, 500 in the test",
             "Gers & Schmidhuber (2001), drawn here from a seed",
             "CC0-1.0",
             built_in.anbn,
@@ -132,7 +132,7 @@ SETS = {
         BuiltIn(
             "anbncn",
             "classify",
-            "as many a as b and c? Trained to 50 of each, asked to 500, where one is another",
+            "strings of a, b and c: as many of each? Up to 50 to learn from, 500 in the test",
             "Gers & Schmidhuber (2001), drawn here from a seed",
             "CC0-1.0",
             built_in.anbncn,
@@ -157,7 +157,7 @@ SETS = {
         BuiltIn(
             "digit-captions",
             "caption",
-            "4,000 pictures of one to four handwritten digits: their names (french=1: in French)",
+            "5,000 pictures of one to four handwritten digits: their names (french=1: in French)",
             "scikit-learn; Alpaydin & Kaynak (1998), UCI, https://doi.org/10.24432/C50P49",
             "CC BY 4.0",
             built_in.digit_captions,

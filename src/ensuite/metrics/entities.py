@@ -9,7 +9,6 @@ Sources:
     Tjong Kim Sang & Buchholz (2000), https://aclanthology.org/W00-0726: ``conlleval``
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -35,14 +34,6 @@ class Entity(NamedTuple):
     kind: str
     start: int
     end: int
-
-
-class Counts(NamedTuple):
-    """Number of correct, of predicted and of true entities."""
-
-    right: int
-    predicted: int
-    true: int
 
 
 def entities(tags: Tags) -> list[Entity]:
@@ -103,17 +94,6 @@ def entity_precision(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> 
 def entity_recall(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> Score:
     """Return the share of the true entities that are found."""
     return Score(_count(predicted, true), _recall, display=Display(points=100))
-
-
-def count_by_kind(predicted: Sequence[Tags], true: Sequence[Tags | None]) -> dict[str, Counts]:
-    """Count the entities of each kind, the most frequent kind first."""
-    guesses, truths, right = Counter[str](), Counter[str](), Counter[str]()
-    for guess, truth in _pairs(predicted, true):
-        guesses.update(entity.kind for entity in guess)
-        truths.update(entity.kind for entity in truth)
-        right.update(entity.kind for entity in guess & truth)
-    kinds = [kind for kind, _ in (truths + guesses).most_common()]
-    return {kind: Counts(right[kind], guesses[kind], truths[kind]) for kind in kinds}
 
 
 def _pairs(

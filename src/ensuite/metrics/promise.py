@@ -158,14 +158,6 @@ class HeldOut:
         expected = cost.rate * cost.miss * missed + (1 - cost.rate) * cost.alarm * alarms
         return self._at(int(np.argmin(expected)))
 
-    def rate_above(self, threshold: float) -> Threshold:
-        """Return what is known of the false alarms above any threshold."""
-        _, scores = self._arrays
-        place = int(np.searchsorted(scores, threshold, side="right")) - 1
-        if place < 0:
-            return Threshold(threshold, 1.0, 1.0, 1.0)
-        return self._at(place)._replace(value=threshold)
-
     def _at(self, place: int) -> Threshold:
         """Return the threshold at a score that is kept, by its place."""
         from scipy.special import betaincinv  # here, since importing it takes a while

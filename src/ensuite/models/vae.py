@@ -189,7 +189,7 @@ class VAE(Backbone):
         if self.log_variance is not None:
             return self.log_variance
         fixed = self.options.variance
-        return None if fixed == COURSE_VARIANCE else like.new_tensor(log(fixed))
+        return None if fixed == COURSE_VARIANCE else torch.tensor(log(fixed), device=like.device)
 
     def rate(self, name: str) -> float:
         return VARIANCE_RATE if name == "log_variance" else 1.0

@@ -24,10 +24,11 @@ def cross_entropy(
         weight: How much a target of each label counts.
         label_smoothing: Target probability spread over all labels (Szegedy et al. 2016, section 7).
     """
+    logits = _wide(logits)
     return F.cross_entropy(
-        _wide(logits).reshape(-1, logits.shape[-1]),
+        logits.reshape(-1, logits.shape[-1]),
         targets.reshape(-1),
-        weight,
+        None if weight is None else weight.to(logits.dtype),
         ignore_index=IGNORE,
         reduction="sum",
         label_smoothing=label_smoothing,

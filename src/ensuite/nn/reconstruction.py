@@ -104,7 +104,7 @@ def log_likelihood(
     if criterion == "binary":
         return -reconstruction_errors(values, targets, mask, criterion=criterion)
     if log_variance is None:
-        log_variance = values.new_tensor(log(0.5))
+        log_variance = torch.tensor(log(0.5), device=values.device)
     known = _known(targets, mask)
     count = targets[0].numel() if known is None else known.flatten(1).sum(1)
     errors = reconstruction_errors(values, targets, mask, log_variance=log_variance)

@@ -199,7 +199,7 @@ class Answer(Task[Example, Item, Prediction]):
         before = (places == CONTEXT).int().argmax(1)
         length, first = found // odds.shape[2], found % odds.shape[2] - before
         shares = (best - total).exp().nan_to_num()
-        columns = (first, first + length, best.double(), shares.double())
+        columns = (first, first + length, best.cpu().double(), shares.cpu().double())
         return [Piece(*row) for row in zip(*(each.tolist() for each in columns), strict=True)]
 
     def merge(
@@ -257,7 +257,11 @@ class Answer(Task[Example, Item, Prediction]):
         """Choose the threshold with the highest F1 on held-out questions."""
         if not self.unanswerable:
             return self
-        pairs = [(p, e) for p, e in zip(predictions, held_out, strict=True) if e.truths is not None]
+        pairs = [  # a context without a token has no answer, whatever the threshold
+            (prediction, example)
+            for prediction, example in zip(predictions, held_out, strict=True)
+            if example.truths is not None and prediction.odds > -math.inf
+        ]
         given = [metrics.f1(p.best, e.truths or (), self.articles) for p, e in pairs]
         silent = [metrics.f1("", e.truths or (), self.articles) for _, e in pairs]
         found = metrics.best_threshold([p.odds for p, _ in pairs], given, silent)

@@ -89,7 +89,7 @@ def read_answers(cell: Any, context: str) -> tuple[Span, ...]:
     Raises:
         DataError: If it is something else, or an answer does not stand in the context.
     """
-    if cell is None or cell == "":
+    if cell is None or (isinstance(cell, str) and not cell):
         return ()
     if isinstance(cell, Mapping):
         texts, starts = (as_list(cell.get(key)) for key in ("text", "answer_start"))
@@ -129,7 +129,7 @@ def place(text: Any, start: Any, context: str) -> Span:
         found = context.find(text)
         if found < 0:
             raise DataError(f'the answer "{text[:60]}" is not in the context; mend one of them.')
-        return Span(text, found)
+        return Span(str(text), found)
     if isinstance(start, bool) or not isinstance(start, int | np.integer):
         raise DataError(f"the place of an answer, {start!r}, is not a whole number; mend it.")
     there = context[start : start + len(text)] if start >= 0 else ""
@@ -138,7 +138,7 @@ def place(text: Any, start: Any, context: str) -> Span:
             f'the answer "{text[:60]}" does not stand at character {start:,} of the context, where '
             f'"{there[:60]}" stands; mend answer_start, or leave it out to have it searched for.'
         )
-    return Span(text, int(start))
+    return Span(str(text), int(start))
 
 
 def ask(raw: Any) -> Example:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -159,7 +160,7 @@ class Classify(Windowed[Example, Prediction]):
         values, targets = outputs.values, batch.targets["label"]
         if self.several:
             return Loss({"label": Part(binary_cross_entropy(values, targets))})
-        weights = values.new_tensor(self.weights) if self.weights else None
+        weights = torch.tensor(self.weights, device=values.device) if self.weights else None
         return Loss({"label": Part(cross_entropy(values, targets, weights))})
 
     def activate(self, values: Tensor) -> Tensor:

@@ -247,7 +247,7 @@ class Denoise(Reconstruction[Example, Prediction]):
         original = replace(
             batch, inputs={**batch.inputs, self.field_name: batch.targets[self.field_name]}
         )
-        codes = cast(Codes, model.backbone).encode(original).double().cpu().numpy()
+        codes = cast(Codes, model.backbone).encode(original).cpu().double().numpy()
         return [Piece(p.values, p.code, code) for p, code in zip(pieces, codes, strict=True)]
 
     def merge(

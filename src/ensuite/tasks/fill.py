@@ -76,12 +76,12 @@ class Fill(Task[Example, Item, Prediction]):
     Args:
         reading: Turns a text into tokens.
         hidden: Share of the tokens that are predicted.
-        shares: Of these tokens, the shares that the mask token stands in place of, that a random
-            token stands in place of, and that stay as they are.
+        shares: Of these tokens, the shares that are replaced by the mask token, replaced by a
+            random token, and left unchanged.
         whole_words: Whether all tokens of a word are hidden together in training.
         next_sentence: Whether rows are pairs of texts, of which half follow each other and half
             are of two documents, and the model learns to tell which.
-        k: How many tokens are told for each mask token of a question.
+        k: Number of predicted tokens listed for each mask token of an input.
 
     Sources:
         Devlin et al. (2019), https://arxiv.org/abs/1810.04805, sections 3.1 and A.1

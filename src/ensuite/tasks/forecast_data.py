@@ -3,6 +3,7 @@
 from abc import ABC
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -255,7 +256,7 @@ class ForecastData(Task[Window, Row, Prediction], ABC):
 
     def validation_subset(self, examples: Sequence[Window]) -> Sequence[Window]:
         windows = gather(examples)
-        step = max(1, len(windows) // VALIDATION_WINDOWS)
+        step = max(1, ceil(len(windows) / VALIDATION_WINDOWS))
         return windows[::step]
 
     # From examples to batches

@@ -39,7 +39,7 @@ def squared_loss(values: Tensor, targets: Tensor) -> Tensor:
 
 def pinball_loss(values: Tensor, targets: Tensor, levels: tuple[float, ...]) -> Tensor:
     """Return the loss of quantiles, (..., levels); of the median alone it is the absolute error."""
-    return quantile_loss(values, targets, values.new_tensor(levels))
+    return quantile_loss(values, targets, torch.tensor(levels, device=values.device))
 
 
 def recur(

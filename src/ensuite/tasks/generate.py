@@ -157,7 +157,10 @@ class Generate(Task[Example, Chunk, Prediction]):
     def ask(self, raw: Any) -> Example:
         if isinstance(raw, Example):
             return raw
-        return Example(str(raw["text"] if isinstance(raw, Mapping) else raw), ends=False)
+        text = raw.get("text") if isinstance(raw, Mapping) else raw
+        if text is None:
+            raise DataError("There is no text to continue; give one, such as text=...")
+        return Example(str(text), ends=False)
 
     def keys(self, example: Example) -> Keys:
         """A repeated line is no duplicate, nor is a blank one in the same place of two texts."""

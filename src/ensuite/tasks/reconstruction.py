@@ -228,7 +228,7 @@ class Reconstruction(Task[Example, Item, Prediction], ABC):
     def arrays(self, outputs: Outputs, batch: Batch) -> tuple[Numbers, Numbers, Numbers]:
         """Return codes, reconstructions and what was to be reconstructed, (batch, ...) each."""
         assert outputs.states.code is not None, "the head has decoded it"
-        codes = outputs.states.code.double().cpu().numpy()
+        codes = outputs.states.code.cpu().double().numpy()
         values = self.numbers(outputs.values).cpu().numpy()
         return codes, values, batch.targets[self.field_name].cpu().numpy()
 

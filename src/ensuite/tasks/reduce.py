@@ -98,8 +98,8 @@ class Reduce(Reconstruction[Example, Prediction]):
     """Encode rows, images or series in a few numbers, and reconstruct them.
 
     Args:
-        condition: Whether the decoder is told the label of an example, so that the code need not
-            hold it, and examples of a label can be drawn (Sohn, Lee & Yan 2015).
+        condition: Whether the decoder also receives the label of an example, so that the code need
+            not contain it, and examples of a label can be drawn (Sohn, Lee & Yan 2015).
         samples: Codes of an example that the evidence lower bound and the importance-weighted
             estimate of a VAE are computed from.
         labels: The labels of the training rows, where the data has any.
@@ -109,7 +109,12 @@ class Reduce(Reconstruction[Example, Prediction]):
     samples: int = 16
     labels: Labels = field(default_factory=Labels, metadata={"learned": True})
 
-    roles: ClassVar[tuple[str, ...]] = ("label", *inputs.ROLES)
+    roles: ClassVar[tuple[str, ...]] = ("label", "series", "image")
+    usual_names: ClassVar[Mapping[str, Sequence[str]]] = {
+        "label": LABEL_NAMES,
+        "series": inputs.SERIES_NAMES,
+        "image": inputs.IMAGE_NAMES,
+    }
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -203,7 +208,7 @@ class Reduce(Reconstruction[Example, Prediction]):
         found = evidence(
             backbone, batch, noise, criterion=self.criterion, log_variance=log_variance
         )
-        return [Evidence(*row) for row in torch.stack(found, 1).double().tolist()]
+        return [Evidence(*row) for row in torch.stack(found, 1).cpu().double().tolist()]
 
     def noise(self, size: int) -> Tensor:
         """Return (samples, code) numbers from N(0, 1), always the same."""
@@ -283,8 +288,8 @@ class Reduce(Reconstruction[Example, Prediction]):
         return [
             f"{name}: {active} of {size} units of the code vary between examples, and it tells "
             f"{divergence:.2g} nats of them: the decoder all but ignores it (posterior collapse). "
-            "Try --set learn_variance=true, --set model.kl_warmup=0.5, --set free_bits=0.25, a "
-            "beta below 1, or a smaller code."
+            "Try --set model.kl_warmup=0.5, --set free_bits=0.25, a beta below 1, or a smaller "
+            "code."
         ]
 
 

@@ -152,7 +152,9 @@ class Tag(Task[Example, Item, Prediction]):
         if isinstance(raw, Example):
             return raw
         if isinstance(raw, Mapping):
-            raw = next(iter(raw.values()))
+            raw = next((raw[n] for n in (*TOKEN_NAMES, *TEXT_NAMES) if n in raw), None)
+        if raw is None:
+            raise DataError("There are no words to tag; give a text, or a list of words.")
         return Example(self.processor.split(raw) if isinstance(raw, str) else tuple(map(str, raw)))
 
     def keys(self, example: Example) -> Keys:

@@ -78,7 +78,7 @@ class Translate(Writer):
     def ask(self, raw: Any) -> Example:
         if isinstance(raw, Example):
             return raw
-        source = raw["source"] if isinstance(raw, Mapping) else raw
+        source = raw.get("source") if isinstance(raw, Mapping) else raw
         if not isinstance(source, str) or not source.strip():
             raise DataError("There is nothing to write from: the source is empty; give a text.")
         return Example(source)

@@ -17,6 +17,7 @@ from ensuite.core.keys import Keys
 from ensuite.core.loss import Loss, Part
 from ensuite.core.model import Model
 from ensuite.core.presentation import Finding
+from ensuite.core.split import spread
 from ensuite.core.table import Table
 from ensuite.core.task import Task
 from ensuite.data import inputs
@@ -243,8 +244,7 @@ class Writer(Task[Example, Item, Prediction], ABC):
     # Judgement
 
     def validation_subset(self, examples: Sequence[Example]) -> Sequence[Example]:
-        step = max(1, len(examples) // VALIDATION_EXAMPLES)  # evenly, in whatever order
-        return examples[::step]
+        return spread(examples, VALIDATION_EXAMPLES)
 
     def references(self, examples: Sequence[Example]) -> list[list[str]]:
         """Return for each example all targets of its source, each once."""

@@ -1,7 +1,8 @@
 """Predict examples with a model, batch by batch, and tell how sure a score is."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,17 +12,19 @@ from ensuite.core.model import Model
 from ensuite.core.score import Numbers, Score, ratio
 from ensuite.core.stacked import take
 from ensuite.core.task import Task
+from ensuite.training.memory import is_out_of_memory
 
-PREDICT_ROWS, MOST_ROWS, MOST_POSITIONS = 64, 512, 64 * 128
-"""Rows in a batch without gradients, and the most it may have where its rows are so short that it
-needs no more memory. No prediction depends on it."""
+PREDICT_ROWS, MOST_ROWS, SHORT, LONG = 64, 512, 128, 512
+"""Usual and largest number of rows in a batch without gradients. More than the usual number share a
+batch where they have fewer than SHORT positions, and fewer where they have more than LONG.
+Predictions do not depend on it."""
 
 MOST_NUMBERS = 2**19
 """Numbers in such a batch of rows of numbers, which have no positions."""
 
 GROUPS = 50
-"""Groups of examples that are left out in turn, for the standard error of a score: it is known to a
-tenth of itself."""
+"""Groups of the jackknife for the standard error of a score, which is then accurate to about
+10 %."""
 
 
 @torch.inference_mode()
@@ -40,26 +43,55 @@ def predict(
         model: Used in evaluation mode; its mode is restored.
         examples: To be predicted.
         items: ``task.items(examples)``, where they are predicted repeatedly; None: made here.
-        size: Rows in a batch; None: by the length of the longest item.
+        size: Rows in a batch; None: by the length of the longest item. Where memory runs out, half
+            as many are predicted at a time.
     """
     items = task.items(examples, asking=True) if items is None else items
-    order = task.order(items, size or rows_at_once(task, items))
     device = next(model.parameters()).device
 
-    def batches() -> Iterator[Batch]:
+    def batches(order: Sequence[list[int]]) -> Iterator[Batch]:
         for numbers in order:
             batch = task.collate(take(items, numbers))
             check_ranges(batch, task.inputs)
             yield batch.to(device)
 
+    def pieces(size: int) -> list[Any]:
+        order, found = task.order(items, size), [None] * len(items)
+        answered = task.predict_batches(model, batches(order))
+        for numbers, answers in zip(order, answered, strict=True):
+            for number, piece in zip(numbers, answers, strict=True):
+                found[number] = piece
+        return found
+
+    with evaluating(model):
+        found = in_smaller_batches(pieces, min(size or rows_at_once(task, items), len(items)))
+    return task.merge(examples, items, found)
+
+
+@contextmanager
+def evaluating(model: Model) -> Iterator[None]:
+    """Put a model in evaluation mode; its mode is restored, also after an error."""
     was_training = model.training
     model.eval()
-    pieces: list[Any] = [None] * len(items)
-    for numbers, answers in zip(order, task.predict_batches(model, batches()), strict=True):
-        for number, piece in zip(numbers, answers, strict=True):
-            pieces[number] = piece
-    model.train(was_training)
-    return task.merge(examples, items, pieces)
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+Found = TypeVar("Found")
+
+
+def in_smaller_batches(compute: Callable[[int], Found], size: int) -> Found:
+    """Call ``compute`` with the rows of a batch; where memory runs out, again with half as many."""
+    size = max(1, size)
+    while True:
+        try:
+            return compute(size)
+        except (MemoryError, RuntimeError) as error:
+            if size == 1 or not is_out_of_memory(error):
+                raise
+        size //= 2  # outside the handler: the error keeps what failed in memory
 
 
 def count_positions(task: Task[Any, Any, Any], items: Sequence[Any]) -> int:
@@ -78,9 +110,11 @@ def is_timeless(task: Task[Any, Any, Any]) -> bool:
 
 def rows_at_once(task: Task[Any, Any, Any], items: Sequence[Any]) -> int:
     """Return the number of rows in a batch, by the length of the longest item."""
-    longest = int(task.lengths(items).max(initial=1))
-    most = MOST_NUMBERS if is_timeless(task) else MOST_POSITIONS
-    return max(PREDICT_ROWS, min(MOST_ROWS, most // max(1, longest)))
+    longest = max(1, int(task.lengths(items).max(initial=1)))
+    if is_timeless(task):
+        return max(1, min(MOST_ROWS, MOST_NUMBERS // longest))
+    usual = min(PREDICT_ROWS, PREDICT_ROWS * LONG // longest)
+    return max(1, usual, min(MOST_ROWS, PREDICT_ROWS * SHORT // longest))
 
 
 def standard_error(score: Score) -> float | None:
@@ -118,21 +152,25 @@ def validation_loss(task: Task[Any, Any, Any], model: Model, items: Sequence[Any
     Returns:
         A score whose statistics have a row for each batch: the total and the count of each part.
     """
-    device, was_training = next(model.parameters()).device, model.training
-    model.eval()
-    rows: list[dict[str, tuple[float, int]]] = []
-    for numbers in task.order(items, rows_at_once(task, items)):
-        batch = task.collate(take(items, numbers)).to(device)
-        outputs = task.forward(model, batch)
-        loss = task.loss(outputs, batch).with_penalties(outputs.states.penalties)
-        counts = sum_counts([batch])
-        rows.append(
-            {
-                name: (part.weight * part.total.item(), counts.get(name, counts[ROWS]))
-                for name, part in loss.parts.items()
-            }
-        )
-    model.train(was_training)
+    device = next(model.parameters()).device
+
+    def losses(size: int) -> list[dict[str, tuple[float, int]]]:
+        found = []
+        for numbers in task.order(items, size):
+            batch = task.collate(take(items, numbers)).to(device)
+            outputs = task.forward(model, batch)
+            loss = task.loss(outputs, batch).with_penalties(outputs.states.penalties)
+            counts = sum_counts([batch])
+            found.append(
+                {
+                    name: (part.weight * part.total.item(), counts.get(name, counts[ROWS]))
+                    for name, part in loss.parts.items()
+                }
+            )
+        return found
+
+    with evaluating(model):
+        rows = in_smaller_batches(losses, min(rows_at_once(task, items), len(items)))
     names = dict.fromkeys(name for row in rows for name in row)
     statistics = [[number for name in names for number in row.get(name, (0, 0))] for row in rows]
     return Score(np.array(statistics, dtype=float), _sum_of_means, higher_is_better=False)

@@ -35,7 +35,7 @@ def freeze(model: Model, recipe: Recipe) -> None:
     """
     named = dict(model.backbone.named_parameters())
     for prefix in recipe.freeze:
-        if not any(below(name, prefix) for name in named):
+        if not any(belongs_to(name, prefix) for name in named):
             parts = list(dict.fromkeys(part for name in named for part in prefixes(name)))
             hint = nearest(prefix, parts) or "."
             top = ", ".join(part for part in parts if "." not in part)
@@ -44,15 +44,15 @@ def freeze(model: Model, recipe: Recipe) -> None:
                 f"are: {top}."
             )
     for name, parameter in named.items():
-        frozen = any(below(name, prefix) for prefix in recipe.freeze)
+        frozen = any(belongs_to(name, prefix) for prefix in recipe.freeze)
         if frozen or (recipe.freeze_layers and model.backbone.depth(name) < recipe.freeze_layers):
             parameter.requires_grad_(False)
 
 
-def below(name: str, prefix: str) -> bool:
+def belongs_to(name: str, prefix: str) -> bool:
     """Say whether a parameter belongs to the module of that name, or is the parameter itself.
 
-    >>> below("cells.1.weight", "cells.1"), below("cells.10.weight", "cells.1")
+    >>> belongs_to("cells.1.weight", "cells.1"), belongs_to("cells.10.weight", "cells.1")
     (True, False)
     """
     return name == prefix or name.startswith(f"{prefix}.")

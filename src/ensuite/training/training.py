@@ -18,6 +18,7 @@ from ensuite.core.errors import DataError, NonFiniteGradientError, OutOfMemoryEr
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.core.loss import Loss
 from ensuite.core.model import Model
+from ensuite.core.published import below
 from ensuite.core.recipe import Recipe
 from ensuite.core.stacked import take
 from ensuite.core.task import LOSS, Task, rank
@@ -44,10 +45,10 @@ STEPS_BETWEEN = 50
 """Updates between two evaluations, at least, where patience makes them more frequent."""
 
 LAST_PART = 0.2
-"""Fraction of the budget, at its end, in which an improvement means that more would come."""
+"""Last fraction of the budget: an improvement within it means that the model still improved."""
 
 ROUNDING = 1e-9
-"""A fraction of the budget that two equal fractions may differ by."""
+"""Tolerance for comparing fractions of the budget."""
 
 
 class Progress(NamedTuple):
@@ -247,7 +248,7 @@ class Training:
         """Undo what an update has computed, and compute its batches in pieces of half the size.
 
         Losses are sums, and are divided by the counts of the whole update, so that the gradients
-        stay the same.
+        stay the same, apart from what is drawn or averaged per batch, such as dropout.
 
         Args:
             batches: Of the update that ran out of memory.
@@ -270,7 +271,7 @@ class Training:
         before, now = (math.ceil(each * rows / self.state.pieces) for each in (2, 1))
         self.say(
             f"out of memory with {before} rows at once: batches are now computed {now} rows at a "
-            "time, and their gradients added up, which gives the same updates"
+            "time, and their gradients added up"
         )
 
     def update(self, norm: Tensor) -> None:
@@ -453,11 +454,11 @@ class Training:
         return tensors
 
     def _load(self, state: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        self.model.load_state_dict(_below("model.", tensors))
+        self.model.load_state_dict(below("model.", tensors))
         # Copies: the file that the tensors are mapped from is deleted with the next checkpoint.
-        self.best_weights = self._copy(_below("best.", tensors))
-        self.carry = self._copy(_below("carry.", tensors)) or None
-        self.optimizer.load(_below("optimizer.", tensors))
+        self.best_weights = self._copy(below("best.", tensors))
+        self.carry = self._copy(below("carry.", tensors)) or None
+        self.optimizer.load(below("optimizer.", tensors))
         torch.set_rng_state(tensors["random.cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
@@ -471,10 +472,6 @@ class Training:
 def checkpoints(folder: Path) -> list[Path]:
     """Return the complete checkpoints below ``folder``, oldest first."""
     return sorted(each for each in folder.glob("[0-9]*") if each.name.isdecimal())
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
 
 
 def _finite(value: float | None) -> float | None:
