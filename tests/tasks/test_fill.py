@@ -15,7 +15,7 @@ from ensuite.core.model import Model
 from ensuite.core.recipe import Recipe
 from ensuite.data import prose, readers, stretches
 from ensuite.data.pairs import FOLLOWS
-from ensuite.data.processors.documents import ID
+from ensuite.data.processors.documents import ID, Documents
 from ensuite.misfit import fitting
 from ensuite.predictor import Predictor
 from ensuite.problem import open_problem
@@ -138,6 +138,22 @@ def test_evaluation_hides_each_token_once(window: int) -> None:
     assert batch.counts["token"] == sum(
         len(ids) for ids in made.reading.encode(made.raws(examples))
     )
+
+
+def test_what_is_scored_is_encoded_together_as_it_is_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made, examples = documents(next_sentence=True)
+    asked = [made.ask("Le [MASK] dort."), *examples, Example(""), made.ask("Il")]
+    alone = [made.items([example], asking=True) for example in asked]
+    calls, encode = [], Documents.encode
+    monkeypatch.setattr(Documents, "encode", lambda *args: calls.append(1) or encode(*args))
+    together = made.items(asked, asking=True)
+    assert len(calls) == 2  # the texts, and those of the false pairs
+    items = [item._replace(example=n) for n, own in enumerate(alone) for item in own]
+    assert len(together) == len(items) > len(asked)
+    for one, other in zip(together, items, strict=True):
+        assert all(map(np.array_equal, one, other))
 
 
 def test_two_halves_of_an_evaluation_loss_add_to_the_whole() -> None:

@@ -1,9 +1,9 @@
 """The rows of fill: windows to learn from, hidden words to score, questions to answer."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, NamedTuple, overload
 
 import numpy as np
@@ -14,6 +14,7 @@ from ensuite.core.batch import IGNORE, Batch
 from ensuite.core.errors import DataError
 from ensuite.core.presentation import Finding
 from ensuite.data import masks, pairs, prose
+from ensuite.data.encoded import Encoded
 from ensuite.data.masks import Shares
 from ensuite.data.pairs import Pair, Pool
 from ensuite.data.processors.documents import FLAGS, ID, SENTENCE, WORD, Documents
@@ -101,6 +102,8 @@ class Maker:
 
     def to_answer(self, examples: Sequence[Example]) -> list[Item]:
         """Return the rows of texts to be scored and of questions."""
+        scored = [example for example in examples if not example.asked and example.pair is None]
+        encoded = self._encode(scored)
         items: list[Item] = []
         for number, example in enumerate(examples):
             if example.asked:
@@ -108,8 +111,19 @@ class Maker:
             elif example.pair is not None:
                 items.append(self._asked_pair(number, str(example.text), example.pair))
             else:
-                items += self._scored(number, example)
+                items += self._scored(number, *next(encoded))
         return items
+
+    def _encode(self, examples: Sequence[Example]) -> Iterator[tuple[Encoded, Numbers]]:
+        """Yield the windows of each text, and the text that its false pairs are made with.
+
+        All are encoded by one call, which costs much less than one for each.
+        """
+        found = self.reading.windows([example.text for example in examples], self.reading.room())
+        bounds = np.searchsorted(found.texts, np.arange(len(examples) + 1)).tolist()
+        others = self.reading.encode([example.other for example in examples])
+        for (start, end), other in zip(pairwise(bounds), others, strict=True):
+            yield found.pieces[start:end], other
 
     def _asked(self, number: int, text: str) -> list[Item]:
         """Return a row for a question, or one for each of its mask tokens where it is long.
@@ -140,19 +154,17 @@ class Maker:
         first, second = self.reading.encode([text, pair])
         return Item(number, *pairs.around(first, second, self.reading.room(pairs=True)))
 
-    def _scored(self, number: int, example: Example) -> list[Item]:
+    def _scored(self, number: int, windows: Encoded, other: Numbers) -> list[Item]:
         """Return a row for each group of words of each window, then pairs of its sentences."""
-        found = self.reading.windows([example.text], self.reading.room())
         items = []
-        for window in found.pieces:
+        for window in windows:
             begins = (window[:, FLAGS] & WORD) > 0
             hidden = masks.groups(begins, self.hidden, seeded_by(window))
             items += [Item(number, window, hidden=each) for each in hidden]
-        return [*items, *self._paired(number, found.pieces, example)] if self.pairs else items
+        return [*items, *self._paired(number, windows, other)] if self.pairs else items
 
-    def _paired(self, number: int, windows: Sequence[Numbers], example: Example) -> list[Item]:
+    def _paired(self, number: int, windows: Encoded, other: Numbers) -> list[Item]:
         """Return a true and a false pair of each window that has two sentences."""
-        (other,) = self.reading.encode([example.other])
         both = [pairs.both(each, other, self.room, seeded_by(each)) for each in windows]
         return [
             Item(number, pair.first, pair.second, pair.answer) for pair in chain.from_iterable(both)

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from hashlib import sha256
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -13,7 +11,7 @@ from ensuite.core.backbone import Pretrained
 from ensuite.core.errors import UsageError
 from ensuite.data.encoded import Encoded, Ids, cut, encode
 from ensuite.data.processors.framed import LEARNED, Framed
-from ensuite.data.processors.tokenizer import load_tokenizer
+from ensuite.data.processors.tokenizer import fingerprint, load_tokenizer
 from ensuite.data.prose import Borders, is_border, sentence_starts
 
 WORD, SENTENCE, DOCUMENT = 1, 2, 4
@@ -42,11 +40,10 @@ class DocumentCoder:
 
     columns: ClassVar[tuple[int, ...]] = (3,)
 
-    @cached_property
+    @property
     def key(self) -> str:
-        """Hash of what the ids depend on."""
-        named = f"documents {self.unknown} {self.borders} {self.tokenizer}"
-        return sha256(named.encode()).hexdigest()
+        """What the ids depend on."""
+        return f"documents {self.unknown} {self.borders} {fingerprint(self.tokenizer)}"
 
     def __call__(self, texts: Sequence[str]) -> list[Ids]:
         tokenizer = load_tokenizer(self.tokenizer)

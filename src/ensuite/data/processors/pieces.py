@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,7 +21,7 @@ from ensuite.data.processors.checkpoint import (
     read_frames,
 )
 from ensuite.data.processors.processor import Processor, Window
-from ensuite.data.processors.tokenizer import load_tokenizer
+from ensuite.data.processors.tokenizer import fingerprint, load_tokenizer
 from ensuite.data.processors.words import Sentence, split_typed
 
 STARTS = "starts"
@@ -49,8 +48,8 @@ class PieceCoder:
 
     @property
     def key(self) -> str:
-        """Hash of what the ids depend on."""
-        return sha256(f"pieces {self.unknown} {self.tokenizer}".encode()).hexdigest()
+        """What the ids depend on."""
+        return f"pieces {self.unknown} {fingerprint(self.tokenizer)}"
 
     def __call__(self, sentences: Sequence[Sentence]) -> list[Ids]:
         tokenizer = load_tokenizer(self.tokenizer)

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
 from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -16,7 +14,7 @@ from ensuite.core.errors import DataError
 from ensuite.data.encoded import Encoded, Ids, encode
 from ensuite.data.processors.framed import Framed
 from ensuite.data.processors.text import SEGMENTS
-from ensuite.data.processors.tokenizer import load_tokenizer
+from ensuite.data.processors.tokenizer import fingerprint, load_tokenizer
 
 Numbers = NDArray[Any]
 
@@ -45,10 +43,10 @@ class SpanCoder:
 
     columns: ClassVar[tuple[int, ...]] = (3,)
 
-    @cached_property
+    @property
     def key(self) -> str:
-        """Hash of what the ids depend on."""
-        return sha256(f"spans {self.tokenizer}".encode()).hexdigest()
+        """What the ids depend on."""
+        return f"spans {fingerprint(self.tokenizer)}"
 
     def __call__(self, texts: Sequence[str]) -> list[Ids]:
         encoded = load_tokenizer(self.tokenizer).encode_batch(list(texts), add_special_tokens=False)

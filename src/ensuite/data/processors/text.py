@@ -2,8 +2,6 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from hashlib import sha256
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -28,6 +26,7 @@ from ensuite.data.processors.tokenizer import (
     Recipe,
     choose_unit,
     each_token,
+    fingerprint,
     learn_tokenizer,
     load_tokenizer,
     vocabulary_size,
@@ -53,10 +52,10 @@ class TextCoder:
 
     columns: ClassVar[tuple[int, ...]] = ()
 
-    @cached_property
+    @property
     def key(self) -> str:
-        """Hash of what the ids depend on."""
-        return sha256(f"text {self.empty} {self.tokenizer}".encode()).hexdigest()
+        """What the ids depend on."""
+        return f"text {self.empty} {fingerprint(self.tokenizer)}"
 
     def __call__(self, texts: Sequence[str]) -> list[Ids]:
         tokenizer = load_tokenizer(self.tokenizer)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -243,6 +244,12 @@ def load_tokenizer(text: str, *, special: bool = False) -> "Tokenizer":
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = not special
     return tokenizer
+
+
+@lru_cache(maxsize=8)
+def fingerprint(tokenizer: str) -> str:
+    """Return the SHA-256 of a tokenizer's JSON, which takes a while for large vocabularies."""
+    return sha256(tokenizer.encode(errors="surrogatepass")).hexdigest()
 
 
 @lru_cache(maxsize=8)

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -21,7 +20,7 @@ from ensuite.core.presentation import Finding
 from ensuite.core.special import Special
 from ensuite.data.encoded import Encoded, Windows, cut, encode
 from ensuite.data.processors.processor import Processor, Window
-from ensuite.data.processors.tokenizer import load_tokenizer
+from ensuite.data.processors.tokenizer import fingerprint, load_tokenizer
 from ensuite.data.vectors import read_vectors
 
 Sentence = tuple[str, ...]
@@ -67,9 +66,8 @@ class WordCoder:
 
     @property
     def key(self) -> str:
-        """Hash of what the ids depend on."""
-        parts = f"words {self.longest} {self.alphabet} {self.tokenizer}"
-        return sha256(parts.encode(errors="surrogatepass")).hexdigest()
+        """What the ids depend on."""
+        return f"words {self.longest} {self.alphabet} {fingerprint(self.tokenizer)}"
 
     def __call__(self, sentences: Sequence[Sentence]) -> list[Window]:
         sentences = [sentence or ("",) for sentence in sentences]

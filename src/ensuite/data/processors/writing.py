@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from hashlib import sha256
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -20,6 +18,7 @@ from ensuite.data.processors.tokenizer import (
     byte_ids,
     choose_unit,
     each_token,
+    fingerprint,
     joinable,
     learn_tokenizer,
     leaves_out,
@@ -43,10 +42,10 @@ class UnknownBytesCoder:
 
     columns: ClassVar[tuple[int, ...]] = (2,)
 
-    @cached_property
+    @property
     def key(self) -> str:
-        """Hash of what the ids depend on."""
-        return sha256(f"unknown bytes {self.unknown} {self.tokenizer}".encode()).hexdigest()
+        """What the ids depend on."""
+        return f"unknown bytes {self.unknown} {fingerprint(self.tokenizer)}"
 
     def __call__(self, texts: Sequence[str]) -> list[Ids]:
         encoded = load_tokenizer(self.tokenizer).encode_batch(list(texts), add_special_tokens=False)
