@@ -53,11 +53,34 @@ def test_a_text_is_encoded_once_whatever_it_stands_among() -> None:
     assert told(encode(Letters("others"), ["a"])) == ["a"]
 
 
-def test_many_calls_with_new_texts_do_not_pile_up() -> None:
+def test_many_calls_with_new_texts_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoded, "MOST_BYTES", 20 * encoded.SMALL)
     letters = Letters()
-    for number in range(3 * encoded.MOST_BLOCKS):
+    for number in range(100):
         assert told(encode(letters, [str(number), "same"])) == [str(number), "same"]
-    assert len(encoded._stores["letters"].rows) <= 2 * encoded.MOST_BLOCKS
+    store = encoded._stores["letters"]
+    assert len(store.blocks) <= 20
+    assert len(store.rows) == 1 + len(store.blocks)  # "same" and a number, then one number each
+    assert store.size == sum(block.size for block in store.blocks.values()) <= encoded.MOST_BYTES
+    assert letters.asked.count("same") == 1  # used by every call
+
+
+def test_ids_that_were_used_longest_ago_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encoded, "MOST_BYTES", 3 * encoded.SMALL + 4 * 200)
+    letters, train, valid = Letters(), "a" * 150, "b" * 40
+    for texts in ([train], [valid], [train], ["c" * 40], [train, valid], ["d"], ["e"], [valid]):
+        assert told(encode(letters, texts)) == texts
+    assert [text[0] for text in letters.asked] == ["a", "b", "c", "b", "d", "e"]
+    assert told(encode(letters, ["f" * 1500])) == ["f" * 1500]  # more than the bound, and yet kept
+    assert list(encoded._stores["letters"].rows) == ["f" * 1500]
+
+
+def test_a_text_that_comes_again_is_copied_once() -> None:
+    letters = Letters()
+    encode(letters, ["context"])
+    found = encode(letters, ["context", "one", "context", "two"])
+    assert told(found) == ["context", "one", "context", "two"]
+    assert len(found.ids) == len("contextonetwo")
 
 
 @given(some.lists(some.text(max_size=5), max_size=8), some.lists(some.text(max_size=5), max_size=8))

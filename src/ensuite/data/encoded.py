@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any, Generic, Protocol, TypeVar, overload
+from typing import IO, Any, Generic, NamedTuple, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ensuite.core.stacked import stack
+from ensuite.core.stacked import is_mapped, stack
 from ensuite.data import cache
 
 Ids = NDArray[np.int32]
@@ -27,8 +27,16 @@ IN_MEMORY = 64_000_000
 BATCH_CHARACTERS, BATCH_TEXTS = 2_000_000, 2000
 """Texts that are encoded by one call: what the library makes of them takes 50 times their size."""
 
-MOST_STORES, MOST_BLOCKS = 8, 64
-"""Tokenizers whose ids are remembered, and calls of each that brought new texts."""
+MOST_STORES = 8
+"""Tokenizers whose ids are remembered."""
+
+MOST_BYTES = 2**28
+"""Of the ids of one tokenizer: beyond, those that were used longest ago are dropped. Enough for all
+parts of a data set that is too small to be kept on disk."""
+
+SMALL, MAPPED = 2**10, 2**22
+"""Bytes that a block counts for: beside its ids, since many blocks of few ids also take memory; and
+in place of ids in a file, which take none, but keep the file open."""
 
 HEADER = struct.Struct("<8sqqq")  # mark, texts, tokens, columns
 MARK = b"ensuite1"
@@ -117,32 +125,61 @@ def encode(coder: Coder, texts: Sequence[Any]) -> Encoded:
         return store.find(coder, texts)
 
 
+class Block(NamedTuple):
+    """The ids of the texts that were new in one call."""
+
+    texts: Sequence[Hashable]
+    encoded: Encoded
+
+    @property
+    def size(self) -> int:
+        """Bytes that it counts for."""
+        ids = self.encoded.ids
+        return SMALL + (MAPPED if is_mapped(ids) else ids.nbytes)
+
+
 class Store:
     """The ids of the texts that one coder has seen lately, in blocks: one for each call."""
 
     def __init__(self) -> None:
-        self.blocks: list[Encoded] = []
+        self.blocks: OrderedDict[int, Block] = OrderedDict()  # used longest ago, first
         self.rows: dict[Hashable, tuple[int, int]] = {}
+        self.count = self.size = 0  # blocks so far, bytes of those that are kept
 
     def find(self, coder: Coder, texts: Sequence[Any]) -> Encoded:
         """Return the ids of texts, encoding those that are new."""
-        new = list(dict.fromkeys(text for text in texts if text not in self.rows))
-        if new:
-            self._add(coder, texts, new)
-        places = np.array([self.rows[text] for text in texts], dtype=np.int64).reshape(-1, 2)
-        blocks = np.unique(places[:, 0])
-        if len(blocks) == 1:
-            return self.blocks[int(blocks[0])].pick(places[:, 1])
-        pairs = places.tolist()
-        return flat([self.blocks[block][row] for block, row in pairs], coder.columns)
+        if new := list(dict.fromkeys(text for text in texts if text not in self.rows)):
+            self._add(Block(new, encode_new(coder, new)))
+        found = self._gather([self.rows[text] for text in texts], coder.columns)
+        while self.size > MOST_BYTES and len(self.blocks) > 1:
+            self._drop()
+        return found
 
-    def _add(self, coder: Coder, texts: Sequence[Any], new: Sequence[Any]) -> None:
-        if len(self.blocks) >= MOST_BLOCKS:  # forget them all: what is still asked for comes again
-            self.blocks, self.rows = [], {}
-            new = list(dict.fromkeys(texts))
-        block = len(self.blocks)
-        self.blocks.append(encode_new(coder, new))
-        self.rows |= {text: (block, row) for row, text in enumerate(new)}
+    def _add(self, block: Block) -> None:
+        self.blocks[self.count] = block
+        self.rows |= {text: (self.count, row) for row, text in enumerate(block.texts)}
+        self.count += 1
+        self.size += block.size
+
+    def _gather(self, places: Sequence[tuple[int, int]], columns: tuple[int, ...]) -> Encoded:
+        """Return the texts at some places: a view where all are in one block."""
+        used = dict.fromkeys(number for number, _ in places)
+        for number in used:
+            self.blocks.move_to_end(number)
+        if len(used) == 1:
+            rows = np.array([row for _, row in places], dtype=np.int64)
+            return self.blocks[next(iter(used))].encoded.pick(rows)
+        numbers = {place: number for number, place in enumerate(dict.fromkeys(places))}
+        ids = [self.blocks[number].encoded[row] for number, row in numbers]
+        # A text that comes again, such as the context of several questions, is copied once.
+        return flat(ids, columns).pick(np.array([numbers[p] for p in places], dtype=np.int64))
+
+    def _drop(self) -> None:
+        """Forget the block that was used longest ago."""
+        _, block = self.blocks.popitem(last=False)
+        self.size -= block.size
+        for text in block.texts:
+            del self.rows[text]
 
 
 _stores: OrderedDict[str, Store] = OrderedDict()
