@@ -14,6 +14,7 @@ from ensuite.core.stacked import column, take
 from ensuite.data import cache, encoded
 from ensuite.data.encoded import cut, encode, flat, rows_of_windows
 from ensuite.data.processors.text import Text
+from ensuite.tasks.regress import Regress
 
 
 @dataclass
@@ -199,6 +200,7 @@ def test_rows_are_those_of_the_windows(lengths: list[int], window: int) -> None:
         assert (one.example, one.target) == (other.example, other.target)
         assert np.array_equal(one.window, other.window)
     assert column(rows, "example") == list(column(plain, "example"))
+    assert Regress().lengths(rows).tolist() == [len(row.window) for row in plain]
     assert [row.example for row in take(rows, [0])] == [0]
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as some
 
 from ensuite.core.batch import IGNORE
 from ensuite.data import pairs
+from ensuite.data.encoded import flat
 from ensuite.data.pairs import FOLLOWS, OTHER, Pool, Text
 from ensuite.data.processors.documents import SENTENCE, WORD
 
@@ -27,7 +28,7 @@ SENTENCES = some.lists(some.integers(1, 6), min_size=1, max_size=5)
 @given(some.lists(SENTENCES, min_size=2, max_size=5), some.integers(0, 999))
 def test_a_drawn_pair_is_what_it_says(lengths: list[list[int]], seed: int) -> None:
     pieces = [text(number, each) for number, each in enumerate(lengths)]
-    pool = Pool(pieces, np.arange(len(pieces)))
+    pool = Pool(flat(pieces, (3,)), np.arange(len(pieces)))
     room, random = 30, np.random.default_rng(seed)
     pair = pairs.draw(pieces[0], 0, pool, room, random)
     if len(lengths[0]) == 1:
@@ -48,7 +49,7 @@ def test_a_drawn_pair_is_what_it_says(lengths: list[list[int]], seed: int) -> No
 
 
 def test_half_of_the_drawn_pairs_follow() -> None:
-    pool = Pool([text(0, [3, 3]), text(1, [3, 3])], np.arange(2))
+    pool = Pool(flat([text(0, [3, 3]), text(1, [3, 3])], (3,)), np.arange(2))
     random = np.random.default_rng(0)
     answers = [pairs.draw(pool.pieces[0], 0, pool, 20, random).answer for _ in range(400)]
     assert 160 < answers.count(OTHER) < 240
@@ -57,7 +58,7 @@ def test_half_of_the_drawn_pairs_follow() -> None:
 
 def test_the_length_of_a_pair_does_not_tell_its_answer() -> None:
     pieces = [text(0, [4] * 6), text(1, [1, 2]), text(2, [9, 3, 7]), text(3, [24])]
-    pool, random = Pool(pieces, np.arange(4)), np.random.default_rng(0)
+    pool, random = Pool(flat(pieces, (3,)), np.arange(4)), np.random.default_rng(0)
     lengths: dict[int, list[int]] = {FOLLOWS: [], OTHER: []}
     for _ in range(12_000):
         pair = pairs.draw(pieces[0], 0, pool, 24, random)

@@ -98,6 +98,7 @@ def test_rows_of_a_table_are_documents(tmp_path: Path) -> None:
 def test_training_hides_other_tokens_in_every_epoch() -> None:
     made, examples = documents()
     items = made.items(examples)
+    assert made.lengths(items).tolist() == [made.length(item) for item in items]
     batches = [made.collate(items, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
     first, again, other = (batch.targets["token"] for batch in batches)
     assert first.equal(again)

@@ -7,13 +7,13 @@ Source:
     Devlin et al. (2019), https://arxiv.org/abs/1810.04805, section 3.1
 """
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ensuite.core.batch import IGNORE
+from ensuite.data.encoded import Encoded
 from ensuite.data.processors.documents import FLAGS, SENTENCE
 
 Text = NDArray[Any]
@@ -47,7 +47,7 @@ class Pool(NamedTuple):
         documents: (windows,), the number of the document of each.
     """
 
-    pieces: Sequence[Text]
+    pieces: Encoded
     documents: NDArray[np.int64]
 
     def other(self, document: int, random: np.random.Generator) -> Text | None:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
@@ -36,7 +37,7 @@ from ensuite.nn.vocabulary import Projected, projected_cross_entropy
 from ensuite.tasks import fill_answers as answers
 from ensuite.tasks.fill_answers import Piece, Prediction
 from ensuite.tasks.fill_examples import Example, read_long, read_prose, with_others
-from ensuite.tasks.fill_rows import Item, Maker
+from ensuite.tasks.fill_rows import Item, Maker, TrainingRows
 
 MASK = "[MASK]"
 """What may be typed for the mask token of any tokenizer."""
@@ -213,6 +214,11 @@ class Fill(Task[Example, Item, Prediction]):
 
     def length(self, item: Item) -> int:
         return len(item.first) + (0 if item.second is None else len(item.second))
+
+    def lengths(self, items: Sequence[Item]) -> NDArray[Any]:
+        if isinstance(items, TrainingRows):  # known without making each row
+            return items.pool.pieces.lengths
+        return super().lengths(items)
 
     def extent(self, example: Example) -> int:
         return len(self.reading.encode([example.text])[0])

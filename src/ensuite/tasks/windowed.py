@@ -15,7 +15,7 @@ from ensuite.core.batch import Batch
 from ensuite.core.model import Model
 from ensuite.core.stacked import column
 from ensuite.core.task import Task
-from ensuite.data.encoded import rows_of_windows
+from ensuite.data.encoded import Rows, rows_of_windows
 from ensuite.data.processors import Processor, Text, Window
 
 Numbers = NDArray[Any]
@@ -76,6 +76,11 @@ class Windowed(Task[Example, Item, Prediction], ABC):
 
     def length(self, item: Item) -> int:
         return len(item.window)
+
+    def lengths(self, items: Sequence[Item]) -> NDArray[Any]:
+        if isinstance(items, Rows):  # known without making each row
+            return items.windows.lengths
+        return super().lengths(items)
 
     def collate(self, items: Sequence[Item], generator: torch.Generator | None = None) -> Batch:
         batch = self.processor.collate(column(items, "window"))
