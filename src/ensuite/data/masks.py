@@ -31,7 +31,7 @@ def draw(
 
     Args:
         inside: (batch, time), True at tokens of a text.
-        begins: (batch, time), True where a word begins.
+        begins: (batch, time), True where a word begins; it matters for whole words alone.
         share: How many of them.
         random: What is drawn from.
         words: Whether whole words are chosen: as many as it takes to reach the share.

@@ -217,7 +217,8 @@ class Maker:
             read = np.where(chosen, mask_id, tokens)
         else:
             begins = np.zeros_like(inside)
-            begins[inside] = np.concatenate([begins_of(item) for item in items])
+            if self.whole_words:
+                begins[inside] = np.concatenate([begins_of(item) for item in items])
             chosen = masks.draw(inside, begins, self.hidden, random, words=self.whole_words)
             read = masks.corrupt(tokens, chosen, self.shares, mask_id, reading.ordinary, random)
         # The mask tokens of a question have no target.

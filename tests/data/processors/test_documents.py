@@ -107,6 +107,16 @@ def test_rows_are_framed_as_bert_does() -> None:
     assert reader.room(pairs=True) == 125
 
 
+def test_ordinary_tokens_are_found_once_and_cannot_be_changed() -> None:
+    reading = READERS["words"]
+    ordinary = reading.ordinary
+    assert {*range(reading.size)} - {*ordinary.tolist()} == {*reading.special} - {None}
+    assert reading.ordinary is ordinary
+    assert READERS["pieces"].ordinary is not ordinary
+    with pytest.raises(ValueError, match="read-only"):
+        ordinary[0] = 1
+
+
 def test_a_tokenizer_without_a_mask_token_is_refused(tmp_path: Path) -> None:
     write_text(tmp_path / "tokenizer.json", Text(unit="words").prepare(TEXTS).tokenizer)
     with pytest.raises(UsageError, match="has no mask token"):

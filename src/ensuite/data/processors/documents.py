@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from ensuite.core.backbone import Pretrained
 from ensuite.core.errors import UsageError
+from ensuite.core.special import Special
 from ensuite.data.encoded import Encoded, Ids, cut, encode
 from ensuite.data.processors.framed import LEARNED, Framed
 from ensuite.data.processors.tokenizer import fingerprint, load_tokenizer
@@ -153,8 +155,7 @@ class Documents(Framed):
     @property
     def ordinary(self) -> NDArray[np.int64]:
         """The ids of all tokens but the special ones."""
-        special = [token for token in self.special if token is not None]
-        return np.setdiff1d(np.arange(self.size), special)
+        return ordinary_tokens(self.size, self.special)
 
     def room(self, *, pairs: bool = False) -> int:
         """Return how many tokens of text a window has."""
@@ -197,6 +198,14 @@ class Documents(Framed):
         """Return the text of each token, without blanks around it."""
         decoded = load_tokenizer(self.tokenizer).decode_batch([[int(each)] for each in ids])
         return [each.strip() for each in decoded]
+
+
+@lru_cache(maxsize=8)
+def ordinary_tokens(size: int, special: Special) -> NDArray[np.int64]:
+    """Return the ids of a vocabulary but the special ones, which every batch asks for."""
+    found = np.setdiff1d(np.arange(size), [token for token in special if token is not None])
+    found.flags.writeable = False
+    return found
 
 
 def at_borders(encoded: Encoded) -> tuple[Encoded, NDArray[np.int64]]:
