@@ -54,6 +54,18 @@ def test_targets_are_found_by_name_or_named() -> None:
         read({"text": ["a"], "down": [4]}, target="down,down")
 
 
+def test_a_target_may_be_any_number_or_a_tuple_of_one() -> None:
+    given: list[Any] = [(2.0,), 3, None, np.float32(1.5), np.array([4.0]), np.nan, True, 2.5]
+    task = Regress(targets=("y",), mean=(1.0,), deviation=(2.0,))
+    scaled = task.scale([Example("a", each) for each in given])
+    assert np.array_equal(
+        scaled[:, 0], [0.5, 1, np.nan, 0.25, 1.5, np.nan, 0, 0.75], equal_nan=True
+    )
+    assert task.scale([]).shape == (0, 1)
+    scores = task.score([Prediction(2.0), Prediction(4.0)], [Example("a", 1), Example("b", (2,))])
+    assert scores["mae"].value == 1.5
+
+
 def test_an_array_column_holds_several() -> None:
     for y in (np.array([[1, 2], [3, 4]]), [[1, 2], [3, 4]]):
         task, examples = Regress().read(readers.read({"X": np.zeros((2, 5, 1)), "y": y}), {})

@@ -174,7 +174,7 @@ class Regress(Windowed[Example, Prediction]):
     def score(
         self, predictions: Sequence[Prediction], examples: Sequence[Example]
     ) -> dict[str, Score]:
-        values = np.array([np.atleast_1d(p.value) for p in predictions])
+        values = _rows([p.value for p in predictions], len(self.mean))
         truths = _truths(examples, len(self.mean))
         scores = {
             "mae": metrics.mean_absolute_error(values, truths),
@@ -279,8 +279,13 @@ def _call(column: str, numbers: Numbers) -> list[str]:
 def _truths(examples: Sequence[Example], targets: int) -> Numbers:
     """Return the targets of examples, (examples, targets); NaN where one is not given."""
     none = (np.nan,) * targets
-    truths = [none if e.target is None else np.atleast_1d(e.target) for e in examples]
-    return np.array(truths, dtype=float).reshape(len(examples), targets)
+    return _rows([none if e.target is None else e.target for e in examples], targets)
+
+
+def _rows(values: Sequence[Target], targets: int) -> Numbers:
+    """Return numbers and tuples of numbers as one array, (examples, targets)."""
+    rows = [(value,) if isinstance(value, float | int | np.number) else value for value in values]
+    return np.array(rows, dtype=float).reshape(len(rows), targets)
 
 
 def _measure(truths: Numbers, names: Sequence[str]) -> tuple[Numbers, Numbers]:
