@@ -34,6 +34,13 @@ def test_whatever_looks_like_a_number_is_learned(names: list[str]) -> None:
     assert set(Labels.learn(names).names) == set(names)
 
 
+def test_a_label_that_comes_twice_has_the_first_of_its_numbers() -> None:
+    labels = Labels(("a", "b", "a"))
+    assert [labels.encode(name) for name in ("a", "b")] == [0, 1]
+    assert labels.numbers is labels.numbers
+    assert labels == Labels(labels.names)  # though its numbers are known by now
+
+
 def test_what_no_training_row_had_is_told() -> None:
     labels = Labels(("negative", "positive"))
     assert labels.encode(None) == IGNORE

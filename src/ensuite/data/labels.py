@@ -4,10 +4,11 @@ import ast
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 from enum import Enum
+from functools import cached_property
 from numbers import Number
 from typing import Any, Self
 
@@ -45,6 +46,11 @@ class Labels:
         """Count the labels."""
         return len(self.names)
 
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """The number of each label; the first of a name that comes twice, as a checkpoint's may."""
+        return {name: number for number, name in reversed([*enumerate(self.names)])}
+
     def encode(self, name: str | None) -> int:
         """Return the number of a label; ``IGNORE`` for one that is not given.
 
@@ -54,8 +60,8 @@ class Labels:
         if name is None:
             return IGNORE
         try:
-            return self.names.index(name)
-        except ValueError:
+            return self.numbers[name]
+        except KeyError:
             shown = ", ".join(self.names[:10]) + (", ..." if len(self) > 10 else "")
             raise UnknownLabelError(
                 f'The label "{name}" was in no training row{nearest(name, self.names)} '

@@ -170,8 +170,7 @@ class Reduce(Reconstruction[Example, Prediction]):
         return replace(batch, inputs={**batch.inputs, CONDITION: condition.float()})
 
     def label_numbers(self, examples: Sequence[Example]) -> list[int]:
-        known = {name: number for number, name in enumerate(self.labels.names)}
-        return [known.get(e.label or "", UNKNOWN) for e in examples]
+        return [self.labels.numbers.get(e.label or "", UNKNOWN) for e in examples]
 
     def blank(self, count: int, label: str | None = None, *, steps: int | None = None) -> Batch:
         if not self.condition:

@@ -201,9 +201,7 @@ class Tag(Task[Example, Item, Prediction]):
         """Return the number of each tag; an empty sentence is one word whose tag is not known."""
         if not example.tags:
             return np.full(max(1, len(example.tokens)), IGNORE)
-        self.verify(example)
-        names = self.labels.names
-        return np.array([names.index(tag) for tag in example.tags])
+        return np.array([self.labels.encode(tag) for tag in example.tags])
 
     def length(self, item: Item) -> int:
         return len(item.window)
