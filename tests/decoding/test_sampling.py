@@ -248,13 +248,37 @@ def test_the_penalty_counts_the_prompt_and_what_was_written() -> None:
 
 
 def test_a_frequency_is_of_what_was_written() -> None:
-    used = Used.of([[1, 1, 2, 2, 2], [3]], [3, 1], 4)
+    used = Used.of([[1, 1, 2], [0], [3]], 4)
+    for _ in range(2):
+        used.add(0, 2)
+    used = used.pick([0, 2])
     assert used.written.tolist() == [[0, 0, 2, 0], [0, 0, 0, 0]]
     assert used.seen.tolist() == [[False, True, True, False], [False, False, False, True]]
     logits = torch.zeros(2, 4)
     likely = Sampling(frequency_penalty=1.5).probabilities(logits, used)
     expected = torch.tensor([[0.0, 0.0, -3.0, 0.0], [0.0] * 4], dtype=torch.float64)
     torch.testing.assert_close(likely, expected.softmax(-1))
+
+
+def test_prompts_are_counted_once_and_then_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row draws as one whose tokens are counted anew at every step."""
+    prompts = [[1, 4], [2, 3, 3, 5], [3]]
+    sampling = Sampling(repetition_penalty=1.5, frequency_penalty=0.7, max_new_tokens=9)
+    counted, count = [], Used.of
+    monkeypatch.setattr(Used, "of", lambda *args: counted.append(args) or count(*args))
+    together = write(prompts, sampling, seeds=[5, 6, 7])
+    assert len(counted) == 1
+    for prompt, text, seed in zip(prompts, together, (5, 6, 7), strict=True):
+        generator, written = torch.Generator().manual_seed(seed), list[int]()
+        while len(written) < 9 and END not in written:
+            total = float(sum(prompt) + sum(written))
+            logits = torch.sin(total * torch.arange(1.0, 7.0))[None].double()
+            seen = torch.tensor([each in (*prompt, *written) for each in range(6)])
+            times = torch.tensor([written.count(each) for each in range(6)])
+            likely = (penalise(logits, seen, 1.5) - 0.7 * times).softmax(-1)
+            number = torch.rand((1,), generator=generator, dtype=torch.float64)
+            written.append(int(invert(likely, number)))
+        assert text == "".join(LETTERS[each] for each in written if each != END)
 
 
 def test_a_beam_goes_on_from_the_prompt() -> None:

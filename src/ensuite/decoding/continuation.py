@@ -72,20 +72,22 @@ def sample(
     seeds = [sampling.seed] * len(prompts) if seeds is None else seeds
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     reading, never = Reading(model, context), torch.tensor(suppressed, dtype=torch.long)
+    used: Used | None = None
     for taken in count(min(map(len, prompts))):
         logits = reading.read([texts[row] for row in rows], taken)
         writing = [place for place, row in enumerate(rows) if len(texts[row]) == taken]
         mine, raw = [rows[place] for place in writing], logits[writing]
-        used = None
-        if sampling.penalises and writing:
-            begun = [texts[row] for row in mine]
-            used = Used.of(begun, [len(prompts[row]) for row in mine], logits.shape[-1])
+        if sampling.penalises and used is None:
+            used = Used.of(prompts, logits.shape[-1])
         possible = raw.index_fill(-1, never, -torch.inf)
         if guides and mine:
             possible = keep_allowed(possible, [guides[row] for row in mine])
-        drawn = sampling.draw(possible, used, [generators[row] for row in mine]) if mine else []
+        own = None if used is None else used.pick(mine)
+        drawn = sampling.draw(possible, own, [generators[row] for row in mine]) if mine else []
         for row, token, cost in zip(mine, drawn, costs(raw, drawn), strict=True):
             texts[row].append(token)
+            if used is not None:
+                used.add(row, token)
             if guides:
                 guides[row].take(token)
             yield GeneratedToken(row, streamers[row].take(token), token, -cost)

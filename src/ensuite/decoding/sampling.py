@@ -172,7 +172,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Used:
-    """Which tokens each row has used, on the CPU.
+    """Which tokens each row has used, on the CPU; counted on as tokens are written.
 
     Args:
         seen: (batch, vocabulary), True for tokens of the prompt and those written.
@@ -183,15 +183,21 @@ class Used:
     written: Tensor
 
     @classmethod
-    def of(cls, texts: Sequence[Sequence[int]], prompts: Sequence[int], size: int) -> "Used":
-        """Count the tokens of each text, of which the first so many are its prompt."""
-        read, written = torch.zeros(2, len(texts), size, dtype=torch.long)
-        for row, (text, prompt) in enumerate(zip(texts, prompts, strict=True)):
-            read[row] = torch.bincount(torch.tensor(text[:prompt]), minlength=size)
-            written[row] = torch.bincount(
-                torch.tensor(text[prompt:], dtype=torch.long), minlength=size
-            )
-        return cls((read > 0) | (written > 0), written)
+    def of(cls, prompts: Sequence[Sequence[int]], size: int) -> "Used":
+        """Return the tokens of prompts, of a vocabulary of some size, before any is written."""
+        seen = torch.zeros(len(prompts), size, dtype=torch.bool)
+        for row, prompt in zip(seen, prompts, strict=True):
+            row[torch.tensor(prompt, dtype=torch.long)] = True
+        return cls(seen, torch.zeros(len(prompts), size, dtype=torch.long))
+
+    def add(self, row: int, token: int) -> None:
+        """Count a token that was written."""
+        self.seen[row, token] = True
+        self.written[row, token] += 1
+
+    def pick(self, rows: Sequence[int]) -> "Used":
+        """Return some of the rows."""
+        return Used(self.seen[rows], self.written[rows])
 
 
 def penalise(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
