@@ -1,17 +1,21 @@
 """Candidates are prepared, started and fitted each by itself."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import ensuite
 from ensuite.models.recurrent import RecurrentOptions
 from ensuite.problem import Problem, open_problem
 from ensuite.specs import (
     Settings,
     choose,
+    open_spec,
 )
+from ensuite.start import Start
 from ensuite.tasks.classify import Classify
 from ensuite.training.budget import Budget
 
@@ -44,6 +48,24 @@ def test_a_seed_gives_the_same_order_to_every_candidate(texts: Problem) -> None:
     assert orders[0] == orders[1]
     other = chosen[0].begin(texts, Budget.parse("1steps"), 6).order  # type: ignore[attr-defined]
     assert other != orders[0]
+
+
+def test_the_run_that_a_candidate_starts_from_is_opened_once(
+    texts: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [e._asdict() for e in texts.parts["train"]]
+    model, run = "lstm:width=4", tmp_path / "run"
+    ensuite.train(
+        "classify", rows, model=model, budget="1steps", columns={"text": "input"}, out=str(run)
+    )
+    opened, load = [], Start.load
+    monkeypatch.setattr(Start, "load", lambda self: opened.append(self) or load(self))
+    spec = f"{model},init_from={run}"
+    trained = open_spec(spec, texts, Settings(), CPU)
+    (chosen,) = choose([spec], texts, Settings(), CPU)
+    assert chosen.name != trained.name  # a copy
+    assert chosen.prepare(texts) == trained.prepare(texts)  # type: ignore[attr-defined]
+    assert len(opened) == 2  # once for each
 
 
 def test_each_candidate_prepares_its_own_copy_of_the_task(

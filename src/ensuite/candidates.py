@@ -151,9 +151,8 @@ class Trained:
     checkpoint: Path | None = None
     kind: Kind = "trained"
     seeded: bool = True
-    _tasks: dict[str, Task[Any, Any, Any]] = field(
-        default_factory=dict, init=False, compare=False, repr=False
-    )
+    # Part of the signature, so that a copy under another name keeps what was prepared.
+    _tasks: dict[str, Task[Any, Any, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     def describe(self) -> dict[str, Any]:
         described = {
