@@ -1,5 +1,6 @@
 """Candidates that start from other weights: a published checkpoint, or a run of another task."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -19,14 +20,14 @@ from ensuite.checkpoint import checkpoint_options, is_checkpoint
 from ensuite.core.backbone import Backbone, BackboneOptions, Pretrained, Trait
 from ensuite.core.batch import Batch, Inputs, States, Tokens
 from ensuite.core.errors import RunError, UsageError
-from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
+from ensuite.core.files import read_json, read_tensors, write_bytes, write_json, write_tensors
 from ensuite.core.registry import Row
 from ensuite.data.processors import Text
 from ensuite.misfit import fitting
 from ensuite.predictor import Predictor
 from ensuite.problem import Problem, open_problem
 from ensuite.specs import Settings, choose, open_spec, spec_options
-from ensuite.start import Start
+from ensuite.start import Start, checkpoint_fingerprint, file_hash
 from ensuite.training.budget import Budget
 
 ROWS = [{"text": f"a {w} film {n}", "label": w} for n in range(20) for w in ("good", "bad")]
@@ -226,6 +227,22 @@ def test_weights_that_do_not_fit_are_refused(published: Path, problem: Problem) 
     write_tensors(published / "model.safetensors", {"toy.words": torch.ones(2, 2)})
     with pytest.raises(RunError, match="weights of the checkpoint do not fit ToyOptions"):
         trained(str(published), problem).begin(problem, STEPS, seed=0)
+
+
+def test_a_file_is_hashed_again_only_where_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, hashed, digest = tmp_path / "model.safetensors", [], hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *a: hashed.append(a) or digest(*a))
+    found = set()
+    for content in (b"one", b"four", b"five"):
+        write_bytes(path, content)
+        assert file_hash(path) == hashlib.sha256(content).hexdigest() == file_hash(path)
+        found |= {checkpoint_fingerprint(tmp_path) for _ in range(2)}
+    assert (len(hashed), len(found)) == (3, 3)
+    path.unlink()
+    with pytest.raises(RunError, match=r"model\.safetensors cannot be read \(No such file"):
+        file_hash(path)
 
 
 def test_other_weights_are_another_candidate(published: Path, problem: Problem) -> None:

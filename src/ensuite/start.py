@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -145,12 +146,28 @@ def checkpoint_fingerprint(folder: Path) -> str:
 
 
 def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's content, read piece by piece."""
+    """Return the SHA-256 of a file's content; that of a file that did not change is remembered.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        found = path.stat()
+        return _hash(path.absolute(), (found.st_ino, found.st_mtime_ns, found.st_size))
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+@lru_cache(maxsize=64)
+def _hash(path: Path, version: tuple[int, int, int]) -> str:
+    """Return the hash of a version of a file, read piece by piece.
+
+    Args:
+        path: Absolute.
+        version: Its inode, when it was changed, and its size: a file that is replaced has others.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def initialise_published(training: Training, options: BackboneOptions) -> None:
