@@ -67,6 +67,7 @@ class Start:
         return Pretrained(
             tokenizer=self.folder if any(self.folder.glob(TOKENIZERS)) else None,
             length=run.fitted.context or own.length,
+            segments=own.segments,
             image=(pictures[0].height, pictures[0].width) if pictures else own.image,
             scales=scales_of(run.task.processor),
         )

@@ -242,6 +242,46 @@ def test_a_pipeline_of_transformers_answers_as_the_run_does(case: str, tmp_path:
         torch.testing.assert_close(shares, logits.softmax(-1), **CLOSE)
 
 
+ASKED = [("the film was good", "a bad film"), "poorish", ("a", "film was a good good film"), ""]
+
+
+def their_logits(model: Any, tokenizer: Any, raws: list[Any]) -> torch.Tensor:
+    """Return what transformers computes for texts and pairs, by its own tokenizer, one by one."""
+    rows = []
+    for raw in raws:
+        given = tokenizer(*([raw] if isinstance(raw, str) else raw), return_tensors="pt")
+        with torch.no_grad():
+            rows.append(model(**given).logits[0])
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("case", ["bert", "electra", "distilbert"])
+def test_a_published_classifier_of_pairs_tells_the_two_texts_apart(
+    case: str, tmp_path: Path
+) -> None:
+    theirs = publish(case, "ForSequenceClassification", tmp_path, **NAMES)
+    names = ["input_ids", "attention_mask"]
+    names += [] if case == "distilbert" else ["token_type_ids"]
+    tokenizer = transformers.BertTokenizer.from_pretrained(tmp_path, model_input_names=names)
+    expected, run = their_logits(theirs, tokenizer, ASKED), ensuite.load(tmp_path)
+    torch.testing.assert_close(outputs(run, ASKED)[0], expected, **CLOSE)
+    for raw, logits in zip(ASKED, expected, strict=True):
+        torch.testing.assert_close(outputs(run, [raw])[0][0], logits, **CLOSE)
+
+
+@pytest.mark.parametrize("case", ["bert", "distilbert"])
+def test_a_run_of_pairs_opens_there_with_its_tokenizer(case: str, tmp_path: Path) -> None:
+    publish(case, "", tmp_path / "theirs")
+    rows = [{**row, "text_pair": "a bad film was fine"} for row in ROWS]
+    run = ensuite.train(
+        "classify", rows, model=str(tmp_path / "theirs"), budget="2steps", out=tmp_path / "run"
+    )
+    theirs = open_theirs("ForSequenceClassification", tmp_path / "run")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "run")
+    expected = their_logits(theirs, tokenizer, ASKED)
+    torch.testing.assert_close(outputs(run, ASKED)[0], expected, **CLOSE)
+
+
 def write_tokenizer(words: list[str], folder: Path) -> None:
     """Write a tokenizer of RoBERTa's kind, whose names are those of BERT here."""
     ids = {word: number for number, word in enumerate(words)}

@@ -222,7 +222,7 @@ def test_a_collapsed_code_is_told() -> None:
     (remark,) = task.remarks("vae", predict(task, model, examples), examples)
     assert "vae: 0 of 16 units of the code vary between examples" in remark
     assert "tells 0 nats of them" in remark
-    assert "(posterior collapse). Try --set learn_variance=true" in remark
+    assert "(posterior collapse). Try --set model.kl_warmup=0.5" in remark
     plain = predict(task, build(task, AutoencoderOptions(code=2)), examples)
     assert not task.remarks("autoencoder", plain, examples)
     alive = build(task, VAEOptions(code=2, width=16))

@@ -37,6 +37,7 @@ class Pretrained:
     Args:
         tokenizer: The folder that holds its tokenizer.
         length: The longest sequence that it reads.
+        segments: Number of segments of a text that it tells apart; None: not known.
         image: Height and width of the images that it reads.
         scales: What is subtracted from each column of numbers that it reads, and what it is then
             divided by.
@@ -44,6 +45,7 @@ class Pretrained:
 
     tokenizer: Path | None = None
     length: int | None = None
+    segments: int | None = None
     image: tuple[int, int] | None = None
     scales: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 

@@ -171,7 +171,7 @@ class BertOptions(BackboneOptions):
         if self.checkpoint is None:
             return None
         longest = weights.longest_text(self.checkpoint, self.longest)
-        return Pretrained(tokenizer=self.checkpoint, length=longest)
+        return Pretrained(tokenizer=self.checkpoint, length=longest, segments=self.segments)
 
     def weights(self) -> Mapping[str, Tensor] | None:
         return None if self.checkpoint is None else weights.read_tensors(self, self.checkpoint)

@@ -111,13 +111,16 @@ def find_special(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> Sp
     return special
 
 
-def published_tokenizer(tokenizer: str, special: Special, longest: int) -> dict[str, Any]:
+def published_tokenizer(
+    tokenizer: str, special: Special, longest: int, *, segments: bool = False
+) -> dict[str, Any]:
     """Return the ``tokenizer_config.json`` by which transformers opens a ``tokenizer.json``.
 
     Args:
         tokenizer: As JSON.
         special: Its special tokens.
         longest: Most tokens that are read at once.
+        segments: Whether the model is given the segment of each token.
     """
     loaded = load_tokenizer(tokenizer)
     numbers = special._asdict()
@@ -125,6 +128,11 @@ def published_tokenizer(tokenizer: str, special: Special, longest: int) -> dict[
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": longest,
+        "model_input_names": [
+            "input_ids",
+            *(["token_type_ids"] if segments else []),
+            "attention_mask",
+        ],
         **{key: loaded.id_to_token(number) for key, number in tokens.items()},
     }
 
@@ -170,7 +178,7 @@ def from_merges(vocabulary: Path, merges: Path, config: Mapping[str, Any]) -> "T
     Source:
         Radford et al. (2019), "Language Models are Unsupervised Multitask Learners", section 2.2
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from tokenizers import processors as frame
 
     ids = read_object(vocabulary)
@@ -187,7 +195,8 @@ def from_merges(vocabulary: Path, merges: Path, config: Mapping[str, Any]) -> "T
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     tokenizer.decoder = decoders.ByteLevel()
     names = ("<s>", "<pad>", "</s>", "<unk>", "<mask>", "<|endoftext|>")
-    tokenizer.add_special_tokens([name for name in names if name in ids])
+    added = [AddedToken(name, lstrip=name == "<mask>") for name in names if name in ids]
+    tokenizer.add_special_tokens(added)  # the mask stands for the blank before it too
     tokenizer.post_processor = frame.ByteLevel(trim_offsets=False)
     if "<s>" in ids and "</s>" in ids:
         tokenizer.post_processor = frame.RobertaProcessing(
@@ -234,6 +243,12 @@ class Frames(NamedTuple):
 
     single: Frame = Frame()
     pair: Frame = Frame()
+
+    @property
+    def alike(self) -> bool:
+        """Whether the same tokens stand at both ends of one text and of two."""
+        ends = [[[t.id for t in side] for side in (f.before, f.after)] for f in self]
+        return ends[0] == ends[1]
 
 
 @lru_cache(maxsize=8)

@@ -86,7 +86,8 @@ class Framed:
         length = pretrained.length if pretrained else None
         window = min(self.window, length or self.window)
         if pretrained and (kept := kept_tokenizer(pretrained, "tokenizer.json")):
-            return replace(self, **kept._asdict(), window=window)
+            segments = self.segments and pretrained.segments not in (0, 1)
+            return replace(self, **kept._asdict(), window=window, segments=segments)
         unit: Unit = "pieces"
         if self.unit != "auto":
             unit = self.unit
@@ -118,7 +119,8 @@ class Framed:
 
     def tokenizer_config(self) -> dict[str, Any]:
         """Return the ``tokenizer_config.json`` by which transformers opens the tokenizer."""
-        return published_tokenizer(self.tokenizer, self.special, self.window)
+        segments = SEGMENTS in self.fields(pairs=True)
+        return published_tokenizer(self.tokenizer, self.special, self.window, segments=segments)
 
     def fields(self, *, pairs: bool) -> Inputs:
         """Return the input fields of a backbone; pairs have segments where the frame tells them."""

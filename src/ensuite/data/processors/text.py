@@ -34,6 +34,9 @@ from ensuite.data.processors.tokenizer import (
 
 RawText = str | tuple[str, str]
 
+ALONE = -1
+"""Stands in place of the segment at the tokens of a text that is no pair, among pairs."""
+
 SEGMENTS = "segments"
 """The input field that tells the first text of a pair, 0, from the second, 1."""
 
@@ -83,7 +86,10 @@ class Text(Processor):
             windows and merges the answers; head and tail keep one window and report what is cut.
         tokenizer: The learned tokenizer, as its library writes it.
         special: Its special tokens.
-        pairs: Whether inputs were pairs of texts in training.
+        pairs: Whether inputs were pairs of texts in training; of a checkpoint that is used as it
+            is, whether it has segments for them.
+        segments: Whether the two texts of a pair are told apart by an input field of their own,
+            where the tokenizer does.
     """
 
     unit: Literal["auto", "words", "characters", "pieces"] = "auto"
@@ -96,6 +102,7 @@ class Text(Processor):
     tokenizer: str = field(default="", metadata={"learned": True, "file": "tokenizer.json"})
     special: Special = field(default=LEARNED, metadata={"learned": True})
     pairs: bool = field(default=False, metadata={"learned": True})
+    segments: bool = field(default=True, metadata={"learned": True})
 
     kind: ClassVar[str] = "text"
 
@@ -109,7 +116,12 @@ class Text(Processor):
     def prepare(self, raws: Sequence[RawText], pretrained: Pretrained | None = None) -> Self:
         pairs = any(isinstance(raw, tuple) for raw in raws)
         if pretrained and (kept := kept_tokenizer(pretrained, "tokenizer.json")):
-            return replace(self, **kept._asdict(), pairs=pairs)._within(pretrained.length)
+            segments = pretrained.segments not in (0, 1)
+            if not raws and segments:
+                frames = read_frames(kept.tokenizer)
+                pairs = frames.pair.tells_segments and frames.alike
+            kept_as_it_is = replace(self, **kept._asdict(), pairs=pairs, segments=segments)
+            return kept_as_it_is._within(pretrained.length)
         unit = self.unit if self.unit != "auto" else choose_unit(raws)
         lowercase = unit == "words" if self.lowercase is None else self.lowercase
         most = self.vocabulary_size or (4_000 if unit == "pieces" else 25_000)
@@ -148,7 +160,7 @@ class Text(Processor):
     @property
     def segmented(self) -> bool:
         """Whether the two texts of a pair are told apart by an input field of their own."""
-        return self.pairs and self.frame.tells_segments
+        return self.pairs and self.segments and self.frame.tells_segments
 
     @property
     def inputs(self) -> Inputs:
@@ -174,16 +186,20 @@ class Text(Processor):
     def encode(self, raws: Sequence[RawText]) -> Encoded:
         """Return the ids of each whole text, or pair of texts with what stands between them.
 
-        What frames a window is not among them. Where segments are told apart, each token has two
-        numbers: its id and its segment.
+        What frames a window is not among them. Among pairs whose segments are told apart, each
+        token has two numbers: its id, and its segment or ``ALONE``.
         """
-        if not self.pairs and not any(isinstance(raw, tuple) for raw in raws):
+        if not any(isinstance(raw, tuple) for raw in raws):
             return encode(self.coder, raws)
-        pairs = [(raw, "") if isinstance(raw, str) else raw for raw in raws]
+        pairs = [raw for raw in raws if isinstance(raw, tuple)]
         coder = TextCoder(self.tokenizer)
         first, second = (encode(coder, [pair[side] for pair in pairs]) for side in (0, 1))
-        ids = [self._join(*each) for each in zip(first, second, strict=True)]
-        return flat(ids, (2,) if self.segmented else ())
+        joined = (self._join(*each) for each in zip(first, second, strict=True))
+        single = iter(encode(self.coder, [raw for raw in raws if isinstance(raw, str)]))
+        if not self.segmented:
+            return flat([next(joined if isinstance(raw, tuple) else single) for raw in raws], ())
+        alone = (np.stack([ids, np.full_like(ids, ALONE)], axis=1) for ids in single)
+        return flat([next(joined if isinstance(raw, tuple) else alone) for raw in raws], (2,))
 
     def _join(self, first: Ids, second: Ids) -> Ids:
         """Return the ids of two texts with what stands between them."""
@@ -232,9 +248,22 @@ class Text(Processor):
         whole = np.concatenate(windows)
         inputs = {"tokens": self._filled(mask, inside, whole if whole.ndim == 1 else whole[:, 0])}
         if self.segmented:
-            inputs[SEGMENTS] = self._filled(mask, inside, whole[:, 1], "segment", 0)
+            inputs[SEGMENTS] = self._segments(mask, inside, windows)
         tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
         return Batch(inputs=tensors, mask=torch.from_numpy(mask))
+
+    def _segments(self, mask: Window, inside: Window, windows: Sequence[Window]) -> Window:
+        """Return the segment of each position, (batch, time); that of padding is 0."""
+        told = [w[:, 1] if w.ndim == 2 else np.full(len(w), ALONE) for w in windows]
+        values = np.concatenate(told)
+        single = read_frames(self.tokenizer).single
+        values = np.where(values == ALONE, single.segments[0], values)
+        filled = self._filled(mask, inside, values, "segment", 0)
+        alone = np.array([not len(each) or each[0] == ALONE for each in told])
+        ends = mask.sum(1)
+        for place, token in enumerate(reversed(single.after), 1):
+            filled[alone, ends[alone] - place] = token.segment
+        return filled
 
     def _filled(
         self, mask: Window, inside: Window, values: Window, part: str = "id", pad: int | None = None
@@ -273,7 +302,9 @@ class Text(Processor):
         return each_token(self.tokenizer, [*around[0], *ids.tolist(), *around[1]])
 
     def tokenizer_config(self) -> dict[str, Any]:
-        return published_tokenizer(self.tokenizer, self.special, self.window)
+        return published_tokenizer(
+            self.tokenizer, self.special, self.window, segments=self.segmented
+        )
 
     def check(self, raws: Sequence[RawText]) -> list[Finding]:
         lengths = self.encode(raws).lengths

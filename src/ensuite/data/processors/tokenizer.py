@@ -45,7 +45,7 @@ ASKED = 1000
 LEARNED_FROM = 64_000_000
 """Characters that a vocabulary is learned from; of more text, stretches evenly spread over it."""
 
-VERSION = "1"
+VERSION = "2"
 """Part of every cache key: raise it when the same options learn another tokenizer."""
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ def _learn_pieces(recipe: Recipe, texts: Sequence[Any]) -> "Tokenizer":
     trainer = trainers.BpeTrainer(
         vocab_size=recipe.vocabulary_size,
         initial_alphabet=cut.ByteLevel.alphabet(),
-        special_tokens=list(recipe.names),
+        special_tokens=_special_tokens(recipe),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_sample(texts), trainer)
@@ -155,11 +155,26 @@ def _learn_whole(recipe: Recipe, texts: Sequence[Any]) -> "Tokenizer":
     trainer: Any = trainers.WordLevelTrainer(
         vocab_size=recipe.vocabulary_size,
         min_frequency=recipe.min_frequency if words else 1,
-        special_tokens=list(recipe.names),
+        special_tokens=_special_tokens(recipe),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_sample(texts), trainer)
     return tokenizer if words or not recipe.byte_fallback else _with_bytes(tokenizer, recipe)
+
+
+def _special_tokens(recipe: Recipe) -> list[Any]:
+    """Return the special tokens as their library describes them.
+
+    The mask stands for the blank before it too, as a token in its place would, unless a blank is a
+    token of its own.
+    """
+    from tokenizers import AddedToken
+
+    glued = recipe.unit != "characters"
+    return [
+        AddedToken(name, lstrip=glued and name == "[MASK]", normalized=False, special=True)
+        for name in recipe.names
+    ]
 
 
 def _normalizer(recipe: Recipe) -> Any:
