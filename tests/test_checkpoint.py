@@ -15,7 +15,7 @@ import ensuite
 from ensuite import laws
 from ensuite.checkpoint import checkpoint_options, published_task
 from ensuite.core.backbone import Pretrained
-from ensuite.core.errors import EnsuiteError, RunError, UsageError
+from ensuite.core.errors import DataError, EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_json, read_tensors, write_json, write_tensors
 from ensuite.models.modern_bert import ModernBertOptions
 from ensuite.training.callback import Callback
@@ -68,6 +68,27 @@ def test_the_laws_hold_of_it(published: Path) -> None:
     verdicts = list(laws.check(ensuite.load(published), [TEXT, "good", "a bad film"]))
     assert len(verdicts) == 4
     assert all(verdict.holds for verdict in verdicts)
+
+
+def test_a_list_of_texts_is_embedded_text_by_text(published: Path) -> None:
+    run, texts = ensuite.load(published), ["the film", "", "a good film " * 40, ("a", "film")]
+    together = run.embed(texts, pool=True)
+    alone = torch.cat([run.embed(text, pool=True) for text in texts])
+    torch.testing.assert_close(together, alone)
+    assert run.embed([], pool=True).shape == (0, 8)
+    with pytest.raises(UsageError, match="4 texts have states of different lengths; ask for pool"):
+        run.embed(texts)
+    with pytest.raises(DataError, match="half of a surrogate pair"):
+        run.embed("\ud800")
+
+
+def test_weights_that_are_no_numbers_are_named(published: Path) -> None:
+    tensors = read_tensors(published / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("attention.self.key.weight"))
+    tensors[name] = tensors[name].clone().fill_(float("nan"))
+    write_tensors(published / "model.safetensors", tensors)
+    with pytest.raises(RunError, match=f"NaN or infinite in {name}; fetch it again"):
+        ensuite.load(published)
 
 
 def test_a_pair_of_texts_is_one_input(published: Path) -> None:

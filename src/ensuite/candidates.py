@@ -51,7 +51,7 @@ MOST_ASKED = 200
 
 CPU = torch.device("cpu")
 
-Kind = Literal["baseline", "trained", "prompted", "saved"]
+Kind = Literal["baseline", "frozen", "trained", "prompted", "saved"]
 
 Spec = str | BackboneOptions
 
@@ -288,7 +288,7 @@ class Frozen:
     checkpoint: Path
     options: BackboneOptions
     device: torch.device = CPU
-    kind: Kind = "baseline"
+    kind: Kind = "frozen"
     seeded: bool = False
 
     @classmethod

@@ -151,11 +151,16 @@ def load_weights(model: Model, options: BackboneOptions) -> list[str]:
         The parts of the model that keep their new weights, as the checkpoint has none for them.
 
     Raises:
-        RunError: If the weights of the backbone do not fit; names them.
+        RunError: If the weights of the backbone do not fit, or are no numbers; names them.
     """
     tensors = options.weights()
     if tensors is None:
         return []
+    if unsound := [name for name in tensors if not tensors[name].isfinite().all()]:
+        raise RunError(
+            f"The checkpoint has numbers that are NaN or infinite in {listed(unsound)}; fetch it "
+            "again."
+        )
     own = model.backbone.state_dict()
     require_fit(tensors, own, options)
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import TypeVar
@@ -185,14 +186,31 @@ class Predictor(Generic[Prediction]):
     def embed(self, raw: Any, *, pool: bool = False) -> Tensor:
         """Return the states of one input, (1, length, width); pooled into one, (1, width).
 
-        A published checkpoint embeds as it was published, whatever head it has.
+        Of a list of texts or pairs of texts, each is pooled: (texts, width). A published checkpoint
+        embeds as it was published, whatever head it has.
 
         Raises:
-            UsageError: If the model has no states (a baseline), or none for each position.
+            UsageError: If the model has no states (a baseline), or none for each position, or
+                several texts are not to be pooled.
         """
+        check_typed(raw)
+        if isinstance(raw, list | np.ndarray) and self.reads_texts:
+            if not pool:
+                raise UsageError(
+                    f"{len(raw):,} texts have states of different lengths; ask for pool=True, or "
+                    "give one text."
+                )
+            vectors = np.array(self.embedder().predict(raw), dtype=np.float32)
+            return torch.from_numpy(vectors.reshape(len(raw), self.model.backbone.width))
         if self.encoder is not None:
             return self.encoder.embed(raw, pool=pool)
         return self.fitted.embed(self.task, self.task.ask(raw), pool=pool)
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether an input is a text, or a pair of texts, and not a list of words."""
+        processor = (self.encoder or self).task.processor
+        return isinstance(processor, Processor) and processor.kind == "text"
 
     def transform(self, inputs: Sequence[Any]) -> NDArray[np.float64]:
         """Return the codes of inputs, (inputs, code), as an autoencoder or PCA has learned them.

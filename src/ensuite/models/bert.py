@@ -111,6 +111,8 @@ class BertOptions(BackboneOptions):
             )
         if self.width % self.heads:
             raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        if not self.norm_epsilon > 0:
+            raise ValueError(f"norm_epsilon must be more than 0, not {self.norm_epsilon}")
         rates = (self.dropout, self.attention_dropout)
         if min(rates) < 0 or max(rates) >= 1:
             raise ValueError("dropout and attention_dropout must be from 0 to less than 1")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from ensuite.core.display import PLAIN, Display
 from ensuite.core.presentation import Figure
 
-Kind = Literal["baseline", "trained", "prompted", "saved"]
+Kind = Literal["baseline", "frozen", "trained", "prompted", "saved"]
 
 
 def finite(value: Any) -> Any:

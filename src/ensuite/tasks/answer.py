@@ -218,8 +218,10 @@ class Answer(Task[Example, Item, Prediction]):
         tokens = item.window.context
         start, end = int(tokens[piece.first, START]), int(tokens[piece.last, END])
         text = example.context[start:end]
+        if not text.strip():  # a token of blanks alone
+            return self.decide(Prediction("", piece.probability, odds=piece.odds))
         start, end = start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
-        best = example.context[start:end] if start < end else ""
+        best = example.context[start:end]
         return self.decide(Prediction(best, piece.probability, start, end, piece.odds, best))
 
     def decide(self, prediction: Prediction) -> Prediction:

@@ -81,7 +81,7 @@ class Text(Processor):
         min_frequency: Words seen fewer times than this in training are unknown.
         lowercase: Whether upper and lower case are the same; auto: yes for words alone.
         window: Most tokens that are read at once, special tokens included.
-        overlap: How many tokens of the text two neighbouring windows share.
+        overlap: How many tokens of the text two neighbouring windows share: at most half of them.
         truncation: How texts longer than the window are read: windows reads everything in several
             windows and merges the answers; head and tail keep one window and report what is cut.
         tokenizer: The learned tokenizer, as its library writes it.
@@ -107,8 +107,8 @@ class Text(Processor):
     kind: ClassVar[str] = "text"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.overlap < self.window:
-            raise ValueError("window must be 1 or more, and overlap from 0 to less than window")
+        if self.window < 1 or self.overlap < 0:
+            raise ValueError("window must be 1 or more, and overlap 0 or more")
         fewest = 1 + max(number for number in LEARNED if number is not None)
         if self.vocabulary_size is not None and self.vocabulary_size <= fewest:
             raise ValueError(f"vocabulary_size must be more than {fewest}")
@@ -145,7 +145,7 @@ class Text(Processor):
                 f"A window of {window} tokens has no room for a text beside the special tokens "
                 f"of this tokenizer; give --set window={self.frame.size + 1} or more."
             )
-        return replace(self, window=window, overlap=min(self.overlap, room - 1))
+        return replace(self, window=window, overlap=min(self.overlap, room // 2))
 
     @property
     def frame(self) -> Frame:

@@ -131,7 +131,10 @@ class Words(Processor):
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.window:
-            raise ValueError("window must be 1 or more, and overlap from 0 to less than window")
+            raise ValueError(
+                f"window ({self.window}) must be 1 or more, and overlap ({self.overlap}) from 0 to "
+                "less than window"
+            )
         if self.vocabulary_size <= len(NAMES):
             raise ValueError(f"vocabulary_size must be more than {len(NAMES)}")
 
