@@ -64,6 +64,25 @@ def test_a_masked_language_model_fills_as_it_does_and_is_saved_as_it_was(
     assert run.embed("the film was good").shape[:2] == (1, 6)
 
 
+@pytest.mark.parametrize("unit", ["pieces", "words", "characters"])
+def test_a_tokenizer_that_was_learned_here_reads_masks_there_as_here(
+    unit: str, tmp_path: Path
+) -> None:
+    words = ("good", "bad")
+    texts = [{"text": f"the film was {w} {n} .\nit was {w} !"} for n in range(10) for w in words]
+    run = ensuite.train(
+        "fill", texts, model="bert:width=8,heads=2,layers=1", budget="1steps", out=tmp_path / "run",
+        settings={"unit": unit, "min_frequency": "1", "next_sentence": "true"},
+    )  # fmt: skip
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "run")
+    batch = outputs(run, ["the [MASK] was [MASK] ."])[1]
+    assert theirs("the [MASK] was [MASK] .")["input_ids"] == batch.inputs["tokens"][0].tolist()
+    pair = {"text": "the film was good .", "text_pair": "it was bad !"}
+    batch, found = outputs(run, [pair])[1], theirs(pair["text"], pair["text_pair"])
+    assert found["input_ids"] == batch.inputs["tokens"][0].tolist()
+    assert found["token_type_ids"] == batch.inputs["segments"][0].tolist()
+
+
 WORDS = len(vocabulary("bert"))
 VARIANTS: dict[str, dict[str, Any]] = {
     "padded": {"vocab_size": WORDS + 3},
