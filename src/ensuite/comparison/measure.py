@@ -1,6 +1,9 @@
 """Measure what a candidate costs: latency, throughput, memory, disk space."""
 
+import ctypes
+import gc
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -85,7 +88,14 @@ def disk_bytes(run: Path) -> int:
 
 
 def reset_peak_memory() -> None:
-    """Start to measure the peak memory, on every device."""
+    """Start to measure the peak memory, on every device.
+
+    What the trainings before have freed is given back to the system first: it would count as memory
+    of this one.
+    """
+    gc.collect()
+    with suppress(AttributeError, OSError):  # another C library than glibc keeps what it keeps
+        ctypes.CDLL(None).malloc_trim(0)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     try:
