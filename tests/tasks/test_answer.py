@@ -250,6 +250,7 @@ def test_long_answers_are_told_in_the_data_check() -> None:
     made = replace(task(examples), longest=2)
     findings = {each.topic: each.sentence for each in made.check({"train": examples})}
     assert findings["long answers"].startswith("1 are longer than 2 tokens")
+    assert findings["long answers"].endswith("--set task.longest=N")  # BERT has one too
     assert findings["windows"].startswith("0 of 1 questions")
     assert made.ledger(examples).tokens == 0
 
@@ -259,7 +260,7 @@ def test_a_question_longer_than_the_window_is_told() -> None:
     long = Example(TOWER, "pourquoi " * 20)
     with pytest.raises(DataError, match="has 20 tokens, and a window of 16 has no room"):
         made.verify(long)
-    with pytest.raises(DataError, match="has no room for a text beside it"):
+    with pytest.raises(DataError, match="unless the model reads no more at once, --set window="):
         made.items([long])
 
 
