@@ -159,8 +159,14 @@ def test_a_vocabulary_larger_than_the_tokenizers_is_kept(published: Path) -> Non
 
 def test_a_head_must_be_whole(published: Path, tmp_path: Path) -> None:
     folder = publish_bert(tmp_path / "b", {"architectures": ["BertForSequenceClassification"]})
-    with pytest.raises(RunError, match="lacks the weights of its head"):
-        ensuite.load(folder)
+    with pytest.raises(UsageError, match="lacks the weights of its head; fetch it again, or train"):
+        ensuite.load(folder).predict([TEXT])
+    change(folder, **{"classifier.weight": torch.ones(3, 8), "classifier.bias": torch.ones(3)})
+    run, expected = ensuite.load(folder), ensuite.load(published).embed(TEXT, pool=True)
+    torch.testing.assert_close(run.embed(TEXT, pool=True), expected)
+    said = r"has classifier.weight in the shape \(3, 8\), and by its config.json \(2, 8\) is exp"
+    with pytest.raises(UsageError, match=said):
+        run.predict([TEXT])
     head = {"classifier.weight": torch.ones(2, 8), "classifier.bias": torch.ones(2)}
     change(folder, **head)
     assert ensuite.load(folder).predict([TEXT])[0].label in ("LABEL_0", "LABEL_1")
@@ -195,6 +201,38 @@ def test_a_head_that_is_not_computed_embeds_and_says_so(tmp_path: Path) -> None:
         run.predict([TEXT])
     (vector,) = run.embedder().predict([TEXT])
     np.testing.assert_allclose(vector, run.embed(TEXT, pool=True)[0], rtol=1e-5)
+
+
+def test_a_task_that_does_not_fit_is_not_advised(tmp_path: Path) -> None:
+    folder = publish_bert(tmp_path / "b", {"architectures": ["BertLMHeadModel"]})
+    with pytest.raises(UsageError, match=r"the head of BertLMHeadModel.*ensuite train TASK DATA"):
+        ensuite.load(folder).predict([TEXT])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("config.json", "{}", "has no model_type, by which"),
+        ("config.json", "[]", "holds no JSON object; fetch the checkpoint"),
+        ("config.json", "{junk", "cannot be read .*; fetch the checkpoint"),
+        ("tokenizer.json", "{}", "The tokenizer in .*published cannot be read .*; fetch it again"),
+    ],
+)
+def test_a_damaged_file_of_a_checkpoint_is_told(
+    name: str, content: str, said: str, published: Path, tmp_path: Path
+) -> None:
+    (published / name).write_text(content, encoding="utf-8")
+    with pytest.raises(RunError, match=said):
+        ensuite.load(published)
+    with pytest.raises(RunError, match=said):
+        ensuite.train("classify", ROWS, model=str(published), out=tmp_path / "never")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "vocab.txt"])
+def test_a_tokenizer_that_is_no_text_is_told(name: str, published: Path) -> None:
+    (published / name).write_bytes(b"\xff")
+    with pytest.raises(RunError, match=f"{name} cannot be read .*; fetch the checkpoint again"):
+        ensuite.load(published)
 
 
 def test_an_entry_that_is_null_is_left_out(published: Path) -> None:

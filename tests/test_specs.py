@@ -148,3 +148,9 @@ def test_a_metric_is_known_before_anything_is_trained() -> None:
     require_metric(open_problem("classify", "iris", metric="macro_f1"))
     with pytest.raises(UsageError, match="did you mean accuracy"):
         require_metric(open_problem("classify", "iris", metric="acuracy"))
+
+
+def test_a_checkpoint_is_named_by_its_folder() -> None:
+    for name in ("sentence-transformers/all-MiniLM-L6-v2", "bert-base-uncased"):
+        with pytest.raises(UsageError, match="named by the folder that it was downloaded to"):
+            catalog.require_model(name)

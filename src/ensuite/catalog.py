@@ -570,7 +570,7 @@ def require_model(name: str, task: str = "") -> Row:
             f'"{name}" is several models, and one is trained at a time; `ensuite compare '
             f"{task or 'TASK'} DATA --models {name}` compares them."
         )
-    if name not in backbones and name.lower().rpartition("/")[2].startswith(PUBLISHED):
+    if name not in backbones and ("/" in name or name.lower().startswith(PUBLISHED)):
         raise UsageError(
             f'There is no model "{name}"{nearest(name, backbones) or "."} {listing}. A published '
             "checkpoint is named by the folder that it was downloaded to."

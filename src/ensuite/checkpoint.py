@@ -12,7 +12,7 @@ from ensuite.core.errors import EnsuiteError, RunError, UsageError
 from ensuite.core.files import read_json
 from ensuite.core.model import Model
 from ensuite.core.printable import printable
-from ensuite.core.published import below
+from ensuite.core.published import below, read_object, rename
 from ensuite.core.runs import CONFIG
 from ensuite.core.task import Task
 from ensuite.data.processors import Text
@@ -21,6 +21,9 @@ from ensuite.tasks.embed import Embed
 
 TASK = "task.json"
 """The file that tells a run of ours from a published checkpoint."""
+
+OURS = "ensuite"
+"""The key of ``config.json`` under which our part stands; beside it, what a family publishes."""
 
 EMBED = "embed"
 """What a checkpoint without a head does; no task of the catalog."""
@@ -46,8 +49,20 @@ class Opened(NamedTuple):
 
 
 def is_checkpoint(folder: Path) -> bool:
-    """Say whether a folder holds a published checkpoint: a ``model_type``, and no task of ours."""
-    return not (folder / TASK).exists() and is_published(folder)
+    """Say whether a folder holds a published checkpoint: a ``model_type``, and no task of ours.
+
+    Raises:
+        RunError: If its configuration is neither that of a checkpoint nor that of a run.
+    """
+    if (folder / TASK).exists() or not (folder / CONFIG).exists():
+        return False
+    config = read_object(folder / CONFIG)
+    if "model_type" not in config and OURS not in config:
+        raise RunError(
+            f"{folder / CONFIG} has no model_type, by which a checkpoint is opened; fetch the "
+            "checkpoint again."
+        )
+    return "model_type" in config
 
 
 def is_published(folder: Path) -> bool:
@@ -96,29 +111,50 @@ def open_checkpoint(folder: Path, *, head: bool = True) -> Opened:
         config = read_json(folder / CONFIG)
         name, task = published_task(config, pretrained)
         if task is not None and not options.published_head(task.published).names:
-            unread = unread_head(folder, config, name)
-    if task is None or unread:
-        options = options.embedding_options()
-        name, task = EMBED, Embed(processor=Text().prepare([], pretrained))
-    model, new = load_model(options, task)
-    if new and "head" not in new and Trait.SEQUENCE in task.needs:  # it is only for whole texts
-        options = options.embedding_options()
+            fits = task.needs <= options.traits
+            unread = unread_head(folder, config, name if fits else "TASK")
+    if task is not None and not unread:
         model, new = load_model(options, task)
-    if new:
-        raise RunError(
-            f"{printable(folder)} lacks the weights of its {' and its '.join(new)}; fetch the "
-            "checkpoint again, or fine-tune it."
-        )
-    return Opened(name, task, Network(model.eval(), options, task.published), unread)
+        if new and "head" not in new and Trait.SEQUENCE in task.needs:  # it is for whole texts
+            options = options.embedding_options()
+            model, new = load_model(options, task)
+        if not new:
+            return Opened(name, task, Network(model.eval(), options, task.published))
+        lack = f"lacks the weights of its {' and its '.join(new)}"
+        lack = misfit_head(options, task, model) or lack
+        unread = f"{printable(folder)} {lack}; fetch it again, or {without_head(folder, name)}"
+    options = options.embedding_options()
+    embed = Embed(processor=Text().prepare([], pretrained))
+    model, new = load_model(options, embed)
+    assert not new, "an embedding is of published weights alone"
+    return Opened(EMBED, embed, Network(model.eval(), options, embed.published), unread)
 
 
 def unread_head(folder: Path, config: Mapping[str, Any], task: str) -> str:
     """Return the sentence that the head of a checkpoint, for a task, is not computed here."""
     where, kind = printable(folder), ", ".join(map(str, config["architectures"]))
     return (
-        f"{where} has the head of {kind}, which is not computed here; train a new one: "
-        f"ensuite train {task} DATA --model {where}; or take its vectors: ensuite predict {where} "
-        "TEXT --embed"
+        f"{where} has the head of {kind}, which is not computed here; {without_head(folder, task)}"
+    )
+
+
+def misfit_head(options: BackboneOptions, task: Task[Any, Any, Any], model: Model) -> str:
+    """Say in which other shape a checkpoint has the head of a model; empty if it has not."""
+    theirs = below("head.", options.adopt(options.weights() or {}))
+    for name, own in model.head.state_dict().items():
+        if name in theirs and theirs[name].shape != own.shape:
+            (called,) = rename({f"head.{name}": own}, options.published_head(task.published).names)
+            found, wanted = tuple(theirs[name].shape), tuple(own.shape)
+            return f"has {called} in the shape {found}, and by its {CONFIG} {wanted} is expected"
+    return ""
+
+
+def without_head(folder: Path, task: str) -> str:
+    """Return what can be done with a checkpoint without its head."""
+    where = printable(folder)
+    return (
+        f"train a new one: ensuite train {task} DATA --model {where}; or take its vectors: ensuite "
+        f"predict {where} TEXT --embed"
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import TypeVar
 
 from ensuite import catalog, problem
-from ensuite.checkpoint import EMBED, TASK, is_checkpoint, is_published, open_checkpoint
+from ensuite.checkpoint import EMBED, OURS, TASK, is_checkpoint, is_published, open_checkpoint
 from ensuite.core.backbone import BackboneOptions
 from ensuite.core.errors import EnsuiteError, RunError, UsageError, nearest
 from ensuite.core.files import read_json, write_json, write_text
@@ -42,10 +42,17 @@ TOKENIZERS = "*tokenizer.json"
 TEMPLATES = "*template.jinja"
 """The chat template of a run folder, kept in the same way."""
 
-OURS = "ensuite"
-"""The key of ``config.json`` under which our part stands; beside it, what a family publishes."""
-
-__all__ = ["CONFIG", "RUN", "TASK", "TOKENIZERS", "WEIGHTS", "Predictor", "Stretch", "find_run"]
+__all__ = [
+    "CONFIG",
+    "OURS",
+    "RUN",
+    "TASK",
+    "TOKENIZERS",
+    "WEIGHTS",
+    "Predictor",
+    "Stretch",
+    "find_run",
+]
 
 
 Prediction = TypeVar("Prediction", default=Any)
@@ -498,8 +505,8 @@ class Predictor(Generic[Prediction]):
             return cls(str(path), name, task, network.to(device), folder, unread)
         config, described = read_json(folder / CONFIG), read_json(folder / TASK)
         beside = (*folder.glob(TOKENIZERS), *folder.glob(TEMPLATES))
-        files = {path.name: path.read_text(encoding="utf-8") for path in beside}
         try:
+            files = {path.name: path.read_text(encoding="utf-8") for path in beside}
             config, name = config[OURS], described["task"]
             task = from_json(type(problem.find_task(name)), described["options"], files)
             fitted = load_fitted(folder, config, name, task)

@@ -161,7 +161,12 @@ def test_labels_in_a_file_to_answer_are_not_asked_for(
     run: str, reviews: Path, works: Command, refused: Refused
 ) -> None:
     assert works(f"predict {run} --file reviews.csv").out.count("\n") == 60
-    refused(f"evaluate {run} reviews.csv", 1, "row 1 of reviews.csv", "in no training row")
+    refused(
+        f"evaluate {run} reviews.csv",
+        1,
+        "row 1 of reviews.csv",
+        "is none that the model has learned",
+    )
 
 
 def test_arrays_are_answered_without_their_columns(tmp_path: Path, works: Command) -> None:
@@ -188,3 +193,26 @@ def test_days_and_gaps_of_a_file_are_kept(run: str, tmp_path: Path, works: Comma
 def test_one_text_is_a_list_of_one(run: str) -> None:
     predictor = package.load(run)
     assert predictor.predict("a good film") == predictor.predict(["a good film"])
+
+
+def test_lines_with_a_mask_are_filled_and_others_scored_whether_typed_or_in_a_file(
+    tmp_path: Path, typed: Typed, works: Command
+) -> None:
+    rows = [{"text": f"le chat numéro {n} dort"} for n in range(20)]
+    settings = {"model.width": 8, "heads": 2, "task.unit": "words"}
+    package.train(
+        "fill", rows, model="bert", budget="1steps", settings=settings, out=tmp_path / "fill"
+    )
+    lines = "le [MASK] dort\nil dort\nun [MASK]\n"
+    (tmp_path / "a.txt").write_text(lines, encoding="utf-8")
+    read = json.loads(works("predict fill --file a.txt --json").out)
+    assert ["masks" in row for row in read] == [True, False, True]
+    typed(lines)
+    answered = json.loads(works("predict fill --file - --json").out)
+    assert [row["answer"] for row in answered if "masks" in row] == [
+        row["answer"] for row in read if "masks" in row
+    ]
+    works("predict fill --file a.txt --out a.csv")
+    (names, *cells) = csv.reader(io.StringIO((tmp_path / "a.csv").read_text(encoding="utf-8")))
+    assert not any(name.startswith("probability ") for name in names)
+    assert json.loads(cells[0][names.index("masks")]) == read[0]["masks"]

@@ -67,3 +67,15 @@ def test_a_misspelt_option_of_a_checkpoint_is_told(ensuite: Any) -> None:
     done = ensuite("compare classify films.csv --models bert-bases:pool=mean")
     assert done.code == 2
     assert 'the checkpoint bert-bases has no option "pool"' in done.err
+
+
+def test_a_start_that_failed_leaves_its_folder_free(ensuite: Any, works: Any) -> None:
+    publish_bert(Path("cut"))
+    weights = Path("cut/model.safetensors")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-8])
+    line = "train classify films.csv --model cut --budget 1steps --out run"
+    assert "cut/model.safetensors cannot be read" in ensuite(line).err
+    weights.write_bytes(whole)
+    works(line)
+    assert "already holds a run" in ensuite(line).err

@@ -104,7 +104,8 @@ MISTAKES = {
         "compare` wrote, such as runs/classify-reviews-1."
     ),
     "evaluate nowhere reviews.csv": (
-        "There is no run at nowhere; `ensuite train` and `ensuite compare` make them."
+        "There is no run at nowhere; `ensuite train` and `ensuite compare` make them, and a "
+        "published checkpoint is named by the folder that it was downloaded to."
     ),
 }
 """What is typed, and how the answer starts."""

@@ -296,7 +296,7 @@ def test_a_run_of_other_inputs_or_labels_cannot_compete(
     (tmp_path / "numbers.csv").write_text(numbers(), encoding="utf-8")
     line = f"compare classify {{}} --models {whole} --out here"
     refused(line.format("numbers.csv"), 2, "was trained to classify by text", "by row")
-    refused(line.format("reviews.csv"), 2, "cannot be judged on reviews.csv", "trained on: bad")
+    refused(line.format("reviews.csv"), 2, "cannot be judged on reviews.csv", "known: bad")
     assert not (tmp_path / "here").exists()
 
 

@@ -99,10 +99,11 @@ def test_one_part_can_be_drawn_from_the_training_rows() -> None:
 @pytest.mark.parametrize(
     ("rows", "options", "sentence"),
     [
-        (2, {}, "2 rows are too few to split: the 3 parts need 3 different rows or more. Give"),
+        (2, {}, "2 rows are too few to split: the 3 parts need at least 3 different rows. Give"),
         (1, {}, "1 row is too few"),
         (9, {"keys": ["a"] * 9}, "9 rows are too few to split, of which only 1 is different"),
-        (9, {"keys": ["a"] * 5 + ["b"] * 4, "how": "group"}, "groups"),
+        (9, {"keys": ["a"] * 5 + ["b"] * 4, "how": "group"}, "there are 2 groups: the 3 parts"),
+        (2, {"how": "time"}, "need at least 3 different times or positions. Give"),
         (4, {"labels": list("abcd")}, "beside the 4 that training needs to have one row of each"),
         (3, {"keys": [1, "b", 2], "how": "time"}, r"several kinds \(int, str\)"),
         (3, {"keys": ["1", "", "2"], "how": "time"}, "no time"),
@@ -115,6 +116,14 @@ def test_what_cannot_be_split_is_told(rows: int, options: dict[str, Any], senten
 
 
 # Examples, by their keys
+
+
+def test_what_cannot_be_split_since_it_belongs_together_is_told() -> None:
+    questions = {"train": [Keys(number, group="one text") for number in range(12)]}
+    with pytest.raises(DataError) as told:
+        divide(questions, lambda keys: keys, Split())
+    assert "12 rows are too few to split, since those of one group" in str(told.value)
+    assert "there is 1 group: the 3 parts need at least 4 groups. Give" in str(told.value)
 
 
 def spread(

@@ -44,9 +44,9 @@ def test_a_label_that_comes_twice_has_the_first_of_its_numbers() -> None:
 def test_what_no_training_row_had_is_told() -> None:
     labels = Labels(("negative", "positive"))
     assert labels.encode(None) == IGNORE
-    with pytest.raises(UnknownLabelError, match=r'"positiv" .*did you mean positive.*Add rows'):
+    with pytest.raises(UnknownLabelError, match=r'"positiv" .*did you mean positive.*Mend it'):
         labels.encode("positiv")
-    with pytest.raises(UnknownLabelError, match=r"trained on: 0, 1, .*9, \.\.\.\)"):
+    with pytest.raises(UnknownLabelError, match=r"known: 0, 1, .*9, \.\.\.\)"):
         Labels.learn(map(str, range(12))).encode("x")
 
 

@@ -1,6 +1,7 @@
 """BERT: its sizes, its options, and what its states depend on."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,8 +52,10 @@ def test_it_reads_segments_where_there_are_some() -> None:
 
 
 def test_more_segments_than_it_knows_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"tells 1 segments apart.*give segments=2"):
+    with pytest.raises(UsageError, match=r"vectors for 1 segments.*give segments=2"):
         build({**INPUTS, "segments": Tokens(2)}, segments=1)
+    with pytest.raises(UsageError, match="choose a checkpoint that was trained on pairs"):
+        build({**INPUTS, "segments": Tokens(2)}, segments=1, checkpoint=Path("folder"))
     assert build({**INPUTS, "segments": Tokens(2)}, segments=0).embed.segments is None
 
 

@@ -1,5 +1,6 @@
 """Answer: spans of the original text, windows, questions without an answer, and what is refused."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -72,7 +73,10 @@ def test_answers_are_written_in_many_ways() -> None:
             {"answers": [{"text": "324 m", "answer_start": 3}]},
             'the answer "324 m" does not stand at character 3 of the context, where "tour ',
         ),
-        ({"answers": [{"text": "324 m", "answer_start": -5}]}, "does not stand at character -5"),
+        (
+            {"answers": [{"text": "324 m", "answer_start": -5}]},
+            "is to start at character -5 of a context of 54",
+        ),
         ({"answers": [{"text": "324 m", "answer_start": "3"}]}, "'3', is not a whole number"),
         ({"answers": {"text": ["324 m"], "answer_start": [1, 2]}}, "1 answers and 2 places"),
         ({"answers": [" "]}, "an answer is empty or no text"),
@@ -85,6 +89,36 @@ def test_answers_are_written_in_many_ways() -> None:
 def test_a_row_that_cannot_be_read_is_told(change: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said.replace("(", r"\(")):
         read([ROWS[0] | change])
+
+
+def test_the_place_of_an_answer_may_be_a_column(tmp_path: Path) -> None:
+    rows = [("a", "a b a", 4), ("a", "a b a", ""), ("", "a b a", "")]
+    lines = [f"{context},q?,{answer},{start}" for answer, context, start in rows]
+    (tmp_path / "a.csv").write_text(
+        "\n".join(["context,question,answer,answer_start", *lines]), encoding="utf-8"
+    )
+    found = [example.answers for example in read(tmp_path / "a.csv")]
+    assert found == [(Span("a", 4),), (Span("a", 0),), ()]
+    row = {"context": "a b a", "question": "q?", "answers": ["a", "a"], "answer_start": [4, 0]}
+    assert read([row])[0].answers == (Span("a", 4), Span("a", 0))
+    with pytest.raises(DataError, match=r"row 1 of the data: the answer .* at character 3"):
+        read([row | {"answers": "a", "answer_start": 3}])
+
+
+def test_a_question_of_squad_without_the_key_of_its_answers_is_not_labelled(
+    tmp_path: Path,
+) -> None:
+    given = [
+        {"id": "one", "question": "q?", "answers": []},
+        {"id": "two", "question": "r?", "is_impossible": True},
+        {"id": "three", "question": "s?"},
+    ]
+    value = {"data": [{"title": "t", "paragraphs": [{"context": TOWER, "qas": given}]}]}
+    (tmp_path / "a.json").write_text(json.dumps(value), encoding="utf-8")
+    said = r"row 3 of a.json \(id three\): its answers are missing"
+    with pytest.raises(DataError, match=said):
+        read(tmp_path / "a.json")
+    assert len(read(tmp_path / "a.json", asking=True)) == 3
 
 
 def test_answers_may_be_absent_only_where_they_are_asked_for() -> None:
@@ -250,6 +284,7 @@ def test_long_answers_are_told_in_the_data_check() -> None:
     made = replace(task(examples), longest=2)
     findings = {each.topic: each.sentence for each in made.check({"train": examples})}
     assert findings["long answers"].startswith("1 are longer than 2 tokens")
+    assert findings["long answers"].endswith("--set task.longest=N")  # BERT has one too
     assert findings["windows"].startswith("0 of 1 questions")
     assert made.ledger(examples).tokens == 0
 
@@ -259,7 +294,7 @@ def test_a_question_longer_than_the_window_is_told() -> None:
     long = Example(TOWER, "pourquoi " * 20)
     with pytest.raises(DataError, match="has 20 tokens, and a window of 16 has no room"):
         made.verify(long)
-    with pytest.raises(DataError, match="has no room for a text beside it"):
+    with pytest.raises(DataError, match="unless the model reads no more at once, --set window="):
         made.items([long])
 
 

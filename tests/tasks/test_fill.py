@@ -252,9 +252,11 @@ def test_rows_of_a_file_are_questions_or_scored() -> None:
     made, _ = documents(next_sentence=True)
     _, found = made.read(readers.read({"text": ["Le [MASK].", "Il dort."]}), {}, asking=True)
     assert [example.asked for example in found] == [True, False]
+    assert [made.ask_line(line) for line in ("Le [MASK].", "Il dort.")] == found
     table = readers.read({"text": ["Il dort."], "text_pair": ["Il mange."]})
     _, (pair,) = made.read(table, {}, asking=True)
     assert (pair.text, pair.pair) == ("Il dort.", "Il mange.")
+    assert made.ask(("Il dort.", "Il mange.")) == pair
     (answer,) = predict(made, build(made), [pair])
     assert answer.follows is not None
     assert 0 <= answer.follows <= 1

@@ -102,6 +102,11 @@ def test_what_is_typed_becomes_an_example() -> None:
     assert task.ask(["Rome", ","]) == task.ask({"tokens": ("Rome", ",")}) == Example(("Rome", ","))
     assert task.ask({"tags": ["O", "O"], "words": ["Rome", ","]}) == Example(("Rome", ","))
     assert task.ask(NAMES[0]) is NAMES[0]
+    for wrong in (["a", None], ["a", ["b"]]):
+        with pytest.raises(DataError, match="The input: number 2 of the words is not a text"):
+            task.ask(wrong)
+    with pytest.raises(DataError, match="The input has no words"):
+        task.ask(3)
     with pytest.raises(DataError, match="no words to tag"):
         task.ask({"tags": ["O", "O"]})
     assert read({"text": ["It rains."]}, task, asking=True) == [Example(("It", "rains", "."))]

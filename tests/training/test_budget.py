@@ -17,6 +17,7 @@ from ensuite.training.budget import Budget, Spent
         ("1.5H", 5400, "seconds", "90 m"),
         ("1step", 1, "steps", "1 steps"),
         ("500steps", 500, "steps", "500 steps"),
+        ("20updates", 20, "steps", "20 steps"),
         ("1epoch", 1, "epochs", "1 epochs"),
         ("0.5epochs", 0.5, "epochs", "0.5 epochs"),
         ("7tok", 7, "tokens", "7 tokens"),

@@ -103,7 +103,9 @@ def test_frozen_parameters_stay_as_they_were_and_the_others_do_not():
 
 def test_a_cell_of_which_all_is_frozen_still_trains_the_head():
     model = build("lstm")
-    freeze(model, Recipe(freeze_layers=9))
+    with pytest.raises(UsageError, match="freeze_layers=9: the backbone has 2 layers"):
+        freeze(model, Recipe(freeze_layers=9))
+    freeze(model, Recipe(freeze_layers=2))
     groups = parameter_groups(model, Recipe(layer_decay=0.9, weight_decay=0.1))
     assert sum(len(group.parameters) for group in groups) == 2
     assert {group.rate for group in groups} == {1.0}

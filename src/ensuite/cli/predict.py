@@ -66,7 +66,7 @@ def command(
     predictions = predictor.predict_examples(examples)
     rows = records(predictor, examples, predictions, kept, top)
     if out is not None:
-        write(Path(out), rows)
+        write(Path(out), rows, spread=bool(predictor.task.choices))
         print(f"{len(rows):,} answers in {printable(out)}", file=sys.stderr)
     elif json:
         words.print_json(rows)
@@ -194,7 +194,7 @@ def ask_lines(predictor: "Predictor", lines: Sequence[str]) -> list[Any]:
     examples = []
     for number, line in enumerate(lines, 1):
         try:
-            examples.append(predictor.task.ask(line))
+            examples.append(predictor.task.ask_line(line))
         except DataError as error:
             raise DataError(f"Line {number} of standard input: {error}") from None
     return examples
@@ -233,14 +233,15 @@ def records(
         examples: What was asked.
         predictions: What was answered.
         kept: The columns of the file, which stand in place of the input.
-        top: How many of the answers that were possible; None: all.
+        top: How many of the answers that were possible; None: all, where they are fixed.
     """
     rows = []
     for number, (example, prediction) in enumerate(zip(examples, predictions, strict=True)):
         asked = dict(kept[number]) if kept else {"input": predictor.task.show(example)}
         asked = {} if predictor.task.several_rows else asked
         for answer in predictor.task.records(example, prediction):
-            if possible := ranked(predictor, prediction, top):
+            possible = ranked(predictor, prediction, top)
+            if possible and (predictor.task.choices or top):
                 answer["probabilities"] = dict(possible)
             renamed = {f"predicted_{n}" if n in asked else n: value for n, value in answer.items()}
             rows.append(asked | renamed)
@@ -299,28 +300,32 @@ def cell(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write answers as CSV or JSON lines, by the file's ending."""
+def write(path: Path, rows: Sequence[dict[str, Any]], *, spread: bool = True) -> None:
+    """Write answers as CSV or JSON lines, by the file's ending; see :func:`to_csv`."""
     from ensuite.core.files import write_text
 
     if path.suffix == ".jsonl":
         write_text(path, "".join(words.to_json(row) + "\n" for row in rows))
     else:
-        write_text(path, to_csv(rows))
+        write_text(path, to_csv(rows, spread=spread))
 
 
-def to_csv(rows: Sequence[dict[str, Any]]) -> str:
+def to_csv(rows: Sequence[dict[str, Any]], *, spread: bool = True) -> str:
     """Return rows as CSV: a column for each class's probability, other lists and mappings as JSON.
 
     A spreadsheet runs a text that begins with = + - or @ as a formula, whoever wrote it; such a
     text begins with an apostrophe here, which spreadsheets take for the mark of a text.
+
+    Args:
+        rows: What to write.
+        spread: Whether probabilities are of the same few classes in each row, and so get columns.
 
     Source: OWASP, https://owasp.org/www-community/attacks/CSV_Injection
     """
     import csv
     import io
 
-    flat = [flatten(row) for row in rows]
+    flat = [flatten(row) if spread else row for row in rows]
     names = dict.fromkeys(name for row in flat for name in row)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(names) or ["input", "answer"])

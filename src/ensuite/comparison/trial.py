@@ -4,7 +4,8 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -100,7 +101,7 @@ def run_trial(
     if (figures := finished(candidate, mine, folder)) is not None:
         return reopen(problem, mine, folder, figures)
     write_json(folder / RUN, {"format": FORMAT, "identity": mine, "threads": threads})
-    with use_threads(threads):
+    with given_back(folder), use_threads(threads):
         reset_peak_memory()
         fitted = candidate.fit(problem, budget=budget, seed=seed, folder=folder, callback=callback)
         memory = peak_memory(getattr(candidate, "device", torch.device("cpu")))
@@ -112,6 +113,17 @@ def run_trial(
     write_run(folder, problem, mine, threads=threads, figures=figures)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return Trial(seed, folder, scores, figures, read_history(folder))
+
+
+@contextmanager
+def given_back(folder: Path) -> Iterator[None]:
+    """Leave the folder of a run free for another where it ends before anything was trained."""
+    try:
+        yield
+    except BaseException:
+        if all(each.name == RUN or each.name.startswith(".") for each in folder.iterdir()):
+            (folder / RUN).unlink(missing_ok=True)
+        raise
 
 
 def attempt(

@@ -27,7 +27,7 @@ class DataError(EnsuiteError):
 
 
 class UnknownLabelError(DataError):
-    """A label that no training row has."""
+    """A label that the model has not learned."""
 
 
 class RunError(EnsuiteError):

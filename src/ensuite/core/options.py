@@ -275,7 +275,7 @@ def _parse_tuple(kind: Any, items: Sequence[str]) -> Any:
     try:
         kinds = _kinds(kind, len(items))
     except EnsuiteError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(str(error).removesuffix(".")) from None
     return tuple(parse(each, item) for each, item in zip(kinds, items, strict=True))
 
 

@@ -26,7 +26,8 @@ def find_run(path: Path) -> Path:
         raise RunError(f"{path} cannot be read ({error.strerror}).") from None
     if not there:
         raise RunError(
-            f"There is no run at {path}; `ensuite train` and `ensuite compare` make them."
+            f"There is no run at {path}; `ensuite train` and `ensuite compare` make them, and a "
+            "published checkpoint is named by the folder that it was downloaded to."
         )
     if path.is_file():
         raise RunError(

@@ -171,9 +171,10 @@ def _draw(
     fractions: tuple[float, float, float],
 ) -> list[list[int]]:
     """Divide some of the rows; those without a class count as one more class."""
+    grouped = how == "random" and any(keys[row].group is not None for row in rows)
     drawn = split_rows(
         len(rows),
-        how=how,
+        how="group" if grouped else how,
         keys=[units[row] for row in rows],
         labels=[keys[row].strata or ("",) for row in rows],
         fractions=fractions,
@@ -288,7 +289,11 @@ def split_rows(
         queue = order[~np.isin(order, kept)]
         large = sizes[queue] > rows * min(filter(None, fractions))  # larger than a whole part
         queue = np.concatenate([queue[~large], queue[large]])
-    parts = assign_parts(queue, sizes, rows, fractions, how)
+    count = sum(fraction > 0 for fraction in fractions)
+    if len(queue) < count:
+        classes = any(any(each or ()) for each in labels or ())
+        raise DataError(say_too_few(rows, len(sizes), len(kept), count, how, classes=classes))
+    parts = assign_parts(queue, sizes, rows, fractions)
     parts[kept] = 0
     train, valid, test = (np.flatnonzero(parts[units] == part) for part in range(3))
     return Rows(train, valid, test)
@@ -329,7 +334,9 @@ def first_of_each_label(
     return np.array(sorted(set(first.values())), dtype=np.intp)
 
 
-def say_too_few(rows: int, units: int, kept: int, parts: int, how: str) -> str:
+def say_too_few(
+    rows: int, units: int, kept: int, parts: int, how: str, *, classes: bool = True
+) -> str:
     """Say why rows cannot be divided into so many parts, and what to give.
 
     Args:
@@ -338,25 +345,33 @@ def say_too_few(rows: int, units: int, kept: int, parts: int, how: str) -> str:
         kept: How many of them training keeps, the first of each class.
         parts: Number of parts.
         how: As :func:`split_rows` has it.
+        classes: Whether rows have classes; else all of them count as one.
 
     >>> say_too_few(1, 1, 0, 3, "random").partition(":")[0]
     '1 row is too few to split'
     """
-    noun = {"random": "different row", "time": "different time", "group": "group"}[how]
+    noun = {"random": "different rows", "time": "different times or positions", "group": "groups"}
     said = "1 row is" if rows == 1 else f"{rows:,} rows are"
     only = f", of which only {units:,} {'is' if units == 1 else 'are'} different"
-    said = f"{said} too few to split{only if how == 'random' and units < rows else ''}"
-    classes = ""
-    if kept:
-        classes = f" beside the {kept:,} that training needs to have one row of each class"
+    if how == "group":
+        only = (
+            f", since those of one group, such as the questions about one text, stay in one part "
+            f"and there {'is' if units == 1 else 'are'} {units:,} "
+            f"group{'' if units == 1 else 's'}"
+        )
+    said = f"{said} too few to split{only if how != 'time' and units < rows else ''}"
+    beside = ""
+    if kept and classes:
+        beside = f" beside the {kept:,} that training needs to have one row of each class"
+    needed = parts if classes else parts + kept
     return (
-        f"{said}: the {parts} parts need {parts} {noun}s or more{classes}. Give more rows, or a "
-        "file for each part (--valid FILE, --test FILE)."
+        f"{said}: the {parts} parts need at least {needed} {noun[how]}{beside}. Give more rows, or "
+        "a file for each part (--valid FILE, --test FILE)."
     )
 
 
 def assign_parts(
-    queue: Indices, sizes: Indices, rows: int, fractions: tuple[float, float, float], how: str
+    queue: Indices, sizes: Indices, rows: int, fractions: tuple[float, float, float]
 ) -> Indices:
     """Return the part of each key (0 train, 1 valid, 2 test): the first of the queue are test.
 
@@ -364,8 +379,6 @@ def assign_parts(
     come close to the fractions.
     """
     wanted = [part for part in (2, 1, 0) if fractions[part] > 0]
-    if len(queue) < len(wanted):
-        raise DataError(say_too_few(rows, len(sizes), len(sizes) - len(queue), len(wanted), how))
     middles = np.cumsum(sizes[queue]) - sizes[queue] / 2
     parts = np.full(len(sizes), wanted[-1], dtype=np.intp)
     start, bound = 0, 0.0

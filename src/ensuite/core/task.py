@@ -93,6 +93,10 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
         """Make an example of what a person types or passes in, to be answered."""
         return cast(Example, raw)
 
+    def ask_line(self, line: str) -> Example:
+        """Make an example of one of many lines to be answered; by default as :meth:`ask` does."""
+        return self.ask(line)
+
     def keys(self, example: Example) -> Keys:
         """Return what the split and the check for duplicates know of an example."""
         raw = self.raw(example)

@@ -55,7 +55,7 @@ class Labels:
         """Return the number of a label; ``IGNORE`` for one that is not given.
 
         Raises:
-            UnknownLabelError: If no training row had it.
+            UnknownLabelError: If it is none of them.
         """
         if name is None:
             return IGNORE
@@ -64,8 +64,9 @@ class Labels:
         except KeyError:
             shown = ", ".join(self.names[:10]) + (", ..." if len(self) > 10 else "")
             raise UnknownLabelError(
-                f'The label "{name}" was in no training row{nearest(name, self.names)} '
-                f"(trained on: {shown}). Add rows with it to the training data, or leave them out."
+                f'The label "{name}" is none that the model has learned'
+                f"{nearest(name, self.names)} (known: {shown}). Mend it, leave its rows out, or "
+                "train a model on rows with it."
             ) from None
 
 

@@ -60,8 +60,12 @@ def each(part: Any, key: str, where: str) -> Iterator[Any]:
 def row(
     article: Mapping[str, Any], paragraph: Mapping[str, Any], question: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return one question with its paragraph; answers that are only plausible are left out."""
+    """Return one question with its paragraph; answers that are only plausible are left out.
+
+    Those of a question without the key are an empty mapping: it is not known whether there are any.
+    """
     impossible = question.get("is_impossible") is True
     answers = [] if impossible else question.get("answers")
+    answers = {} if answers is None else answers
     values = (question.get("id"), article.get("title"), paragraph.get("context"))
     return dict(zip(KEYS, (*values, question["question"], answers), strict=True))

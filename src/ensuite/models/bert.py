@@ -400,8 +400,11 @@ def token_rows(options: BertOptions, inputs: Inputs) -> int:
             f"{kind.size:,}: they do not belong together; fetch both from one place."
         )
     if isinstance(segments, Tokens) and 0 < options.segments < segments.size:
+        advice = f"give segments={segments.size}"
+        if options.checkpoint is not None:
+            advice = "choose a checkpoint that was trained on pairs"
         raise UsageError(
-            f"The model tells {options.segments} segments apart, and these texts have "
-            f"{segments.size}; give segments={segments.size}."
+            f"The model has vectors for {options.segments} segments, and these pairs of texts have "
+            f"{segments.size}; {advice}."
         )
     return options.token_rows or kind.size

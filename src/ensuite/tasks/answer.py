@@ -305,7 +305,7 @@ class Answer(Task[Example, Item, Prediction]):
         encoded = self.processor.encode([example.context for example in every])
         if long := sum(map(self._is_long, every, encoded)):
             said = f"{long:,} are longer than {self.longest} tokens and cannot be found whole"
-            findings.append(Finding("long answers", f"{said}; --set longest=N"))
+            findings.append(Finding("long answers", f"{said}; --set task.longest=N"))
         return findings
 
     def _is_long(self, example: Example, tokens: Numbers) -> bool:

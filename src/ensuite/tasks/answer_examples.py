@@ -1,5 +1,6 @@
 """The examples of answer: a context, a question, and the offsets of its answers."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ CONTEXT_NAMES = ("context", "paragraph", "passage")
 QUESTION_NAMES = ("question", "query")
 ANSWER_NAMES = ("answers", "answer")
 ARTICLE_NAMES = ("article", "title")
+START = "answer_start"
+"""The column of the places of answers that are texts, and the key of those that are mappings."""
 
 FIELDS = ("context", "question")
 
@@ -53,7 +56,8 @@ def read_examples(table: Table, given: Mapping[str, str], *, asking: bool) -> li
     column = find(table, "answers", ANSWER_NAMES, given)
     cells: Sequence[Any] = [None] * table.rows
     if column is not None and not asking:
-        cells = table.columns[column]
+        cells = list(map(with_start, table.columns[column], table.columns.get(START, cells)))
+    ids = table.columns.get("id", [None] * table.rows)
     examples = []
     for row in range(table.rows):
         texts = {"context": contexts[row], "question": questions[row]}
@@ -62,9 +66,26 @@ def read_examples(table: Table, given: Mapping[str, str], *, asking: bool) -> li
             check(texts)
             answers = None if asking else read_answers(cells[row], contexts[row])
         except DataError as error:
-            raise DataError(f"{table.where(row)}: {error}") from None
+            called = "" if ids[row] is None else f" (id {ids[row]})"  # rows of SQuAD are nested
+            raise DataError(f"{table.where(row)}{called}: {error}") from None
         examples.append(Example(contexts[row], questions[row], article, answers))
     return examples
+
+
+def with_start(cell: Any, start: Any) -> Any:
+    """Return the answers of a cell with the place that a column beside it gives; as in CSV, text.
+
+    >>> with_start("324 m", "20"), with_start("324 m", ""), with_start("", "20")
+    ({'text': '324 m', 'answer_start': 20}, '324 m', '')
+    """
+    texts = as_list(cell)
+    if not texts or not all(isinstance(text, str) and text for text in texts):
+        return cell
+    if start is None or (isinstance(start, str) and not start.strip()):
+        return cell
+    if isinstance(start, str) and re.fullmatch(r"\s*-?[0-9]+\s*", start):
+        start = int(start)
+    return {"text": cell, START: start}
 
 
 def check(texts: Mapping[str, Any]) -> None:
@@ -92,7 +113,9 @@ def read_answers(cell: Any, context: str) -> tuple[Span, ...]:
     if cell is None or (isinstance(cell, str) and not cell):
         return ()
     if isinstance(cell, Mapping):
-        texts, starts = (as_list(cell.get(key)) for key in ("text", "answer_start"))
+        if "text" not in cell:
+            raise DataError("its answers are missing; give a list, an empty one if there is none.")
+        texts, starts = as_list(cell["text"]), as_list(cell.get(START))
         starts = starts or [None] * len(texts)
         if len(starts) != len(texts):
             raise DataError(
@@ -101,7 +124,7 @@ def read_answers(cell: Any, context: str) -> tuple[Span, ...]:
         pairs = list(zip(texts, starts, strict=True))
     elif isinstance(cell, str | list | tuple | np.ndarray):
         pairs = [
-            (each.get("text"), each.get("answer_start")) if isinstance(each, Mapping)
+            (each.get("text"), each.get(START)) if isinstance(each, Mapping)
             else (each, None)
             for each in as_list(cell)
         ]  # fmt: skip
@@ -132,7 +155,13 @@ def place(text: Any, start: Any, context: str) -> Span:
         return Span(str(text), found)
     if isinstance(start, bool) or not isinstance(start, int | np.integer):
         raise DataError(f"the place of an answer, {start!r}, is not a whole number; mend it.")
-    there = context[start : start + len(text)] if start >= 0 else ""
+    if not 0 <= start < len(context):
+        raise DataError(
+            f'the answer "{text[:60]}" is to start at character {start:,} of a context of '
+            f"{len(context):,} characters; mend answer_start, or leave it out to have the answer "
+            "searched for."
+        )
+    there = context[start : start + len(text)]
     if there != text:
         raise DataError(
             f'the answer "{text[:60]}" does not stand at character {start:,} of the context, where '

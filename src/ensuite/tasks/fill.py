@@ -141,21 +141,22 @@ class Fill(Task[Example, Item, Prediction]):
     def _questions(
         self, table: Table, texts: Sequence[str], given: Mapping[str, str]
     ) -> list[Example]:
-        """Return a question for each row; a text without a mask token is to be scored."""
+        """Return a question for each row."""
         column = columns.find(table, "text_pair", ("text_pair", "sentence2"), given)
         if column is not None:
-            both = zip(texts, table.columns[column], strict=True)
-            return [self.ask({"text": text, "text_pair": pair}) for text, pair in both]
-        names = (MASK, self.reading.mask_name)
-        masked = [any(name in text for name in names) for text in texts]
-        return [
-            self.ask(text) if own else Example(text)
-            for text, own in zip(texts, masked, strict=True)
-        ]
+            return [self.ask(both) for both in zip(texts, table.columns[column], strict=True)]
+        return [self.ask_line(text) for text in texts]
+
+    def ask_line(self, line: str) -> Example:
+        """Make a question of a line; one without a mask token is to be scored."""
+        masked = any(name in line for name in (MASK, self.reading.mask_name))
+        return self.ask(line) if masked else Example(line)
 
     def ask(self, raw: Any) -> Example:
         if isinstance(raw, Example):
             return raw
+        if isinstance(raw, tuple) and len(raw) == len(self.fields):
+            raw = dict(zip(self.fields, raw, strict=True))
         given = raw if isinstance(raw, Mapping) else {"text": raw}
         text, pair = given.get("text"), given.get("text_pair")
         if not isinstance(text, str) or not isinstance(pair, str | None):

@@ -133,7 +133,9 @@ class Tag(Task[Example, Item, Prediction]):
         if named is None or asking:
             return self, [Example(each) for each in tokens]
         table.note("tags", named)
-        tags = [strings(table, row, cell, "tags") for row, cell in enumerate(table.columns[named])]
+        tags = [
+            strings(table.where(row), cell, "tags") for row, cell in enumerate(table.columns[named])
+        ]
         for row, (words, own) in enumerate(zip(tokens, tags, strict=True)):
             if len(words) != len(own):
                 raise DataError(
@@ -146,7 +148,7 @@ class Tag(Task[Example, Item, Prediction]):
         """Return the words of a cell; to be answered, a text is split as typed text is."""
         if asking and isinstance(cell, str):
             return self.processor.split(cell)
-        return strings(table, row, cell, "tokens")
+        return strings(table.where(row), cell, "tokens")
 
     def ask(self, raw: Any) -> Example:
         if isinstance(raw, Example):
@@ -155,7 +157,9 @@ class Tag(Task[Example, Item, Prediction]):
             raw = next((raw[n] for n in (*TOKEN_NAMES, *TEXT_NAMES) if n in raw), None)
         if raw is None:
             raise DataError("There are no words to tag; give a text, or a list of words.")
-        return Example(self.processor.split(raw) if isinstance(raw, str) else tuple(map(str, raw)))
+        if isinstance(raw, str):
+            return Example(self.processor.split(raw))
+        return Example(strings("The input", raw, "words"))
 
     def keys(self, example: Example) -> Keys:
         return super().keys(example)._replace(strata=tuple(sorted(set(example.tags or ()))))
@@ -383,8 +387,13 @@ class Tag(Task[Example, Item, Prediction]):
         return ", ".join(named) or "none"
 
 
-def strings(table: Table, row: int, cell: Any, role: str) -> Strings:
+def strings(where: str, cell: Any, role: str) -> Strings:
     """Return a cell's tokens or tags: those of a list, or of a text separated by white space.
+
+    Args:
+        where: Names the row, for messages.
+        cell: What stands there.
+        role: What they are called.
 
     Raises:
         DataError: If it is neither, or an entry of the list is neither a text nor a whole number.
@@ -392,12 +401,10 @@ def strings(table: Table, row: int, cell: Any, role: str) -> Strings:
     if isinstance(cell, str):
         return tuple(cell.split())
     if not isinstance(cell, list | tuple | np.ndarray):
-        raise DataError(
-            f"{table.where(row)} has no {role}; give a list of them, one for each word."
-        )
+        raise DataError(f"{where} has no {role}; give a list of them, one for each word.")
     for number, each in enumerate(cell, 1):
         if not isinstance(each, str | int | np.integer):
-            raise DataError(f"{table.where(row)}: number {number} of the {role} is not a text.")
+            raise DataError(f"{where}: number {number} of the {role} is not a text; give one.")
     return tuple(str(each) for each in cell)
 
 

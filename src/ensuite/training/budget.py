@@ -11,6 +11,7 @@ Unit = Literal["seconds", "steps", "epochs", "tokens"]
 UNITS: dict[str, tuple[Unit, float]] = {
     "s": ("seconds", 1), "m": ("seconds", 60), "h": ("seconds", 3600),
     "step": ("steps", 1), "steps": ("steps", 1), "epoch": ("epochs", 1), "epochs": ("epochs", 1),
+    "update": ("steps", 1), "updates": ("steps", 1),
     "tok": ("tokens", 1), "token": ("tokens", 1), "tokens": ("tokens", 1),
 }  # fmt: skip
 

@@ -31,9 +31,16 @@ def freeze(model: Model, recipe: Recipe) -> None:
     """Exclude from training what the recipe freezes: its parameters need no gradient any more.
 
     Raises:
-        UsageError: If the backbone has no parameter of a given prefix; names the nearest.
+        UsageError: If the backbone has no parameter of a given prefix, for which it names the
+            nearest, or fewer layers than are to be frozen.
     """
     named = dict(model.backbone.named_parameters())
+    layers = 1 + max(map(model.backbone.depth, named), default=0)
+    if recipe.freeze_layers > layers:
+        raise UsageError(
+            f"freeze_layers={recipe.freeze_layers}: the backbone has {layers} layers, the "
+            "embeddings among them; give no more."
+        )
     for prefix in recipe.freeze:
         if not any(belongs_to(name, prefix) for name in named):
             parts = list(dict.fromkeys(part for name in named for part in prefixes(name)))

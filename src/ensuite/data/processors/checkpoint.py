@@ -57,14 +57,20 @@ def kept_tokenizer(pretrained: Pretrained, name: str) -> Kept | None:
     config = read_config(folder)
     found = sorted(folder.glob("*tokenizer.json"), key=lambda path: path.name != name)
     if found:
-        text = found[0].read_text(encoding="utf-8")
+        text = read_text(found[0])
     elif (folder / "vocab.txt").is_file():
         text = from_word_pieces(folder / "vocab.txt", config).to_str()
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         text = from_merges(folder / "vocab.json", folder / "merges.txt", config).to_str()
     else:
         return None
-    special = find_special(load_tokenizer(text).get_vocab(), config)
+    try:
+        vocabulary = load_tokenizer(text).get_vocab()
+    except RunError as error:
+        raise RunError(
+            f"The tokenizer in {folder} cannot be read ({error.__cause__}); fetch it again."
+        ) from error
+    special = find_special(vocabulary, config)
     return Kept(text, unit_of(text), vocabulary_size(text), special)
 
 
@@ -83,14 +89,29 @@ def read_object(path: Path) -> dict[str, Any]:
         RunError: If there is none.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} cannot be read ({reason(error)}); fetch the checkpoint again."
-        ) from None
+        found = json.loads(read_text(path))
+    except ValueError as error:
+        raise unreadable(path, error) from None
     if not isinstance(found, dict):
         raise RunError(f"{path} holds no JSON object; fetch the checkpoint again.")
     return found
+
+
+def read_text(path: Path) -> str:
+    """Return the content of a text file.
+
+    Raises:
+        RunError: If it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: Exception) -> RunError:
+    """Return the error that a file of a checkpoint cannot be read."""
+    return RunError(f"{path} cannot be read ({reason(error)}); fetch the checkpoint again.")
 
 
 def find_special(vocabulary: Mapping[str, int], config: Mapping[str, Any]) -> Special:
@@ -150,7 +171,7 @@ def from_word_pieces(path: Path, config: Mapping[str, Any]) -> "Tokenizer":
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
     from tokenizers import processors as frame
 
-    pieces = path.read_text(encoding="utf-8").split("\n")
+    pieces = read_text(path).split("\n")
     pieces = [piece.removesuffix("\r") for piece in (pieces if pieces[-1] else pieces[:-1])]
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     if missing := [name for name in ("[UNK]", "[CLS]", "[SEP]") if name not in vocabulary]:
@@ -182,7 +203,7 @@ def from_merges(vocabulary: Path, merges: Path, config: Mapping[str, Any]) -> "T
     from tokenizers import processors as frame
 
     ids = read_object(vocabulary)
-    lines = merges.read_text(encoding="utf-8").split("\n")
+    lines = read_text(merges).split("\n")
     merged = [line for line in lines if line and not line.startswith("#version")]
     pairs = [(first, second) for first, _, second in (line.partition(" ") for line in merged)]
     prefix = bool(config.get("add_prefix_space", False))

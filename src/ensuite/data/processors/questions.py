@@ -136,7 +136,8 @@ class Questions(Framed):
         if room < LEAST_ROOM:
             raise DataError(
                 f'The question "{text[:60]}" has {question:,} tokens, and a window of '
-                f"{self.window:,} has no room for a text beside it; give a shorter question, or "
+                f"{self.window:,} has no room for a text beside it; give a shorter question, or, "
+                "unless the model reads no more at once, "
                 f"--set window={self.window - room + LEAST_ROOM} or more."
             )
         return room
