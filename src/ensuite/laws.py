@@ -6,12 +6,13 @@ from dataclasses import replace
 from math import isclose, isfinite
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ensuite import catalog
 from ensuite.core.baseline import Baseline
-from ensuite.core.batch import DECODER, Batch, Characters, Image, Inputs, Tokens, Values, read_by
+from ensuite.core.batch import OWN_TIME, Batch, Characters, Image, Inputs, Tokens, Values, read_by
 from ensuite.core.errors import PaddingLeakError
 from ensuite.core.model import Model
 from ensuite.core.task import Task
@@ -46,7 +47,8 @@ def check(predictor: Predictor, examples: Sequence[Any] | None = None) -> Iterat
     task, model = predictor.task, predictor.model
     is_run = predictor.task_name in catalog.tasks
     if isinstance(model, Model):
-        batch = make_batch(task, examples).to(next(model.parameters()).device)
+        longest = min(LONGEST, predictor.fitted.context or LONGEST)
+        batch = make_batch(task, examples, longest).to(next(model.parameters()).device)
         yield padding_changes_nothing(model, batch)
         yield alone_as_in_a_batch(model, batch)
         if is_run:
@@ -60,10 +62,12 @@ def check(predictor: Predictor, examples: Sequence[Any] | None = None) -> Iterat
             yield saved_answers(predictor, examples[:ROWS])
 
 
-def make_batch(task: Task[Any, Any, Any], examples: Sequence[Any] | None) -> Batch:
+def make_batch(
+    task: Task[Any, Any, Any], examples: Sequence[Any] | None, longest: int = LONGEST
+) -> Batch:
     """Return a batch of rows of different lengths: of examples, or drawn at random."""
     if not examples:
-        return random_batch(task.inputs)
+        return random_batch(task.inputs, longest=longest)
     return task.collate(task.items(examples[:ROWS], asking=True)[:ROWS])
 
 
@@ -85,6 +89,9 @@ def random_batch(inputs: Inputs, rows: int = ROWS, longest: int = LONGEST, seed:
             spelled = (torch.arange(LONGEST_WORD) < ends) & mask[..., None]
             drawn = torch.randint(1, kind.size, spelled.shape, generator=generator)
             fields[name] = drawn * spelled
+        elif isinstance(kind, Values) and name in OWN_TIME:
+            steps = kind.steps or longest
+            fields[name] = torch.randn(rows, steps, kind.features, generator=generator)
         elif isinstance(kind, Values):
             drawn = torch.randn(rows, longest, kind.features, generator=generator)
             fields[name] = drawn * mask[..., None]
@@ -147,7 +154,11 @@ def saved_answers(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
     """Save, load, and compare answers."""
     with tempfile.TemporaryDirectory() as folder:
         again = Predictor.load(predictor.save(folder))
-    same = again.predict_examples(examples) == predictor.predict_examples(examples)
+    one, other = (
+        [repr(leaf) for leaf in _leaves(each.predict_examples(examples))]  # NaN is as NaN
+        for each in (again, predictor)
+    )
+    same = one == other
     return Verdict("saved answers = loaded", same, "equal" if same else "other answers")
 
 
@@ -161,7 +172,7 @@ def one_answer_each(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
 def same_answer_in_any_batch(predictor: Predictor, examples: Sequence[Any]) -> Verdict:
     """Ask in another order, in batches of three and one by one, and compare the answers."""
     law = "same answer in any batch"
-    if predictor.task.carries and any(predictor.task.keys(e).time is not None for e in examples):
+    if predictor.task.continues and any(predictor.task.keys(e).time is not None for e in examples):
         return Verdict(law, True, "its examples continue one another, so their order matters")
 
     def records(batches: Sequence[Sequence[Any]]) -> list[Any]:
@@ -206,7 +217,9 @@ def alike(one: Any, other: Any) -> bool:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Return the words and numbers within mappings and lists, in order."""
+    """Return the words and numbers within mappings, lists and arrays, in order."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     if isinstance(value, Mapping):
         value = [part for pair in value.items() for part in pair]
     if not isinstance(value, list | tuple):
@@ -270,7 +283,7 @@ def timed(batch: Batch, name: str) -> bool:
     real numbers in two.
     """
     field = batch.inputs[name]
-    if field.dim() > 3 or (field.dim() == 2 and field.is_floating_point()) or name == DECODER:
+    if field.dim() > 3 or (field.dim() == 2 and field.is_floating_point()) or name in OWN_TIME:
         return False
     return batch.mask is not None and field.shape[:2] == batch.mask.shape
 
@@ -293,6 +306,20 @@ def values(model: Model, batch: Batch) -> dict[str, Tensor]:
     Parts are the fields of a named tuple or the entries of a mapping; a single tensor has the name
     "". Parameters of the head that a loss reads as well are left out.
     """
+    found, mask = _parts(model, batch), batch.mask
+    if mask is not None and any(each.shape[:2] == mask.shape for each in found.values()):
+        # Values may have as many steps as the batch by chance: those of each position have more
+        # of them in a batch with more padding.
+        longer = _parts(model, pad(batch, 0, 1))
+        found = {
+            name: each[mask] if longer[name].shape != each.shape else each
+            for name, each in found.items()
+        }
+    return {name: _lines(each) for name, each in found.items()}
+
+
+def _parts(model: Model, batch: Batch) -> dict[str, Tensor]:
+    """Return the values of the head by part, as it has them."""
     found: Any = model.eval()(batch).values
     if isinstance(found, Tensor):
         found = {"": found}
@@ -300,19 +327,7 @@ def values(model: Model, batch: Batch) -> dict[str, Tensor]:
         found = found._asdict()
     elif not isinstance(found, Mapping):
         found = {str(number): each for number, each in enumerate(found)}
-    mask = None if DECODER in batch.inputs else batch.mask
-    return {
-        name: _lines(_real(each, mask))
-        for name, each in found.items()
-        if not isinstance(each, nn.Parameter)
-    }
-
-
-def _real(values: Tensor, mask: Tensor | None) -> Tensor:
-    """Drop the padded positions of (batch, time, ...) values; others stay as they are."""
-    if mask is None or values.dim() < 3 or values.shape[:2] != mask.shape:
-        return values
-    return values[mask]
+    return {name: each for name, each in found.items() if not isinstance(each, nn.Parameter)}
 
 
 def _lines(values: Tensor) -> Tensor:

@@ -155,8 +155,8 @@ def test_int8_weights_write_and_are_evaluated(
     )
     assert rounded == pytest.approx(exact, rel=0.05)
     assert rounded != exact
-    refused(f"{line} --set int8=maybe", 2, "this command knows int8=true alone")
-    refused(f"{line} --set width=3", 2, "this command knows int8=true alone")
+    refused(f"{line} --set int8=maybe", 2, "this command accepts only int8=true")
+    refused(f"{line} --set width=3", 2, "this command accepts only int8=true")
     model = package.load(short).to_int8()
     with pytest.raises(UsageError, match="int8 weights is not saved"):
         model.save(short.parent / "rounded")

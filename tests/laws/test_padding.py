@@ -7,9 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from ensuite.core.backbone import Backbone
-from ensuite.core.batch import Batch, States
+from ensuite.core.batch import FUTURE, Batch, Inputs, States, Values
 from ensuite.core.model import Model
-from ensuite.laws import difference, pad, padding_changes_nothing, rows_of
+from ensuite.laws import (
+    difference,
+    pad,
+    padding_changes_nothing,
+    random_batch,
+    rows_of,
+    values,
+)
 
 TIME = 3
 
@@ -84,3 +91,33 @@ def test_a_law_names_the_part_that_breaks_it() -> None:
     verdict = padding_changes_nothing(Model(Mean(), TwoHeads()), batch)
     assert not verdict.holds
     assert "in follows" in verdict.measure
+
+
+class Both(NamedTuple):
+    """Values of each position, and values of steps of which there are as many by chance."""
+
+    each: Tensor
+    steps: Tensor
+
+
+class Chance(nn.Module):
+    """A head whose second part has no time axis of the batch."""
+
+    def forward(self, states: States, batch: Batch) -> Both:
+        return Both(batch.inputs["values"], states.summary[:, None].expand(-1, TIME, -1))
+
+
+def test_values_that_are_as_long_as_the_batch_by_chance_are_not_masked() -> None:
+    model = Model(Mean(), Chance())
+    batch = replace(mixed(), inputs={"values": torch.randn(2, TIME, 4)})
+    assert values(model, batch)["steps"].shape == (2, TIME * 4)
+    assert values(model, batch)["each"].shape == (5, 4)
+    assert padding_changes_nothing(model, batch).holds
+
+
+def test_what_is_known_of_the_future_has_steps_of_its_own() -> None:
+    inputs: Inputs = {"values": Values(2), FUTURE: Values(3, steps=5, reader="head")}
+    batch = random_batch(inputs, rows=4, longest=5)
+    assert batch.inputs[FUTURE].shape == (4, 5, 3)
+    assert pad(batch, 1, 2).inputs[FUTURE].shape == (4, 5, 3)
+    assert all(row.inputs[FUTURE].shape == (1, 5, 3) for row in rows_of(batch))

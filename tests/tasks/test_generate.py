@@ -230,6 +230,20 @@ def test_prompts_together_are_gone_on_with_as_alone() -> None:
     assert any(together)
 
 
+@pytest.mark.parametrize("options", [{}, {"positions": "learned", "norm": "layer"}])
+@pytest.mark.parametrize("lanes", [True, False])
+def test_texts_asked_about_together_cost_what_they_do_alone(
+    lanes: bool, options: dict[str, Any]
+) -> None:
+    task = replace(TASK, lanes=lanes, chunk=16)
+    model = build(task) if lanes else Model.build(replace(GPTOptions().tiny(), **options), task)
+    asked = [task.ask(text) for text in ("the cat sat", "a", "on the mat and so on", "the cat")]
+    together = predict(task, model.eval(), asked)
+    alone = [predict(task, model, [each])[0] for each in asked]
+    assert [each.tokens for each in together] == [each.tokens for each in alone]
+    assert [e.bits for e in together] == pytest.approx([e.bits for e in alone], rel=1e-4)
+
+
 def test_a_beam_finds_a_text_at_least_as_probable_as_greedy_decoding() -> None:
     model = build(TASK)
     texts = [write(TASK, model, ["the "], max_new_tokens=6, **how)[0]

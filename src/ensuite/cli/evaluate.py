@@ -79,7 +79,7 @@ def warn_of_known(known: int, count: int) -> None:
     """Say that a run was trained on rows that it is evaluated on."""
     which = "All rows" if known == count else f"{known:,} of the {counted(count, 'row')}"
     print(
-        f"{which} were trained on: these scores are higher than on rows that the run has not seen.",
+        f"{which} were trained on: these scores are better than on rows that the run has not seen.",
         file=sys.stderr,
     )
 

@@ -20,6 +20,12 @@ Carry = Mapping[str, Tensor]
 DECODER = "decoder"
 """Decoder inputs: their own time axis, padded on the right only."""
 
+FUTURE = "future"
+"""The input field of what is known of the steps to forecast."""
+
+OWN_TIME = frozenset({DECODER, FUTURE})
+"""Input fields with a time axis of their own."""
+
 ATTENTION = "attention"
 """Name in a carry of the attention weights of the last step over the encoded positions."""
 

@@ -72,6 +72,11 @@ class Task(Presentation[Example, Prediction], ABC, Generic[Example, Item, Predic
         """Whether the state at the end of a batch is where the next batch starts."""
         return False
 
+    @property
+    def continues(self) -> bool:
+        """Whether an example with a time is read as what follows the one before it."""
+        return self.carries
+
     # Data: from a file to batches
 
     @abstractmethod

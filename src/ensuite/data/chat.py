@@ -150,8 +150,9 @@ class ChatTemplate:
         try:
             return sandbox.from_string(self.text)
         except TemplateSyntaxError as error:
+            why = str(error.message).removesuffix(".")
             raise UsageError(
-                f"{self.place} is no Jinja template: line {error.lineno}, {error.message}."
+                f"{self.place} is no Jinja template: line {error.lineno}, {why}."
             ) from error
 
     def stops(self, messages: Sequence[Message]) -> tuple[str, ...]:

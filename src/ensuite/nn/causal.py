@@ -90,10 +90,10 @@ def arrange(
 def restart(
     places: Int[Tensor, "batch time"], documents: Int[Tensor, "batch time"]
 ) -> Int[Tensor, "batch time"]:
-    """Return places that begin anew at 0 where a document does."""
+    """Return places that begin anew at 0 where a document does; those of padding are 0 as well."""
     starts = torch.ones_like(documents, dtype=torch.bool)
     starts[:, 1:] = documents[:, 1:] != documents[:, :-1]
-    return places - torch.where(starts, places, 0).cummax(1).values
+    return (places - torch.where(starts, places, 0).cummax(1).values).clamp(min=0)
 
 
 def reach_back(

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from ensuite.core.backbone import BackboneOptions, Pretrained
-from ensuite.core.batch import Batch, Inputs, Values
+from ensuite.core.batch import FUTURE, Batch, Inputs, Values
 from ensuite.core.errors import DataError, UsageError
 from ensuite.core.keys import Keys, Split
 from ensuite.core.table import Table
@@ -271,7 +271,7 @@ class ForecastData(Task[Window, Row, Prediction], ABC):
         if not self.history.known:
             return self.history.inputs
         future = Values(self.history.known, steps=self.horizon, reader="head")
-        return {**self.history.inputs, "future": future}
+        return {**self.history.inputs, FUTURE: future}
 
     def items(self, examples: Sequence[Window], *, asking: bool = False) -> Sequence[Row]:
         windows = gather(examples)
@@ -292,7 +292,7 @@ class ForecastData(Task[Window, Row, Prediction], ABC):
         scaled = (truths - offset[:, None]) / divisor[:, None]
         inputs = {"values": values}
         if self.history.known:
-            inputs["future"] = self.history.future(rows, self.horizon)
+            inputs[FUTURE] = self.history.future(rows, self.horizon)
         return Batch(
             inputs=inputs,
             mask=mask,

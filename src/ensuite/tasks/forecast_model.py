@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from ensuite.core.batch import Batch, States
+from ensuite.core.batch import FUTURE, Batch, States
 from ensuite.nn.forecasting import quantile_loss
 
 
@@ -25,7 +25,7 @@ class Head(nn.Module):
 
     def forward(self, states: States, batch: Batch) -> Tensor:
         """Return the quantiles, (batch, steps, columns, levels)."""
-        future = batch.inputs["future"] if self.future else None
+        future = batch.inputs[FUTURE] if self.future else None
         values: Tensor = self.forecast(states.summary, future)
         return values
 
@@ -63,8 +63,8 @@ def recur(
         quantiles = forecast(one)
         found.append(quantiles)
         read = quantiles[..., quantiles.shape[-1] // 2]
-        if "future" in batch.inputs:
-            future = batch.inputs["future"][:, start : start + segment]
+        if FUTURE in batch.inputs:
+            future = batch.inputs[FUTURE][:, start : start + segment]
             short = segment - future.shape[1]
             future = torch.nn.functional.pad(future, (0, 0, 0, short))
             read = torch.cat([read, future], dim=2)

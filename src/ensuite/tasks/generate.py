@@ -57,6 +57,10 @@ TELLING = 40
 Numbers = NDArray[Any]
 
 
+ALONE = -1
+"""Stands in place of the number of a document at a text that is asked about, one by itself."""
+
+
 class Example(NamedTuple):
     """A part of a document: one line of it, many lines of a large file, or all."""
 
@@ -117,6 +121,10 @@ class Generate(Task[Example, Chunk, Prediction]):
     def carries(self) -> bool:
         return self.lanes
 
+    @property
+    def continues(self) -> bool:
+        return self.lanes or self.lines
+
     # Data
 
     def read(
@@ -160,7 +168,7 @@ class Generate(Task[Example, Chunk, Prediction]):
         text = raw.get("text") if isinstance(raw, Mapping) else raw
         if text is None:
             raise DataError("There is no text to continue; give one, such as text=...")
-        return Example(str(text), ends=False)
+        return Example(str(text), ALONE, ends=False)
 
     def keys(self, example: Example) -> Keys:
         """A repeated line is no duplicate, nor is a blank one in the same place of two texts."""
@@ -214,10 +222,18 @@ class Generate(Task[Example, Chunk, Prediction]):
         return {"tokens": Tokens(self.writing.size, pad=self.writing.padding)}
 
     def items(self, examples: Sequence[Example], *, asking: bool = False) -> Sequence[Chunk]:
+        before = self.chunk // 2 if asking else 0
+        if not self.lanes and any(example.document == ALONE for example in examples):
+            # Each begins a chunk, so that what it is cut into does not depend on the texts before.
+            return [
+                chunk._replace(examples=chunk.examples + number)
+                for number, example in enumerate(examples)
+                for chunk in Independent(self._stream([example]), self.chunk, before=before)
+            ]
         stream = self._stream(examples)
         if self.lanes:
             return Chunks(stream, self.chunk)
-        return Independent(stream, self.chunk, before=self.chunk // 2 if asking else 0)
+        return Independent(stream, self.chunk, before=before)
 
     def length(self, item: Chunk) -> int:
         return len(item.tokens)
@@ -231,7 +247,7 @@ class Generate(Task[Example, Chunk, Prediction]):
         documents = np.array([e.document for e in examples])
         begins = np.ones(len(examples), dtype=bool)
         over = np.array([e.ends for e in examples], dtype=bool)
-        begins[1:] = over[:-1] | (documents[1:] != documents[:-1])
+        begins[1:] = over[:-1] | (documents[1:] != documents[:-1]) | (documents[1:] == ALONE)
         spelled = self.writing.spell([e.text for e in examples])
         return Stream(spelled, begins, bool(over[-1:].any()), self.writing.edges)
 
@@ -337,11 +353,22 @@ class Generate(Task[Example, Chunk, Prediction]):
     def merge(
         self, examples: Sequence[Example], items: Sequence[Chunk], pieces: Sequence[Numbers]
     ) -> list[Prediction]:
-        """Add up the bits of the tokens of each example, and 8 for each byte of unknown tokens."""
-        bits, tokens = np.zeros(len(examples)), np.zeros(len(examples), dtype=int)
-        for chunk, costs in zip(items, pieces, strict=True):
-            np.add.at(bits, chunk.examples, costs + 8 * chunk.unknown_bytes)
-            np.add.at(tokens, chunk.examples, 1)
+        """Add up the bits of the tokens of each example, and 8 for each byte of unknown tokens.
+
+        The end of a text that is asked about does not count, though the next text begins there.
+        """
+        none = np.zeros(0, dtype=np.int64)
+        owners = np.concatenate([none, *(chunk.examples for chunk in items)])
+        pairs = zip(items, pieces, strict=True)
+        costs = np.concatenate([none, *(own + 8 * chunk.unknown_bytes for chunk, own in pairs)])
+        places = np.arange(len(owners)) - np.searchsorted(owners, owners)  # within the example
+        asked = [number for number, each in enumerate(examples) if each.document == ALONE]
+        lengths = np.full(len(examples), len(owners))
+        lengths[asked] = self.writing.spell([examples[number].text for number in asked]).lengths
+        counted = places < lengths[owners]
+        owners, costs = owners[counted], costs[counted]
+        bits = np.bincount(owners, costs, len(examples))
+        tokens = np.bincount(owners, minlength=len(examples))
         triples = zip(bits.tolist(), tokens.tolist(), examples, strict=True)
         return [Prediction(cost, n, count_bytes(e.text)) for cost, n, e in triples]
 
