@@ -1,7 +1,7 @@
 """Laws that every trained model must obey, checked on the model itself."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from math import isclose, isfinite
 from typing import Any, NamedTuple
@@ -12,7 +12,17 @@ from torch import Tensor, nn
 
 from ensuite import catalog
 from ensuite.core.baseline import Baseline
-from ensuite.core.batch import OWN_TIME, Batch, Characters, Image, Inputs, Tokens, Values, read_by
+from ensuite.core.batch import (
+    DECODER,
+    OWN_TIME,
+    Batch,
+    Characters,
+    Image,
+    Inputs,
+    Tokens,
+    Values,
+    read_by,
+)
 from ensuite.core.errors import PaddingLeakError
 from ensuite.core.model import Model
 from ensuite.core.task import Task
@@ -110,10 +120,11 @@ def padding_changes_nothing(model: Model, batch: Batch) -> Verdict:
     law = "padding changes nothing"
     if batch.mask is None:
         return Verdict(law, True, "inputs without a time dimension are never padded")
-    expected, largest = values(model, batch), Difference()
+    steady, largest = without_time(model, batch), Difference()
+    expected = values(model, batch, steady)
     for pads in PADS:
         for before, after in ((pads, 0), (0, pads)):
-            padded = values(model, pad(batch, before, after))
+            padded = values(model, pad(batch, before, after), steady)
             largest = max(largest, difference(padded, expected))
     said = f"{largest}, {len(batch)} rows, pads {PADS} on either side"
     return Verdict(law, largest.size <= TOLERANCE, f"largest difference {said}")
@@ -121,9 +132,10 @@ def padding_changes_nothing(model: Model, batch: Batch) -> Verdict:
 
 def alone_as_in_a_batch(model: Model, batch: Batch) -> Verdict:
     """Compute each row alone, without padding, and compare with its values in the batch."""
-    alone = [values(model, row) for row in rows_of(batch)]
+    steady = without_time(model, batch)
+    alone = [values(model, row, steady) for row in rows_of(batch)]
     joined = {name: torch.cat([parts[name] for parts in alone]) for name in alone[0]}
-    largest = difference(joined, values(model, batch))
+    largest = difference(joined, values(model, batch, steady))
     return Verdict("alone = in a batch", largest.size <= TOLERANCE, str(largest))
 
 
@@ -300,22 +312,42 @@ class Difference(NamedTuple):
 
 
 @torch.inference_mode()
-def values(model: Model, batch: Batch) -> dict[str, Tensor]:
+def values(model: Model, batch: Batch, steady: Set[str] = frozenset()) -> dict[str, Tensor]:
     """Return the values of the head by part, in evaluation mode: a row or a real position a line.
 
     Parts are the fields of a named tuple or the entries of a mapping; a single tensor has the name
     "". Parameters of the head that a loss reads as well are left out.
+
+    Args:
+        model: Its head may be of any task.
+        batch: What it reads.
+        steady: The parts that have no value of each position, as :func:`without_time` tells.
     """
-    found, mask = _parts(model, batch), batch.mask
-    if mask is not None and any(each.shape[:2] == mask.shape for each in found.values()):
-        # Values may have as many steps as the batch by chance: those of each position have more
-        # of them in a batch with more padding.
-        longer = _parts(model, pad(batch, 0, 1))
-        found = {
-            name: each[mask] if longer[name].shape != each.shape else each
-            for name, each in found.items()
-        }
-    return {name: _lines(each) for name, each in found.items()}
+    mask = None if DECODER in batch.inputs else batch.mask
+    return {
+        name: _lines(each if name in steady else _real(each, mask))
+        for name, each in _parts(model, batch).items()
+    }
+
+
+@torch.inference_mode()
+def without_time(model: Model, batch: Batch) -> frozenset[str]:
+    """Return the parts of a head that have as many steps as the batch by chance.
+
+    Those with a value of each position have more of them in a batch with more padding.
+    """
+    shapes = {name: each.shape for name, each in _parts(model, batch).items()}
+    if batch.mask is None or all(shape[:2] != batch.mask.shape for shape in shapes.values()):
+        return frozenset()
+    longer = _parts(model, pad(batch, 0, 1))
+    return frozenset(name for name, shape in shapes.items() if longer[name].shape == shape)
+
+
+def _real(values: Tensor, mask: Tensor | None) -> Tensor:
+    """Drop the padded positions of (batch, time, ...) values; others stay as they are."""
+    if mask is None or values.dim() < 3 or values.shape[:2] != mask.shape:
+        return values
+    return values[mask]
 
 
 def _parts(model: Model, batch: Batch) -> dict[str, Tensor]:

@@ -22,6 +22,9 @@ ASKED_ALONE = 30
 LATENCY_SECONDS = 5.0
 """Seconds for each predictor after which no further input is asked."""
 
+LARGE = 2**30
+"""Resident bytes from which on it is worth the time to give freed memory back."""
+
 SEEN = "trained_on.safetensors"
 """File of a run folder that tells which inputs it was trained on."""
 
@@ -90,12 +93,14 @@ def disk_bytes(run: Path) -> int:
 def reset_peak_memory() -> None:
     """Start to measure the peak memory, on every device.
 
-    What the trainings before have freed is given back to the system first: it would count as memory
-    of this one.
+    What the trainings before have freed is given back to the system first, where it is much: it
+    would count as memory of this one.
     """
-    gc.collect()
-    with suppress(AttributeError, OSError):  # another C library than glibc keeps what it keeps
-        ctypes.CDLL(None).malloc_trim(0)
+    resident = memory_status("VmRSS")
+    if resident is not None and resident > LARGE:
+        gc.collect()
+        with suppress(AttributeError, OSError):  # another C library than glibc keeps what it keeps
+            ctypes.CDLL(None).malloc_trim(0)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     try:
@@ -111,9 +116,14 @@ def peak_memory(device: torch.device) -> int | None:
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    return memory_status("VmHWM")
+
+
+def memory_status(name: str) -> int | None:
+    """Return a number of bytes that Linux tells of this process; None on other systems."""
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
         return None
-    line = next((line for line in status.splitlines() if line.startswith("VmHWM")), "")
+    line = next((line for line in status.splitlines() if line.startswith(name)), "")
     return int(line.split()[1]) * 1024 if line else None
