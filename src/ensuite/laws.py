@@ -332,15 +332,14 @@ def values(model: Model, batch: Batch, steady: Set[str] = frozenset()) -> dict[s
 
 @torch.inference_mode()
 def without_time(model: Model, batch: Batch) -> frozenset[str]:
-    """Return the parts of a head that have as many steps as the batch by chance.
+    """Return the parts of a head that have no value of each position.
 
-    Those with a value of each position have more of them in a batch with more padding.
+    They may have as many steps as a batch by chance, but not more of them with more padding.
     """
-    shapes = {name: each.shape for name, each in _parts(model, batch).items()}
-    if batch.mask is None or all(shape[:2] != batch.mask.shape for shape in shapes.values()):
+    if batch.mask is None:
         return frozenset()
-    longer = _parts(model, pad(batch, 0, 1))
-    return frozenset(name for name, shape in shapes.items() if longer[name].shape == shape)
+    parts, longer = _parts(model, batch), _parts(model, pad(batch, 0, 1))
+    return frozenset(name for name, each in parts.items() if longer[name].shape == each.shape)
 
 
 def _real(values: Tensor, mask: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ from ensuite.core.backbone import Backbone
 from ensuite.core.batch import FUTURE, Batch, Inputs, States, Values
 from ensuite.core.model import Model
 from ensuite.laws import (
+    alone_as_in_a_batch,
     difference,
     pad,
     padding_changes_nothing,
@@ -115,6 +116,9 @@ def test_values_that_are_as_long_as_the_batch_by_chance_are_not_masked() -> None
     assert found["steps"].shape == (2, TIME * 4)
     assert found["each"].shape == (5, 4)
     assert padding_changes_nothing(model, batch).holds
+    longer = pad(batch, 0, 2)
+    longer = replace(longer, mask=torch.tensor([[True] * 5, [True] * 3 + [False] * 2]))
+    assert alone_as_in_a_batch(model, longer).holds  # one row has as many steps, the batch has not
 
 
 def test_what_is_known_of_the_future_has_steps_of_its_own() -> None:
