@@ -163,7 +163,7 @@ class Registry(Mapping[str, Row]):
         if name in self._registered:
             return self._registered[name]
         for row in self.rows.values():
-            if row.target == name:  # a run of a class that had no row yet
+            if row.target == name:  # no preset had the options of the run
                 return row.load()
         advice = f"install the package that offers it as an entry point of {self.group}"
         if ":" in name:
