@@ -22,7 +22,7 @@ ASKED_ALONE = 30
 LATENCY_SECONDS = 5.0
 """Seconds for each predictor after which no further input is asked."""
 
-LARGE = 2**30
+LARGE = 2**29
 """Resident bytes from which on it is worth the time to give freed memory back."""
 
 SEEN = "trained_on.safetensors"
